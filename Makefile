@@ -1,0 +1,21 @@
+# The three commands of the README. `.venv` is made on first use and again when pyproject.toml changes.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+.PHONY: env demo test
+
+env: $(STAMP)
+
+# torch first and by exact version: a range would pull gigabytes of CUDA packages.
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet torch==2.13.0
+	$(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
+	touch $(STAMP)
+
+demo: env
+	$(VENV)/bin/pvcnn demo
+
+test: env
+	$(VENV)/bin/python -m pytest

@@ -1,0 +1,169 @@
+"""Deterministic CBOR for every small artefact (docs/formats.md).
+
+An artefact is one CBOR map with text keys; `format` and `version` name what it is. Only integers,
+byte strings, text, booleans, lists and maps with text keys are allowed: no floats, no tags, no
+null. Decoding bounds the size first, then demands that re-encoding gives the input back, so every
+artefact has exactly one encoding (RFC 8949, 4.2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import cbor2
+
+from pvcnn.errors import DecodeError
+
+Value: TypeAlias = "int | bytes | str | bool | list[Value] | dict[str, Value]"
+
+MAX_DEPTH = 16
+_INTEGER_LIMIT = 1 << 64
+
+
+def encode(format_name: str, version: int, fields: Mapping[str, Any]) -> bytes:
+    """The artefact's only encoding. `fields` must not hold `format` or `version`."""
+    body: dict[str, Any] = {"format": format_name, "version": version}
+    overlap = body.keys() & fields.keys()
+    if overlap:
+        raise ValueError(f"reserved field names: {sorted(overlap)}")
+    body.update(fields)
+    _check_types(body, 0)
+    return cbor2.dumps(body, canonical=True)
+
+
+def decode(data: bytes, format_name: str, version: int, max_bytes: int) -> Fields:
+    """The fields of an artefact of at most `max_bytes` bytes.
+
+    Raises DecodeError for anything but the canonical encoding of a map of the given format and
+    version. The caller takes every field out of the result and then calls `Fields.finish`.
+    """
+    if not isinstance(data, bytes):
+        raise DecodeError(f"{format_name}: expected bytes")
+    if len(data) > max_bytes:
+        raise DecodeError(f"{format_name}: {len(data)} bytes, at most {max_bytes} allowed")
+    try:
+        body = cbor2.loads(
+            data,
+            max_depth=MAX_DEPTH,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+            strict_hashable_types=True,
+        )
+        _check_types(body, 0)
+        canonical = cbor2.dumps(body, canonical=True)
+    except DecodeError:
+        raise
+    except Exception as error:  # hostile bytes: whatever the library raises, the answer is one
+        raise DecodeError(f"{format_name}: not CBOR of the allowed kind") from error
+    if canonical != data:
+        raise DecodeError(f"{format_name}: not the canonical encoding")
+    if not isinstance(body, dict):
+        raise DecodeError(f"{format_name}: expected a map")
+    fields = Fields(body, format_name)
+    if fields.text("format") != format_name:
+        raise DecodeError(f"{format_name}: the file says it is another format")
+    if fields.integer("version", 0, 1 << 16) != version:
+        raise DecodeError(f"{format_name}: only version {version} is supported")
+    return fields
+
+
+def _check_types(value: object, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise DecodeError("nested too deeply")
+    if isinstance(value, bool | bytes | str):
+        return
+    if isinstance(value, int):
+        if not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
+            raise DecodeError("integer outside 64 bits")
+    elif isinstance(value, list):
+        for item in value:
+            _check_types(item, depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise DecodeError("map keys must be text")
+            _check_types(item, depth + 1)
+    else:
+        raise DecodeError(f"type {type(value).__name__} is not allowed")
+
+
+class Fields:
+    """Takes typed, bounded fields out of a decoded map; `finish` refuses what was not asked for."""
+
+    def __init__(self, body: dict[str, Any], where: str) -> None:
+        self._body = dict(body)
+        self._where = where
+
+    def _take(self, name: str) -> object:
+        try:
+            return self._body.pop(name)
+        except KeyError:
+            raise DecodeError(f"{self._where}: field {name!r} is missing") from None
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """An integer in [low, high)."""
+        value = self._take(name)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value < high:
+            raise DecodeError(f"{self._where}: field {name!r} must be an integer in [{low}, {high})")
+        return value
+
+    def boolean(self, name: str) -> bool:
+        value = self._take(name)
+        if not isinstance(value, bool):
+            raise DecodeError(f"{self._where}: field {name!r} must be a boolean")
+        return value
+
+    def octets(self, name: str, length: int | None = None, max_length: int | None = None) -> bytes:
+        """A byte string, of exactly `length` bytes or at most `max_length`."""
+        value = self._take(name)
+        if not isinstance(value, bytes):
+            raise DecodeError(f"{self._where}: field {name!r} must be a byte string")
+        if length is not None and len(value) != length:
+            raise DecodeError(f"{self._where}: field {name!r} must have {length} bytes")
+        if max_length is not None and len(value) > max_length:
+            raise DecodeError(f"{self._where}: field {name!r} has more than {max_length} bytes")
+        return value
+
+    def text(self, name: str, max_length: int = 256) -> str:
+        value = self._take(name)
+        if not isinstance(value, str) or len(value) > max_length:
+            raise DecodeError(f"{self._where}: field {name!r} must be text of at most {max_length}")
+        return value
+
+    def sequence(self, name: str, max_length: int) -> list[Any]:
+        value = self._take(name)
+        if not isinstance(value, list) or len(value) > max_length:
+            raise DecodeError(f"{self._where}: field {name!r} must be a list of at most {max_length}")
+        return value
+
+    def octets_sequence(self, name: str, max_length: int, item_length: int) -> list[bytes]:
+        """A list of at most `max_length` byte strings of `item_length` bytes each."""
+        items = self.sequence(name, max_length)
+        if any(not isinstance(item, bytes) or len(item) != item_length for item in items):
+            raise DecodeError(f"{self._where}: field {name!r} must hold {item_length}-byte strings")
+        return items
+
+    def integer_sequence(self, name: str, max_length: int, low: int, high: int) -> list[int]:
+        """A list of at most `max_length` integers in [low, high)."""
+        items = self.sequence(name, max_length)
+        if any(isinstance(i, bool) or not isinstance(i, int) or not low <= i < high for i in items):
+            raise DecodeError(f"{self._where}: field {name!r} must hold integers in [{low}, {high})")
+        return items
+
+    def mapping(self, name: str) -> Fields:
+        value = self._take(name)
+        if not isinstance(value, dict):
+            raise DecodeError(f"{self._where}: field {name!r} must be a map")
+        return Fields(value, f"{self._where}.{name}")
+
+    def mappings(self, name: str, max_length: int) -> list[Fields]:
+        items = self.sequence(name, max_length)
+        if any(not isinstance(item, dict) for item in items):
+            raise DecodeError(f"{self._where}: field {name!r} must hold maps")
+        return [Fields(item, f"{self._where}.{name}[{i}]") for i, item in enumerate(items)]
+
+    def finish(self) -> None:
+        """Raises DecodeError if fields are left that nobody asked for."""
+        if self._body:
+            raise DecodeError(f"{self._where}: unknown fields {sorted(self._body)[:5]}")

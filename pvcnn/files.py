@@ -1,0 +1,36 @@
+"""Files that are either whole or absent, and bounded reads."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from pvcnn.errors import CampaignError, DecodeError
+
+
+def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Writes a temporary file beside `path` and renames it: no reader sees half a file."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as handle:
+        partial = Path(handle.name)
+        try:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+            partial.chmod(mode)
+            partial.rename(path)
+        except BaseException:  # Ctrl-C too
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """The file's bytes. Raises CampaignError if it is missing, DecodeError if it is too large."""
+    try:
+        with path.open("rb") as handle:
+            data = handle.read(max_bytes + 1)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        raise CampaignError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > max_bytes:
+        raise DecodeError(f"{path.name}: more than {max_bytes} bytes")
+    return data

@@ -1,0 +1,102 @@
+"""Rank-1 constraint systems as index arrays: what the QMP is lowered to and what the prover proves.
+
+Constraint j is (A z)_j (B z)_j = (C z)_j over F_r. Wires are ordered by segment:
+
+    pub   1, the challenges, the outputs         public
+    in    features                               committed, D_in
+    w     weights and biases of the public part  committed, D_w
+    aux   the rest of stage one                  committed, D_aux
+    priv  stage two: depends on the challenges
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.algebra.scalars import ScalarVector
+
+#: rho (matrix products), theta (lookups), chi (tuples), in this order after the constant wire.
+CHALLENGES = ("rho", "theta", "chi")
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Number of wires of each segment; `pub` counts the constant and the challenges too."""
+
+    pub: int
+    in_: int
+    w: int
+    aux: int
+    priv: int
+
+    @property
+    def outputs(self) -> int:
+        return self.pub - 1 - len(CHALLENGES)
+
+    @property
+    def total(self) -> int:
+        return self.pub + self.in_ + self.w + self.aux + self.priv
+
+    def span(self, name: str) -> slice:
+        """Where segment `name` ('pub', 'in', 'w', 'aux', 'priv') lies among the wires."""
+        names = ("pub", "in", "w", "aux", "priv")
+        counts = (self.pub, self.in_, self.w, self.aux, self.priv)
+        start = sum(counts[: names.index(name)])
+        return slice(start, start + counts[names.index(name)])
+
+
+@dataclass(frozen=True, eq=False)
+class SparseMatrix:
+    """Compressed sparse rows. Row j has wires columns[starts[j]:starts[j+1]], with as many coefficients.
+
+    Coefficients are small integers (int64), reduced modulo r where they are used. No (row, wire)
+    pair occurs twice.
+    """
+
+    starts: NDArray[np.int64]
+    columns: NDArray[np.int32]
+    coefficients: NDArray[np.int64]
+
+    @property
+    def rows(self) -> int:
+        return len(self.starts) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class ConstraintSystem:
+    segments: Segments
+    a: SparseMatrix
+    b: SparseMatrix
+    c: SparseMatrix
+
+    @property
+    def constraints(self) -> int:
+        return self.a.rows
+
+
+@dataclass(frozen=True, eq=False)
+class StageOne:
+    """Everything that is committed before the challenges: all of it int64.
+
+    outputs: (segments.outputs,); in_, w, aux: one entry per wire of their segments.
+    """
+
+    outputs: NDArray[np.int64]
+    in_: NDArray[np.int64]
+    w: NDArray[np.int64]
+    aux: NDArray[np.int64]
+
+
+class Circuit(Protocol):
+    """What the prover needs to know of a circuit."""
+
+    @property
+    def system(self) -> ConstraintSystem: ...
+
+    def second_stage(self, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
+        """The priv wires, given stage one and (rho, theta, chi)."""
+        ...
