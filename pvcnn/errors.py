@@ -1,15 +1,15 @@
 """The exceptions that pvcnn raises on purpose.
 
-    PvcnnError
-    ├── DecodeError            bytes that are not a well-formed artefact
-    ├── VerificationError      a well-formed artefact that proves nothing
-    ├── UnsupportedLayer       a layer that pvcnn cannot represent
-    ├── CutRefused             a cut that breaks a rule of docs/threat-model.md
-    ├── RangeError             a value outside the range that the program states for it
-    ├── ParameterError         encryption parameters that are insecure or too small
-    ├── SubmissionRefused      a ciphertext, registration or answer that a role will not process
-    ├── CampaignError          a campaign folder that lacks a file or was built in another order
-    └── DependencyMissing      an optional package that this operation needs
+PvcnnError
+├── DecodeError            bytes that are not a well-formed artefact
+├── VerificationError      a well-formed artefact that proves nothing
+├── UnsupportedLayer       a layer that pvcnn cannot represent
+├── CutRefused             a cut that breaks a rule of docs/threat-model.md
+├── RangeError             a value outside the range that the program states for it
+├── ParameterError         encryption parameters that are insecure or too small
+├── SubmissionRefused      a ciphertext, registration or answer that a role will not process
+├── CampaignError          a campaign folder that lacks a file or was built in another order
+└── DependencyMissing      an optional package that this operation needs
 """
 
 from __future__ import annotations

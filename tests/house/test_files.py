@@ -1,0 +1,31 @@
+"""Files are whole or absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pvcnn import files
+from pvcnn.errors import CampaignError, DecodeError
+
+
+def test_write_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    files.write_atomically(path, b"abc", mode=0o600)
+    assert files.read_bounded(path, 3) == b"abc"
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(DecodeError, match="more than 2 bytes"):
+        files.read_bounded(path, 2)
+    with pytest.raises(CampaignError, match="missing"):
+        files.read_bounded(tmp_path / "missing", 2)
+
+
+def test_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_atomically(tmp_path / "x", b"abc")
+    assert list(tmp_path.iterdir()) == []

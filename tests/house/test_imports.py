@@ -1,0 +1,100 @@
+"""Imports point one way, and the verifier needs none of the heavy packages."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "pvcnn"
+
+BASE = {"errors", "encoding", "files"}
+#: What each part of the package may import from the others.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "encoding": {"errors"},
+    "files": {"errors"},
+    "algebra": BASE,
+    "program": BASE | {"algebra"},
+    "data": BASE,
+    "models": BASE,
+    "he": BASE | {"algebra", "program"},
+    "qmp": BASE | {"algebra", "program"},
+    "partition": BASE | {"algebra", "program"},
+    "aggregate": BASE | {"algebra", "qmp"},
+    "campaign": BASE | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate"},
+    "cli": BASE | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign"},
+}
+HEAVY = ("torch", "ray", "tenseal", "numba", "llvmlite", "cupy", "scipy", "matplotlib", "py_ecc", "PIL")
+
+
+def imported_parts(path: Path) -> set[str]:
+    """The parts of pvcnn that a source file names in any import, nested ones too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            names.update([module, *(f"{module}.{alias.name}" for alias in node.names)])
+    return {name.split(".")[1] for name in names if name.startswith("pvcnn.")}
+
+
+def source_files() -> list[Path]:
+    return sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem in MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    foreign = imported_parts(path) - MAY_IMPORT[part] - {part}
+    foreign = {name for name in foreign if (PACKAGE / name).exists() or (PACKAGE / f"{name}.py").exists()}
+    assert not foreign, f"{path.relative_to(ROOT)} may not import {sorted(foreign)}"
+
+
+def run_without(blocked: tuple[str, ...], code: str) -> subprocess.CompletedProcess[str]:
+    """Runs `code` in a fresh interpreter in which importing any of `blocked` raises ImportError."""
+    preamble = f"""
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {blocked!r}:
+            raise ImportError('blocked: ' + name)
+sys.meta_path.insert(0, Blocker())
+"""
+    return subprocess.run(
+        [sys.executable, "-c", preamble + code], capture_output=True, text=True, check=False
+    )
+
+
+def test_blocking_works() -> None:
+    assert run_without(("torch",), "import torch").returncode != 0
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["pvcnn", "pvcnn.qmp.verifier", "pvcnn.aggregate.verifier", "pvcnn.campaign.auditor", "pvcnn.cli.main"],
+)
+def test_verifier_side_needs_no_heavy_package(module: str) -> None:
+    result = run_without(HEAVY, f"import {module}")
+    assert result.returncode == 0, result.stderr
+
+
+def test_single_proofs_need_only_two_packages() -> None:
+    blocked = (*HEAVY, "cryptography", "safetensors", "click", "rich")
+    result = run_without(blocked, "import pvcnn.qmp.verifier")
+    assert result.returncode == 0, result.stderr
+
+
+def test_files_can_be_read_in_one_sitting() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in [*PACKAGE.rglob("*.py"), *(ROOT / "scripts").glob("*.py")]
+        if (lines := len(path.read_text().splitlines())) > 500
+    }
+    assert not long, f"longer than 500 lines: {long}"
