@@ -2,11 +2,14 @@
 
 A layer maps an integer tensor of shape (channels, height, width), or (features,) after Flatten, to
 another. Weights are not part of a layer: they live in `pvcnn.program.weights`, because they may be
-secret while the layers never are.
+secret while the layers never are. A layer that breaks a limit below raises ValueError, naming it,
+when it is made: so whatever exists can be encoded, decoded and computed exactly in int64.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,10 +18,40 @@ from numpy.typing import NDArray
 
 Shape: TypeAlias = tuple[int, ...]
 
+#: Channels, features, or rows of a tensor.
+MAX_SIDE = 1 << 20
+#: Kernels, strides, paddings and pools.
+MAX_WINDOW = 63
+#: A weight is looked up in a table of 2^bits entries, so it must stay small.
+MAX_WEIGHT_BITS = 16
+MAX_BIAS_BITS = 48
+MAX_SHIFT = 16
+MAX_TABLE = 1 << 16
+#: Bound on the magnitude of what a table maps to, and of where its domain lies.
+TABLE_LIMIT = 1 << 31
+
+#: Names are printed and hashed: printable ASCII without spaces.
+_NAME = re.compile(r"[!-~]{1,200}")
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError unless `name` is 1 to 200 printable ASCII characters without spaces."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot name a layer: 1 to 200 printable ASCII characters can")
+
+
+def _require(name: str, what: str, value: int, low: int, high: int) -> None:
+    check_name(name)
+    if not low <= value <= high:
+        raise ValueError(f"{name}: {what} is {value}, must lie in [{low}, {high}]")
+
 
 @dataclass(frozen=True)
 class Convolution:
-    """y[o,i,j] = bias[o] + sum_{c,d,e} w[o,c,d,e] x[c, S i + d - P, S j + e - P], zero outside x."""
+    """y[o,i,j] = bias[o] + sum_{c,d,e} w[o,c,d,e] x[c, S i + d - P, S j + e - P], zero outside x.
+
+    Weights lie in [-2^(weight_bits-1), 2^(weight_bits-1)), biases likewise.
+    """
 
     name: str
     in_channels: int
@@ -28,6 +61,15 @@ class Convolution:
     padding: int
     weight_bits: int
     bias_bits: int
+
+    def __post_init__(self) -> None:
+        _require(self.name, "number of input channels", self.in_channels, 1, MAX_SIDE)
+        _require(self.name, "number of output channels", self.out_channels, 1, MAX_SIDE)
+        _require(self.name, "kernel", self.kernel, 1, MAX_WINDOW)
+        _require(self.name, "stride", self.stride, 1, MAX_WINDOW)
+        _require(self.name, "padding", self.padding, 0, MAX_WINDOW)
+        _require(self.name, "number of weight bits", self.weight_bits, 2, MAX_WEIGHT_BITS)
+        _require(self.name, "number of bias bits", self.bias_bits, 2, MAX_BIAS_BITS)
 
     @property
     def weight_shape(self) -> Shape:
@@ -48,6 +90,12 @@ class Linear:
     weight_bits: int
     bias_bits: int
 
+    def __post_init__(self) -> None:
+        _require(self.name, "number of input features", self.in_features, 1, MAX_SIDE)
+        _require(self.name, "number of output features", self.out_features, 1, MAX_SIDE)
+        _require(self.name, "number of weight bits", self.weight_bits, 2, MAX_WEIGHT_BITS)
+        _require(self.name, "number of bias bits", self.bias_bits, 2, MAX_BIAS_BITS)
+
     @property
     def weight_shape(self) -> Shape:
         return (self.out_features, self.in_features)
@@ -59,14 +107,30 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A function of one integer: q in [low, low + len(values)) maps to values[q - low]."""
+    """A function of one integer: q in [low, high] maps to values[q - low]. `values` becomes read-only."""
 
     low: int
     values: NDArray[np.int64]
 
+    def __post_init__(self) -> None:
+        values = np.array(self.values, dtype=np.int64)
+        if values.ndim != 1 or not 1 <= len(values) <= MAX_TABLE:
+            raise ValueError(f"a table holds 1 to {MAX_TABLE} values in one dimension")
+        if not -TABLE_LIMIT <= self.low <= self.low + len(values) <= TABLE_LIMIT:
+            raise ValueError("a table's domain must lie within 32 bits")
+        if values.min() < -TABLE_LIMIT or values.max() >= TABLE_LIMIT:
+            raise ValueError("a table's values must lie within 32 bits")
+        values.flags.writeable = False
+        object.__setattr__(self, "values", values)
+
+    @property
+    def high(self) -> int:
+        """The last q that the table maps."""
+        return self.low + len(self.values) - 1
+
     def key(self) -> tuple[int, bytes]:
         """Equal for equal functions; layers with equal tables share one lookup argument."""
-        return self.low, self.values.astype("<i4").tobytes()
+        return int(self.low), self.values.astype("<i4").tobytes()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Table) and self.key() == other.key()
@@ -87,6 +151,9 @@ class Requantise:
     shift: int
     table: Table
 
+    def __post_init__(self) -> None:
+        _require(self.name, "shift", self.shift, 0, MAX_SHIFT)
+
 
 @dataclass(frozen=True)
 class MaxPool:
@@ -94,6 +161,9 @@ class MaxPool:
 
     name: str
     size: int
+
+    def __post_init__(self) -> None:
+        _require(self.name, "size", self.size, 1, MAX_WINDOW)
 
 
 @dataclass(frozen=True)
@@ -103,6 +173,9 @@ class AveragePool:
     name: str
     size: int
 
+    def __post_init__(self) -> None:
+        _require(self.name, "size", self.size, 1, MAX_WINDOW)
+
 
 @dataclass(frozen=True)
 class Flatten:
@@ -110,12 +183,18 @@ class Flatten:
 
     name: str
 
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
 
 @dataclass(frozen=True)
 class Sign:
     """The decision of a single logit: 1 if y > 0, else 0."""
 
     name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
 
 
 Layer: TypeAlias = Convolution | Linear | Requantise | MaxPool | AveragePool | Flatten | Sign
@@ -141,7 +220,7 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
                 raise ValueError(f"{layer.name}: expects channels, height and width, gets shape {shape}")
             result = (shape[0], shape[1] // layer.size, shape[2] // layer.size)
         case Flatten():
-            result = (int(np.prod(shape)),)
+            result = (math.prod(shape),)
         case Sign():
             if shape != (1,):
                 raise ValueError(f"{layer.name}: expects one logit, gets shape {shape}")

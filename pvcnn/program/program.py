@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,9 @@ from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError
 from pvcnn.program.layers import (
+    MAX_SIDE,
+    MAX_TABLE,
+    TABLE_LIMIT,
     Affine,
     AveragePool,
     Convolution,
@@ -30,8 +34,11 @@ FORMAT = "pvcnn-program"
 VERSION = 1
 MAX_BYTES = 16 << 20
 MAX_LAYERS = 1024
-MAX_SIDE = 1 << 20
-MAX_TABLE = 1 << 16
+#: Entries of one tensor, and of all weights together: a bound on what a hostile program can ask for.
+MAX_ENTRIES = 1 << 24
+MAX_WEIGHTS = 1 << 28
+#: Features are looked up in their range by limbs.
+FEATURE_LIMIT = 1 << 31
 #: Every intermediate value must fit, so that integer inference in int64 is exact.
 MAX_MAGNITUDE_BITS = 60
 
@@ -52,7 +59,8 @@ class Program:
     """A chain of integer layers from features to one decision a frame.
 
     `input_shape` is that of one frame's features, (channels, height, width) or (features,);
-    features are integers in [input_low, input_high].
+    features are integers in [input_low, input_high]. Raises ValueError, naming the layer, for a
+    chain that does not fit together or breaks a limit.
     """
 
     input_shape: Shape
@@ -61,16 +69,33 @@ class Program:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        if not self.layers or not isinstance(self.layers[-1], Sign):
-            raise ValueError("a program ends with Sign")
+        if not 1 <= len(self.layers) <= MAX_LAYERS or not isinstance(self.layers[-1], Sign):
+            raise ValueError(f"a program has at most {MAX_LAYERS} layers and ends with Sign")
         if any(isinstance(layer, Sign) for layer in self.layers[:-1]):
             raise ValueError("Sign may only come last")
-        if not self.input_low <= 0 <= self.input_high:
-            raise ValueError("the range of the features must contain 0, the value of padding")
+        if len(self.input_shape) not in (1, 3) or not all(1 <= n <= MAX_SIDE for n in self.input_shape):
+            raise ValueError(f"features cannot have the shape {self.input_shape}")
+        if not -FEATURE_LIMIT <= self.input_low <= 0 <= self.input_high < FEATURE_LIMIT:
+            raise ValueError("the range of the features must contain 0 and fit 32 bits")
         names = [layer.name for layer in self.layers]
         if len(set(names)) != len(names):
             raise ValueError("layer names must differ")
-        assert self.shapes and self.ranges  # both raise, naming the layer
+        self._check_sizes()
+        self._check_magnitudes()
+
+    def _check_sizes(self) -> None:
+        for name, shape in zip(
+            ["features", *(layer.name for layer in self.layers)], self.shapes, strict=True
+        ):
+            if math.prod(shape) > MAX_ENTRIES:
+                raise ValueError(f"{name}: a tensor has more than {MAX_ENTRIES} entries")
+        if sum(math.prod(layer.weight_shape) for layer in self.affine_layers) > MAX_WEIGHTS:
+            raise ValueError(f"more than {MAX_WEIGHTS} weights")
+
+    def _check_magnitudes(self) -> None:
+        for layer, bounds in zip(self.layers, self.ranges[1:], strict=True):
+            if max(map(abs, bounds)).bit_length() > MAX_MAGNITUDE_BITS:
+                raise ValueError(f"{layer.name}: values may need more than {MAX_MAGNITUDE_BITS} bits")
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
@@ -86,8 +111,6 @@ class Program:
         ranges = [(self.input_low, self.input_high)]
         for layer in self.layers:
             ranges.append(_output_range(layer, *ranges[-1]))
-            if max(map(abs, ranges[-1])).bit_length() > MAX_MAGNITUDE_BITS:
-                raise ValueError(f"{layer.name}: values may need more than {MAX_MAGNITUDE_BITS} bits")
         return tuple(ranges)
 
     @property
@@ -96,9 +119,11 @@ class Program:
         return tuple(layer for layer in self.layers if isinstance(layer, Convolution | Linear))
 
     def digest(self) -> bytes:
+        """32 bytes that name this program: keys and manifests refer to it by them."""
         return digest("pvcnn/program", self.to_bytes())
 
     def to_bytes(self) -> bytes:
+        """The program's only encoding (docs/formats.md)."""
         return encode(
             FORMAT,
             VERSION,
@@ -112,26 +137,31 @@ class Program:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Program:
+        """Raises DecodeError for anything but what `to_bytes` makes of a valid program."""
         fields = decode(data, FORMAT, VERSION, MAX_BYTES)
-        shape = tuple(fields.integer_sequence("input_shape", 3, 1, MAX_SIDE))
-        low = fields.integer("input_low", -(1 << 31), 1)
-        high = fields.integer("input_high", 0, 1 << 31)
-        layers = tuple(_decode_layer(item) for item in fields.mappings("layers", MAX_LAYERS))
+        shape = tuple(fields.integer_sequence("input_shape", 3, 1, MAX_SIDE + 1))
+        low = fields.integer("input_low", -FEATURE_LIMIT, 1)
+        high = fields.integer("input_high", 0, FEATURE_LIMIT)
+        items = fields.mappings("layers", MAX_LAYERS)
         fields.finish()
         try:
-            program = cls(shape, low, high, layers)
+            return cls(shape, low, high, tuple(_decode_layer(item) for item in items))
+        except DecodeError:
+            raise
         except ValueError as error:
             raise DecodeError(f"{FORMAT}: {error}") from error
-        if any(np.prod(s, dtype=object) > MAX_SIDE for s in program.shapes):
-            raise DecodeError(f"{FORMAT}: a tensor has more than {MAX_SIDE} entries")
-        return program
+
+
+def accumulator_peak(layer: Affine, low: int, high: int) -> int:
+    """Bounds every partial sum of the layer in magnitude, for inputs in [low, high] and 0."""
+    products = layer.fan_in * max(-low, high) << (layer.weight_bits - 1)
+    return products + (1 << (layer.bias_bits - 1))
 
 
 def _output_range(layer: Layer, low: int, high: int) -> tuple[int, int]:
     match layer:
         case Convolution() | Linear():
-            peak = layer.fan_in * max(-low, high) << (layer.weight_bits - 1)
-            peak += 1 << (layer.bias_bits - 1)
+            peak = accumulator_peak(layer, low, high)
             return -peak, peak
         case Requantise():
             return int(layer.table.values.min()), int(layer.table.values.max())
@@ -156,6 +186,7 @@ def _encode_layer(layer: Layer) -> dict[str, Any]:
 
 
 def _decode_layer(fields: Fields) -> Layer:
+    """Types are checked here; the layers themselves check their limits (ValueError)."""
     kind = fields.text("kind")
     name = fields.text("name")
     layer: Layer
@@ -163,33 +194,28 @@ def _decode_layer(fields: Fields) -> Layer:
         case "convolution":
             layer = Convolution(
                 name,
-                fields.integer("in_channels", 1, MAX_SIDE),
-                fields.integer("out_channels", 1, MAX_SIDE),
-                fields.integer("kernel", 1, 64),
-                fields.integer("stride", 1, 64),
-                fields.integer("padding", 0, 64),
-                fields.integer("weight_bits", 2, 17),
-                fields.integer("bias_bits", 2, 49),
+                _count(fields, "in_channels"),
+                _count(fields, "out_channels"),
+                _count(fields, "kernel"),
+                _count(fields, "stride"),
+                _count(fields, "padding"),
+                _count(fields, "weight_bits"),
+                _count(fields, "bias_bits"),
             )
         case "linear":
             layer = Linear(
                 name,
-                fields.integer("in_features", 1, MAX_SIDE),
-                fields.integer("out_features", 1, MAX_SIDE),
-                fields.integer("weight_bits", 2, 17),
-                fields.integer("bias_bits", 2, 49),
+                _count(fields, "in_features"),
+                _count(fields, "out_features"),
+                _count(fields, "weight_bits"),
+                _count(fields, "bias_bits"),
             )
         case "requantise":
-            shift = fields.integer("shift", 0, 17)
-            low = fields.integer("low", -(1 << 31), 1 << 31)
-            raw = fields.octets("values", max_length=4 * MAX_TABLE)
-            if not raw or len(raw) % 4:
-                raise DecodeError(f"{FORMAT}: layer {name!r} has a malformed table")
-            layer = Requantise(name, shift, Table(low, np.frombuffer(raw, "<i4").astype(np.int64)))
+            layer = Requantise(name, _count(fields, "shift"), _decode_table(fields))
         case "max-pool":
-            layer = MaxPool(name, fields.integer("size", 1, 64))
+            layer = MaxPool(name, _count(fields, "size"))
         case "average-pool":
-            layer = AveragePool(name, fields.integer("size", 1, 64))
+            layer = AveragePool(name, _count(fields, "size"))
         case "flatten":
             layer = Flatten(name)
         case "sign":
@@ -198,3 +224,15 @@ def _decode_layer(fields: Fields) -> Layer:
             raise DecodeError(f"{FORMAT}: unknown kind of layer {kind!r}")
     fields.finish()
     return layer
+
+
+def _count(fields: Fields, name: str) -> int:
+    return fields.integer(name, 0, MAX_SIDE + 1)
+
+
+def _decode_table(fields: Fields) -> Table:
+    low = fields.integer("low", -TABLE_LIMIT, TABLE_LIMIT)
+    raw = fields.octets("values", max_length=4 * MAX_TABLE)
+    if len(raw) % 4:
+        raise DecodeError(f"{FORMAT}: a table has a broken value")
+    return Table(low, np.frombuffer(raw, "<i4").astype(np.int64))
