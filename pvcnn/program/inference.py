@@ -72,7 +72,7 @@ def trace(program: Program, weights: Weights, features: Integers) -> Trace:
     values = _checked_features(program, features)
     checked = values
     layers = []
-    for layer, bounds in zip(program.layers, program.ranges, strict=False):
+    for layer, bounds in zip(program.layers, program.ranges[:-1], strict=True):
         layers.append(_apply(layer, weights, values, bounds))
         values = layers[-1].output
     return Trace(checked, tuple(layers))
@@ -139,8 +139,8 @@ def _convolve(layer: Convolution, weights: Weights, x: Integers, bounds: tuple[i
 
 def _linear(layer: Linear, weights: Weights, x: Integers, bounds: tuple[int, int]) -> Integers:
     number = _number_type(accumulator_peak(layer, *bounds))
-    products = x.astype(number) @ weights.weight[layer.name].astype(number).T
-    return products.astype(np.int64) + weights.bias[layer.name]
+    products: Integers = (x.astype(number) @ weights.weight[layer.name].astype(number).T).astype(np.int64)
+    return products + weights.bias[layer.name]
 
 
 def _number_type(peak: int) -> np.dtype[Any]:
