@@ -1,0 +1,168 @@
+"""The verification key: what a circuit's setup publishes, and the commitment to one model's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from pvcnn.algebra.constants import G1_BYTES, G2_BYTES
+from pvcnn.algebra.points import G1Point, G2Point, decode_g1, decode_g2, encode_g1, encode_g2
+from pvcnn.algebra.transcript import digest
+from pvcnn.encoding import Fields, decode, encode
+from pvcnn.errors import DecodeError
+from pvcnn.qmp.challenges import CHALLENGES
+from pvcnn.qmp.statement import MAX_OUTPUTS
+
+CIRCUIT_FORMAT = "pvcnn-circuit-key"
+FORMAT = "pvcnn-verification-key"
+VERSION = 1
+DIGEST_BYTES = 32
+MAX_FRAMES = MAX_OUTPUTS
+#: The constant wire and the challenges come before the outputs.
+FIXED_PUBLIC_WIRES = 1 + len(CHALLENGES)
+MAX_BYTES = 4096 + (G1_BYTES + 2) * (FIXED_PUBLIC_WIRES + MAX_OUTPUTS)
+
+
+@dataclass(frozen=True)
+class GammaPoints:
+    """[gamma_s]2 for the four segments that the verifier sees. [gamma_s]1 is published nowhere."""
+
+    pub: G2Point
+    in_: G2Point
+    w: G2Point
+    aux: G2Point
+
+    def in_order(self) -> tuple[G2Point, G2Point, G2Point, G2Point]:
+        return self.pub, self.in_, self.w, self.aux
+
+
+@dataclass(frozen=True)
+class CircuitKey:
+    """What the setup of one circuit publishes for eq. (11) of docs/protocol.md.
+
+    alpha_g1 = [alpha]1, beta_g2 = [beta]2, delta_g2 = [delta]2; public_g1[i] = [K_i/gamma_pub]1 for
+    the wires 1, rho, theta, chi and then the outputs; program_digest (32 bytes) names the program,
+    and frames the batch length, of the circuit.
+
+    Raises ValueError for an identity, for two equal [gamma_s]2 (a commitment could then be moved
+    from one segment to another) or one equal to [delta]2, and for a wrong length.
+    """
+
+    alpha_g1: G1Point
+    beta_g2: G2Point
+    gamma_g2: GammaPoints
+    delta_g2: G2Point
+    public_g1: tuple[G1Point, ...]
+    program_digest: bytes
+    frames: int
+
+    def __post_init__(self) -> None:
+        g2 = (*self.gamma_g2.in_order(), self.delta_g2)
+        if any(left == right for i, left in enumerate(g2) for right in g2[:i]):
+            raise ValueError("the gamma points and delta must differ from each other")
+        if G2Point.identity() in (self.beta_g2, *g2):
+            raise ValueError("no point of the key in G2 may be the identity")
+        if G1Point.identity() in (self.alpha_g1, *self.public_g1):
+            raise ValueError("no point of the key in G1 may be the identity")
+        if not 1 <= len(self.public_g1) - FIXED_PUBLIC_WIRES <= MAX_OUTPUTS:
+            raise ValueError(f"a circuit has 1 to {MAX_OUTPUTS} outputs")
+        if len(self.program_digest) != DIGEST_BYTES:
+            raise ValueError(f"a program digest has {DIGEST_BYTES} bytes")
+        if not 1 <= self.frames <= MAX_FRAMES:
+            raise ValueError(f"a batch has 1 to {MAX_FRAMES} frames")
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a statement for this key has."""
+        return len(self.public_g1) - FIXED_PUBLIC_WIRES
+
+    def commit(self, weights_commitment: G1Point) -> VerificationKey:
+        """The verification key of the model whose weights D_w commits to."""
+        shared = {item.name: getattr(self, item.name) for item in fields(CircuitKey)}
+        return VerificationKey(**shared, weights_commitment=weights_commitment)
+
+    def to_bytes(self) -> bytes:
+        return encode(CIRCUIT_FORMAT, VERSION, self._encoded_fields())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> CircuitKey:
+        """Inverse of `to_bytes`. Raises DecodeError for anything that `to_bytes` does not give."""
+        taken = decode(data, CIRCUIT_FORMAT, VERSION, MAX_BYTES)
+        shared = _take_circuit_fields(taken)
+        taken.finish()
+        try:
+            return CircuitKey(**shared)
+        except ValueError as error:
+            raise DecodeError(f"{CIRCUIT_FORMAT}: {error}") from error
+
+    def _encoded_fields(self) -> dict[str, Any]:
+        return {
+            "program_digest": self.program_digest,
+            "frames": self.frames,
+            "alpha": encode_g1(self.alpha_g1),
+            "beta": encode_g2(self.beta_g2),
+            "gamma": [encode_g2(point) for point in self.gamma_g2.in_order()],
+            "delta": encode_g2(self.delta_g2),
+            "public": [encode_g1(point) for point in self.public_g1],
+        }
+
+
+@dataclass(frozen=True)
+class VerificationKey(CircuitKey):
+    """A circuit's key with D_w, the commitment to the weights of the model that is proved.
+
+    `digest` covers every field, and every challenge depends on it.
+    """
+
+    weights_commitment: G1Point
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights_commitment == G1Point.identity():
+            raise ValueError("weights_commitment must not be the identity: it would hide nothing")
+
+    def digest(self) -> bytes:
+        """32 bytes that identify the key."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> bytes:
+        return digest("pvcnn/verification-key", self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        body = {**self._encoded_fields(), "weights_commitment": encode_g1(self.weights_commitment)}
+        return encode(FORMAT, VERSION, body)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> VerificationKey:
+        """Inverse of `to_bytes`. Raises DecodeError for anything that `to_bytes` does not give."""
+        taken = decode(data, FORMAT, VERSION, MAX_BYTES)
+        shared = _take_circuit_fields(taken)
+        weights_commitment = decode_g1(taken.octets("weights_commitment", length=G1_BYTES))
+        taken.finish()
+        try:
+            return cls(**shared, weights_commitment=weights_commitment)
+        except ValueError as error:
+            raise DecodeError(f"{FORMAT}: {error}") from error
+
+
+def _take_circuit_fields(taken: Fields) -> dict[str, Any]:
+    gamma = taken.octets_sequence("gamma", 4, G2_BYTES)
+    public = taken.octets_sequence("public", FIXED_PUBLIC_WIRES + MAX_OUTPUTS, G1_BYTES)
+    if len(gamma) != 4:
+        raise DecodeError("a key has four gamma points")
+    return {
+        "program_digest": taken.octets("program_digest", length=DIGEST_BYTES),
+        "frames": taken.integer("frames", 1, MAX_FRAMES + 1),
+        "alpha_g1": decode_g1(taken.octets("alpha", length=G1_BYTES)),
+        "beta_g2": decode_g2(taken.octets("beta", length=G2_BYTES)),
+        "gamma_g2": GammaPoints(*_decode_all_g2(gamma)),
+        "delta_g2": decode_g2(taken.octets("delta", length=G2_BYTES)),
+        "public_g1": tuple(decode_g1(data) for data in public),
+    }
+
+
+def _decode_all_g2(encodings: Sequence[bytes]) -> list[G2Point]:
+    return [decode_g2(data) for data in encodings]

@@ -1,0 +1,73 @@
+"""What a proof is about: a committed batch of features, the decisions on it, and a context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pvcnn.algebra.constants import G1_BYTES
+from pvcnn.algebra.points import G1Point, decode_g1, encode_g1
+from pvcnn.encoding import decode, encode
+from pvcnn.errors import DecodeError
+
+FORMAT = "pvcnn-statement"
+VERSION = 1
+MAX_OUTPUTS = 1 << 12
+MAX_CONTEXT_BYTES = 64
+#: Outputs are canonical scalars far below r, so that no two integers mean the same output.
+OUTPUT_LIMIT = 1 << 63
+MAX_BYTES = 1024 + 9 * MAX_OUTPUTS
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The public values of one proof other than the challenges, which follow from them.
+
+    features_commitment: D_in of docs/protocol.md, eq. (8), a point of G1 other than the identity.
+    outputs: the decisions in frame order, integers in [0, 2^63).
+    context: at most 64 bytes that the proof is bound to (a campaign's submission; may be empty).
+
+    Raises TypeError or ValueError if built from anything else.
+    """
+
+    features_commitment: G1Point
+    outputs: tuple[int, ...]
+    context: bytes
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.features_commitment, G1Point):
+            raise TypeError("features_commitment must be a point of G1")
+        if not isinstance(self.outputs, tuple) or any(type(value) is not int for value in self.outputs):
+            raise TypeError("outputs must be a tuple of integers")
+        if not isinstance(self.context, bytes):
+            raise TypeError("context must be bytes")
+        if not 1 <= len(self.outputs) <= MAX_OUTPUTS:
+            raise ValueError(f"a statement has 1 to {MAX_OUTPUTS} outputs")
+        if any(not 0 <= value < OUTPUT_LIMIT for value in self.outputs):
+            raise ValueError("outputs must lie in [0, 2^63)")
+        if len(self.context) > MAX_CONTEXT_BYTES:
+            raise ValueError(f"the context has more than {MAX_CONTEXT_BYTES} bytes")
+        if self.features_commitment == G1Point.identity():
+            raise ValueError("features_commitment must not be the identity: it would hide nothing")
+
+    def to_bytes(self) -> bytes:
+        return encode(
+            FORMAT,
+            VERSION,
+            {
+                "features_commitment": encode_g1(self.features_commitment),
+                "outputs": list(self.outputs),
+                "context": self.context,
+            },
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Statement:
+        """Inverse of `to_bytes`. Raises DecodeError for anything that `to_bytes` does not give."""
+        fields = decode(data, FORMAT, VERSION, MAX_BYTES)
+        commitment = fields.octets("features_commitment", length=G1_BYTES)
+        outputs = fields.integer_sequence("outputs", MAX_OUTPUTS, 0, OUTPUT_LIMIT)
+        context = fields.octets("context", max_length=MAX_CONTEXT_BYTES)
+        fields.finish()
+        if not outputs:
+            raise DecodeError(f"{FORMAT}: a statement has at least one output")
+        return cls(decode_g1(commitment), tuple(outputs), context)
