@@ -24,6 +24,23 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
             raise
 
 
+def write_once(path: Path, data: bytes, mode: int = 0o644) -> bool:
+    """As `write_atomically`, but the first complete file wins: False, and no change, if `path` exists.
+
+    A hard link fails where a rename would replace, so of two racing writers exactly one gets True.
+    """
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+        os.fchmod(handle.fileno(), mode)
+        try:
+            os.link(handle.name, path)
+        except FileExistsError:
+            return False
+    return True
+
+
 def read_bounded(path: Path, max_bytes: int) -> bytes:
     """The file's bytes. Raises CampaignError if it is missing, DecodeError if it is too large."""
     try:

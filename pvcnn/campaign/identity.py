@@ -1,0 +1,63 @@
+"""A role's own secret keys, and how secrets are kept: mode 0600 in a directory of mode 0700."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pvcnn.campaign.folder import read_from_step
+from pvcnn.campaign.mail import SealingKey
+from pvcnn.campaign.signed import KEY_BYTES, SigningKey
+from pvcnn.encoding import decode, encode
+from pvcnn.errors import CampaignError
+from pvcnn.files import write_once
+
+FORMAT = "pvcnn-identity"
+VERSION = 1
+MAX_BYTES = 1024
+SECRET_MODE = 0o600
+FILE_NAME = "identity.cbor"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One key to sign with and one to receive sealed mail under."""
+
+    signing: SigningKey
+    sealing: SealingKey
+
+    @classmethod
+    def generate(cls) -> Identity:
+        return cls(SigningKey.generate(), SealingKey.generate())
+
+    def to_bytes(self) -> bytes:
+        """Secret."""
+        return encode(
+            FORMAT, VERSION, {"signing": self.signing.to_bytes(), "sealing": self.sealing.to_bytes()}
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Identity:
+        fields = decode(data, FORMAT, VERSION, MAX_BYTES)
+        signing = fields.octets("signing", KEY_BYTES)
+        sealing = fields.octets("sealing", KEY_BYTES)
+        fields.finish()
+        return cls(SigningKey.from_bytes(signing), SealingKey.from_bytes(sealing))
+
+    @classmethod
+    def create_in(cls, directory: Path) -> Identity:
+        """Draws keys and keeps them in `directory`. Raises CampaignError if there are keys already."""
+        identity = cls.generate()
+        keep_secret(directory / FILE_NAME, identity.to_bytes())
+        return identity
+
+    @classmethod
+    def load_from(cls, directory: Path, step: str) -> Identity:
+        """Raises CampaignError if `step`, which makes the keys, has not run."""
+        return cls.from_bytes(read_from_step(directory / FILE_NAME, MAX_BYTES, step))
+
+
+def keep_secret(path: Path, data: bytes) -> None:
+    """Writes a secret that is never replaced. Raises CampaignError if it is there already."""
+    if not write_once(path, data, SECRET_MODE):
+        raise CampaignError(f"{path} exists already: this step runs once in a campaign")
