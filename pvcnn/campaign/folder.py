@@ -89,9 +89,10 @@ class PublicFolder:
     @classmethod
     def find(cls, path: Path) -> PublicFolder:
         """The public folder at `path` or at `path`/public. Raises CampaignError if there is neither."""
-        for candidate in (path / "public", path):
-            if (candidate / MANIFEST.name).exists() or candidate.name == "public":
-                return cls(candidate)
+        if (path / "public").is_dir():
+            return cls(path / "public")
+        if path.name == "public" or (path / MANIFEST.name).exists():
+            return cls(path)
         raise CampaignError(f"{path / 'public' / MANIFEST.name} is missing: it is written by `pvcnn setup`")
 
     def file(self, which: PublicFile) -> Path:

@@ -1,0 +1,189 @@
+"""What `verify` says: counts, decisions, and in plain words what was proved and what was not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+#: Digits of a fingerprint that people are shown; the JSON form has all of them.
+SHOWN_DIGITS = 16
+
+#: Why the cluster did not prove an answer stays in its own log: the reason could tell of a frame.
+CLUSTER_REFUSED = "the cluster could not prove it; the details are in its own log"
+NO_OUTCOME = "neither a proof nor a signed refusal"
+
+
+class Status(StrEnum):
+    """What became of a registered submission. Only `PROVED` is not a failure."""
+
+    PROVED = "proved"
+    REFUSED = "refused"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One registered submission.
+
+    tester      SHA-256 of the tester's key, hexadecimal
+    decisions   one a frame, 1 for fake; empty unless proved
+    reason      why there is no proof; empty if proved
+    label       1 for fake, 0 for real, None while the tester has not opened it
+    """
+
+    index: int
+    tester: str
+    status: Status
+    decisions: tuple[int, ...] = ()
+    reason: str = ""
+    label: int | None = None
+
+    @property
+    def correct(self) -> bool:
+        """Whether the decisions are the opened label. A submission without a proof never is."""
+        return self.label is not None and bool(self.decisions) and set(self.decisions) == {self.label}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "index": self.index,
+            "tester": self.tester,
+            "status": str(self.status),
+            "decisions": list(self.decisions),
+            "reason": self.reason,
+            "label": self.label,
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The result of a verification in which every check held; a check that fails raises instead.
+
+    Digests and fingerprints are hexadecimal SHA-256. features and pixels are per frame.
+    """
+
+    campaign: str
+    owner: str
+    cluster: str
+    setup_party: str
+    manifest_digest: str
+    registry_digest: str
+    frames: int
+    features: int
+    pixels: int
+    outcomes: tuple[Outcome, ...]
+
+    def count(self, status: Status) -> int:
+        return sum(outcome.status == status for outcome in self.outcomes)
+
+    @property
+    def registered(self) -> int:
+        return len(self.outcomes)
+
+    @property
+    def proved(self) -> int:
+        return self.count(Status.PROVED)
+
+    @property
+    def refused(self) -> int:
+        return self.count(Status.REFUSED)
+
+    @property
+    def missing(self) -> int:
+        return self.count(Status.MISSING)
+
+    @property
+    def failed(self) -> int:
+        """Submissions that count as failures, whatever the reason."""
+        return self.refused + self.missing
+
+    @property
+    def verified(self) -> bool:
+        """Something was proved, and nothing that was registered vanished without a signed refusal."""
+        return self.proved > 0 and self.missing == 0
+
+    @property
+    def features_per_pixel(self) -> float:
+        return self.features / self.pixels
+
+    def by_tester(self) -> dict[str, list[Outcome]]:
+        """Outcomes by the tester's fingerprint, in the registry's order."""
+        groups: dict[str, list[Outcome]] = {}
+        for outcome in self.outcomes:
+            groups.setdefault(outcome.tester, []).append(outcome)
+        return groups
+
+    def accuracy(self) -> tuple[int, int]:
+        """(correct, opened): submissions decided as labelled, out of those with an opened label."""
+        opened = [outcome for outcome in self.outcomes if outcome.label is not None]
+        return sum(outcome.correct for outcome in opened), len(opened)
+
+    def sentences(self) -> list[str]:
+        """What was proved and what was not, one statement a line."""
+        lines = [
+            f"{self.registered} submissions registered, {self.proved} proved: for each of these, the "
+            "decisions are the outputs of the committed public part on the committed features.",
+            f"{self.refused} refused, {self.missing} missing: these count as failed.",
+            f"Registry {self.registry_digest}, signed by owner {self.owner[:SHOWN_DIGITS]}.",
+            "Not proved: that those features are the honest decryption of the honest private part; until "
+            "that is proved, the cluster could have chosen them.",
+            f"key matches program: trusted to {self.setup_party}. Whoever ran the setup can forge "
+            "everything, and who that was is not proved.",
+            f"privacy against the cluster: not proved. It sees {self.features} features of {self.pixels} "
+            f"pixels a frame, a ratio of {self.features_per_pixel:.3g}.",
+            "Not proved: detection quality, and that every submission was let into the registry: "
+            "exclusion before it was closed is not prevented.",
+        ]
+        correct, opened = self.accuracy()
+        if opened:
+            lines.append(
+                f"Labels opened by their testers, {opened} of {self.registered}: {correct} decided "
+                "correctly, failed ones counted as wrong. The labels are the testers' own claim."
+            )
+        return lines
+
+    def tester_lines(self) -> list[str]:
+        """One line a tester: fingerprint, then a decision or failure for each submission."""
+        return [
+            f"tester {tester[:SHOWN_DIGITS]}: {', '.join(map(_describe, outcomes))}"
+            for tester, outcomes in self.by_tester().items()
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        correct, opened = self.accuracy()
+        return {
+            "verified": self.verified,
+            "campaign": self.campaign,
+            "owner": self.owner,
+            "cluster": self.cluster,
+            "setup_party": self.setup_party,
+            "manifest": self.manifest_digest,
+            "registry": self.registry_digest,
+            "registered": self.registered,
+            "proved": self.proved,
+            "refused": self.refused,
+            "missing": self.missing,
+            "testers": len(self.by_tester()),
+            "frames": self.frames * self.registered,
+            "features_per_pixel": self.features_per_pixel,
+            "labels": {"opened": opened, "correct": correct},
+            "submissions": [outcome.to_json() for outcome in self.outcomes],
+            "sentences": self.sentences(),
+        }
+
+
+def _describe(outcome: Outcome) -> str:
+    """`#3 fake (label: real)`, or `#3 refused: reason`."""
+    if outcome.status is not Status.PROVED:
+        return f"#{outcome.index} {outcome.status}: {outcome.reason}"
+    label = "" if outcome.label is None else f" (label: {_name(outcome.label)})"
+    return f"#{outcome.index} {_names(outcome.decisions)}{label}"
+
+
+def _names(decisions: Sequence[int]) -> str:
+    return "+".join(map(_name, decisions))
+
+
+def _name(decision: int) -> str:
+    return "fake" if decision else "real"

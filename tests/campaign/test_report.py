@@ -1,0 +1,84 @@
+"""The verdict's words and numbers."""
+
+from __future__ import annotations
+
+import json
+
+from pvcnn.campaign.report import Outcome, Status, Verdict
+
+
+def verdict(*outcomes: Outcome) -> Verdict:
+    return Verdict(
+        campaign="c" * 64,
+        owner="a" * 64,
+        cluster="b" * 64,
+        setup_party="owner",
+        manifest_digest="d" * 64,
+        registry_digest="e" * 64,
+        frames=1,
+        features=2048,
+        pixels=4096,
+        outcomes=outcomes,
+    )
+
+
+PROVED = Outcome(0, "1" * 64, Status.PROVED, (1,), label=1)
+WRONG = Outcome(1, "1" * 64, Status.PROVED, (0,), label=1)
+UNLABELLED = Outcome(2, "2" * 64, Status.PROVED, (0,))
+REFUSED = Outcome(3, "2" * 64, Status.REFUSED, reason="why", label=0)
+MISSING = Outcome(4, "3" * 64, Status.MISSING, reason="gone")
+
+
+def test_counts() -> None:
+    result = verdict(PROVED, WRONG, UNLABELLED, REFUSED, MISSING)
+    assert (result.registered, result.proved, result.refused, result.missing, result.failed) == (
+        5,
+        3,
+        1,
+        1,
+        2,
+    )
+    assert result.accuracy() == (1, 3)
+    assert list(map(len, result.by_tester().values())) == [2, 2, 1]
+
+
+def test_missing_submissions_and_empty_campaigns_are_not_verified() -> None:
+    assert verdict(PROVED, REFUSED).verified
+    assert not verdict(PROVED, MISSING).verified
+    assert not verdict(REFUSED).verified
+    assert not verdict().verified
+
+
+def test_the_words() -> None:
+    text = "\n".join(verdict(PROVED, REFUSED).sentences())
+    for words in (
+        "2 submissions registered, 1 proved: for each of these, the decisions are the outputs of the "
+        "committed public part on the committed features.",
+        "1 refused, 0 missing: these count as failed.",
+        "Registry " + "e" * 64,
+        "Not proved: that those features are the honest decryption of the honest private part;",
+        "key matches program: trusted to owner.",
+        "Whoever ran the setup can forge everything",
+        "privacy against the cluster: not proved.",
+        "2048 features of 4096 pixels a frame, a ratio of 0.5",
+        "exclusion before it was closed is not prevented",
+        "testers' own claim",
+    ):
+        assert words in text
+    assert "testers' own claim" not in "\n".join(verdict(UNLABELLED).sentences())
+
+
+def test_lines_for_testers() -> None:
+    lines = verdict(PROVED, UNLABELLED, REFUSED).tester_lines()
+    assert lines == [
+        f"tester {'1' * 16}: #0 fake (label: fake)",
+        f"tester {'2' * 16}: #2 real, #3 refused: why",
+    ]
+
+
+def test_json() -> None:
+    result = verdict(PROVED, MISSING).to_json()
+    assert json.loads(json.dumps(result)) == result
+    assert result["verified"] is False
+    assert result["frames"] == 2
+    assert result["submissions"][1]["status"] == "missing"
