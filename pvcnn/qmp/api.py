@@ -1,0 +1,61 @@
+"""`pvcnn.setup` and `pvcnn.prove`: from a public part to keys, and from features to a proof."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.program.public_part import PublicPart
+from pvcnn.qmp import setup as circuit_setup
+from pvcnn.qmp.circuit import compile_program
+from pvcnn.qmp.commitments import commit_weights
+from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.proof import Proof
+from pvcnn.qmp.prover import Progress, prove_witness
+from pvcnn.qmp.proving_key import ProvingKey
+from pvcnn.qmp.verifier import verify
+
+__all__ = ["prove", "setup", "verify"]
+
+
+def setup(public_part: PublicPart, frames: int = 1) -> tuple[ProvingKey, VerificationKey]:
+    """Keys for proofs about batches of exactly `frames` frames, and this model's weights.
+
+    Whoever runs this could keep the secrets and prove anything. Raises ValueError if `frames` is not
+    a positive number that the circuit can take.
+    """
+    circuit = compile_program(public_part.program, frames)
+    key, circuit_key = circuit_setup.generate(circuit.system, public_part.program.digest(), frames)
+    weights = public_part.weights
+    return key, circuit_key.commit(commit_weights(key, weights.flat(), weights.blinding))
+
+
+def prove(
+    key: ProvingKey,
+    public_part: PublicPart,
+    features: NDArray[np.integer],
+    context: bytes = b"",
+    *,
+    progress: Progress | None = None,
+) -> Proof:
+    """A proof that the decisions in `proof.statement` are the public part's on `features`.
+
+    `features` are integers, (frames, *input_shape), with the number of frames that the key is for.
+    Raises ValueError for another shape, type, context length or key, and RangeError, which names the
+    value and belongs in the prover's own log, for values that leave the program's ranges.
+    """
+    program = public_part.program
+    if key.circuit_key.program_digest != program.digest():
+        raise ValueError("the proving key belongs to another program")
+    array = np.asarray(features)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"features must be integers, not {array.dtype}")
+    if array.ndim == 0 or len(array) != key.frames:
+        raise ValueError(f"the key is for batches of {key.frames} frames, got shape {array.shape}")
+    if array.shape[1:] != program.input_shape:
+        raise ValueError(f"a frame's features have shape {program.input_shape}, got {array.shape[1:]}")
+    if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise ValueError("features must fit in 64-bit signed integers")
+    circuit = compile_program(program, key.frames)
+    stage_one = circuit.stage_one(public_part.weights, array.astype(np.int64))
+    return prove_witness(key, circuit, stage_one, context, public_part.weights.blinding, progress=progress)

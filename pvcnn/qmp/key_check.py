@@ -1,0 +1,65 @@
+"""What the prover checks of a proving key, once: docs/protocol.md, eq. (12).
+
+    [eta_s/gamma_s]1 is not the identity,  e([eta_s/gamma_s]1, [gamma_s]2) = e([eta_s/delta]1, [delta]2)
+
+Without the first, D_s would be a deterministic function of the witness and could be searched; without
+the second, blinding would make honest proofs invalid, so that a prover would be tempted to leave it
+out. The rest of a key needs no trust for hiding: A, B and the D_s are uniform whatever the other points
+are, as long as they are points, and C is then the only value that verifies, which the prover checks
+before it lets a proof out of its hands (`pvcnn.qmp.prover`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pvcnn.algebra.curve import g1_on_curve, g1_to_points, g2_on_curve
+from pvcnn.algebra.points import G1Point, G2Point, pairing_product_is_one
+from pvcnn.errors import VerificationError
+from pvcnn.qmp.proving_key import COMMITTED, PointsG1, ProvingKey
+
+_G1_ARRAYS = (
+    "u_g1",
+    "v_g1",
+    "in_g1",
+    "w_g1",
+    "aux_g1",
+    "private_g1",
+    "quotient_g1",
+    "beta_g1",
+    "delta_g1",
+    "blinding_gamma_g1",
+    "blinding_delta_g1",
+)
+
+
+def check_proving_key(key: ProvingKey) -> None:
+    """Raises VerificationError, naming what is wrong, for a key that must not be used."""
+    for name in _G1_ARRAYS:
+        if not np.all(g1_on_curve(getattr(key, name))):
+            raise VerificationError(f"proving key: {name} holds something that is not a point")
+    if not np.all(g2_on_curve(key.v_g2)):
+        raise VerificationError("proving key: v_g2 holds something that is not a point")
+    circuit_key = key.circuit_key
+    beta, delta = _in_subgroup("beta", key.beta_g1)[0], _in_subgroup("delta", key.delta_g1)[0]
+    if not _same_exponent(beta, circuit_key.beta_g2) or not _same_exponent(delta, circuit_key.delta_g2):
+        raise VerificationError("proving key: beta or delta differs between G1 and G2")
+    over_gamma = _in_subgroup("eta/gamma", key.blinding_gamma_g1)
+    over_delta = _in_subgroup("eta/delta", key.blinding_delta_g1)
+    gamma = circuit_key.gamma_g2.in_order()[1:]
+    for segment, left, gamma_s, right in zip(COMMITTED, over_gamma, gamma, over_delta, strict=True):
+        if not pairing_product_is_one([(left, gamma_s), (-right, circuit_key.delta_g2)]):
+            raise VerificationError(f"proving key: the blinding points of segment {segment!r} disagree")
+
+
+def _in_subgroup(name: str, rows: PointsG1) -> list[G1Point]:
+    """The rows as points that generate G1."""
+    points: list[G1Point] = g1_to_points(rows)
+    if any(point == G1Point.identity() or not point.is_in_subgroup() for point in points):
+        raise VerificationError(f"proving key: {name} does not generate G1")
+    return points
+
+
+def _same_exponent(left: G1Point, right: G2Point) -> bool:
+    """Whether left = [x]1 and right = [x]2 for some x."""
+    return pairing_product_is_one([(left, G2Point()), (-G1Point(), right)])

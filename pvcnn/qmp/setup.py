@@ -1,0 +1,148 @@
+"""The setup of one circuit: docs/protocol.md, eq. (7).
+
+    K_i = beta u_i(tau) + alpha v_i(tau) + w_i(tau)
+
+Whoever knows the numbers drawn here can prove anything. They stay in this process's memory, are
+never serialised, and are overwritten afterwards as far as Python allows (arrays are; the interpreter
+may keep copies of integers until their memory is used again). [gamma_s]1 is computed nowhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pvcnn.algebra import scalars
+from pvcnn.algebra.constants import SCALAR_MODULUS
+from pvcnn.algebra.curve import fixed_base_g1, fixed_base_g2, g1_to_points
+from pvcnn.algebra.ntt import Domain
+from pvcnn.algebra.points import G2Point, random_scalar, scalar
+from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.algebra.sparse import columns_times
+from pvcnn.qmp.independence import check_independent_columns
+from pvcnn.qmp.keys import CircuitKey, GammaPoints
+from pvcnn.qmp.proving_key import COMMITTED, ProvingKey, domain_size, wire_order
+from pvcnn.qmp.system import ConstraintSystem, SparseMatrix
+
+
+@dataclass(repr=False)
+class Trapdoors:
+    """The secrets of a setup, scalars in [1, r). SECRET: never log, never encode."""
+
+    alpha: int
+    beta: int
+    delta: int
+    tau: int
+    gamma: dict[str, int]
+    eta: dict[str, int]
+
+    @classmethod
+    def draw(cls) -> Trapdoors:
+        """Fresh ones from the operating system's generator."""
+        alpha, beta, delta, tau = (random_scalar() for _ in range(4))
+        gamma = {segment: random_scalar() for segment in ("pub", *COMMITTED)}
+        return cls(alpha, beta, delta, tau, gamma, {segment: random_scalar() for segment in COMMITTED})
+
+    def forget(self) -> None:
+        """Drops every secret."""
+        self.alpha = self.beta = self.delta = self.tau = 0
+        self.gamma.clear()
+        self.eta.clear()
+
+
+def generate(system: ConstraintSystem, program_digest: bytes, frames: int) -> tuple[ProvingKey, CircuitKey]:
+    """The proving key of `system` and its part that the verifier gets.
+
+    The verification key of a model is `circuit_key.commit(commit_weights(...))`. Raises ValueError for
+    a system whose commitments would not bind.
+    """
+    check_independent_columns(system)
+    trapdoors = Trapdoors.draw()
+    try:
+        return keys_of_trapdoors(system, program_digest, frames, trapdoors)
+    finally:
+        trapdoors.forget()
+
+
+def keys_of_trapdoors(
+    system: ConstraintSystem, program_digest: bytes, frames: int, trapdoors: Trapdoors
+) -> tuple[ProvingKey, CircuitKey]:
+    """The keys that `trapdoors` give. Secret vectors are overwritten before it returns."""
+    secrets: list[ScalarVector] = []
+    try:
+        return _keys(system, program_digest, frames, trapdoors, secrets)
+    finally:
+        for vector in secrets:
+            vector.fill(0)
+
+
+def _keys(
+    system: ConstraintSystem,
+    program_digest: bytes,
+    frames: int,
+    trapdoors: Trapdoors,
+    secrets: list[ScalarVector],
+) -> tuple[ProvingKey, CircuitKey]:
+    def keep(vector: ScalarVector) -> ScalarVector:
+        secrets.append(vector)
+        return vector
+
+    segments = system.segments
+    domain = Domain(domain_size(system.constraints))
+    lagrange = keep(domain.lagrange_at(trapdoors.tau))[: system.constraints]
+    u, v, w = (keep(_at_tau(m, segments.total, lagrange)) for m in (system.a, system.b, system.c))
+    alpha_v_w = keep(scalars.add(keep(scalars.scale(v, trapdoors.alpha)), w))
+    k = keep(scalars.add(keep(scalars.scale(u, trapdoors.beta)), alpha_v_w))
+
+    a_wires = wire_order(segments, ~scalars.is_zero(u))
+    b_wires = wire_order(segments, ~scalars.is_zero(v))
+    per_delta = _inverse(trapdoors.delta)
+    per_gamma = {name: _inverse(value) for name, value in trapdoors.gamma.items()}
+    vanishing = domain.vanishing_at(trapdoors.tau) * per_delta % SCALAR_MODULUS
+    powers = keep(scalars.powers(trapdoors.tau, domain.size - 1))
+    exponents = {
+        "u_g1": keep(u[a_wires]),
+        "v_g1": keep(v[b_wires]),
+        "public_g1": keep(scalars.scale(k[segments.span("pub")], per_gamma["pub"])),
+        **{f"{s}_g1": keep(scalars.scale(k[segments.span(s)], per_gamma[s])) for s in COMMITTED},
+        "private_g1": keep(scalars.scale(k[segments.span("priv")], per_delta)),
+        "quotient_g1": keep(scalars.scale(powers, vanishing)),
+        "alpha_g1": keep(scalars.from_integers([trapdoors.alpha])),
+        "beta_g1": keep(scalars.from_integers([trapdoors.beta])),
+        "delta_g1": keep(scalars.from_integers([trapdoors.delta])),
+        "blinding_gamma_g1": keep(
+            scalars.from_integers([trapdoors.eta[s] * per_gamma[s] for s in COMMITTED])
+        ),
+        "blinding_delta_g1": keep(scalars.from_integers([trapdoors.eta[s] * per_delta for s in COMMITTED])),
+    }
+    # One call for all points: the table of multiples of the generator is made once.
+    points = fixed_base_g1(keep(np.concatenate(list(exponents.values()))))
+    ends = np.cumsum([len(vector) for vector in exponents.values()])
+    g1 = dict(zip(exponents, np.split(points, ends[:-1]), strict=True))
+    v_g2 = fixed_base_g2(exponents["v_g1"])
+
+    gamma = {name: _on_g2(value) for name, value in trapdoors.gamma.items()}
+    circuit_key = CircuitKey(
+        alpha_g1=g1_to_points(g1.pop("alpha_g1"))[0],
+        beta_g2=_on_g2(trapdoors.beta),
+        gamma_g2=GammaPoints(gamma["pub"], gamma["in"], gamma["w"], gamma["aux"]),
+        delta_g2=_on_g2(trapdoors.delta),
+        public_g1=tuple(g1_to_points(g1.pop("public_g1"))),
+        program_digest=program_digest,
+        frames=frames,
+    )
+    return ProvingKey(circuit_key=circuit_key, a_wires=a_wires, b_wires=b_wires, v_g2=v_g2, **g1), circuit_key
+
+
+def _at_tau(matrix: SparseMatrix, width: int, lagrange: ScalarVector) -> ScalarVector:
+    """The values at tau of the polynomials that interpolate the columns of `matrix`."""
+    return columns_times(matrix.starts, matrix.columns, matrix.coefficients, width, lagrange)
+
+
+def _inverse(value: int) -> int:
+    return pow(value, -1, SCALAR_MODULUS)
+
+
+def _on_g2(value: int) -> G2Point:
+    return G2Point() * scalar(value)
