@@ -1,0 +1,104 @@
+"""Frames as testers hold them (64x64 bytes), and as the detector takes them (normalised)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.data.faces import load_faces
+from pvcnn.data.splits import split_people
+from pvcnn.errors import DependencyMissing
+
+if TYPE_CHECKING:
+    from pvcnn.data.fakes import Batch, FrameMaker
+
+#: Prepared pixels lie in [-PIXEL_BOUND, PIXEL_BOUND]; encryption parameters are planned for it.
+PIXEL_BOUND = 4.0
+FRAME_SHAPE = (64, 64)
+
+#: A frame (64, 64) uint8, its label (0 real, 1 fake) and the person it shows (0..39).
+LabelledFrame: TypeAlias = tuple[NDArray[np.uint8], int, int]
+
+
+def prepare(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(..., 64, 64) uint8 to (..., 1, 64, 64) float64: every frame to mean 0 and deviation 1.
+
+    Then clipped to [-PIXEL_BOUND, PIXEL_BOUND]. A frame of one colour becomes 0. Raises ValueError
+    for anything but 64x64 bytes.
+    """
+    if frames.shape[-2:] != FRAME_SHAPE or frames.dtype != np.uint8:
+        raise ValueError(f"a frame is 64x64 of uint8, not {frames.shape} of {frames.dtype}")
+    pixels = frames.astype(np.float64)
+    centred = pixels - pixels.mean((-2, -1), keepdims=True)
+    deviation = np.sqrt(np.mean(centred**2, (-2, -1), keepdims=True))
+    # Below one grey level there is only rounding noise, which must not be blown up.
+    normalised = centred / np.maximum(deviation, 1.0)
+    prepared: NDArray[np.float64] = np.clip(normalised, -PIXEL_BOUND, PIXEL_BOUND)[..., None, :, :]
+    return prepared
+
+
+def demo_frames(testers: int, frames: int, seed: int) -> list[list[LabelledFrame]]:
+    """`frames` labelled frames for each of `testers`, from people the detector has never seen.
+
+    Every frame comes from an image of its own, over all testers; half of all (rounded down) are
+    fakes, as many swaps as self-blends. The same seed deals the same frames. Raises
+    ValueError for more frames than there are images (80), DependencyMissing without torch or faces.
+    """
+    maker = _maker(split_people().test)
+    count = testers * frames
+    if testers < 1 or frames < 1 or count > len(maker):
+        raise ValueError(
+            f"the {len(maker)} images of the test people give each of {testers} testers"
+            f" at most {len(maker) // max(testers, 1)} frames, not {frames}; at least one of each is needed"
+        )
+    batch = _mixed(maker, count, seed)
+    dealt = [
+        (frame, int(label), int(person))
+        for frame, label, person in zip(
+            batch.frames.numpy(), batch.labels.tolist(), batch.people.tolist(), strict=True
+        )
+    ]
+    return [dealt[tester * frames : (tester + 1) * frames] for tester in range(testers)]
+
+
+def calibration_frames(count: int, seed: int = 0) -> NDArray[np.float64]:
+    """(count, 1, 64, 64) prepared frames of training people, half fake, a quarter of all degraded.
+
+    For whoever must know which values occur, such as a quantiser. DependencyMissing as above.
+    """
+    maker = _maker(split_people().train)
+    degraded = count // 4
+    groups = [(start, False) for start in range(0, count - degraded, len(maker))]
+    groups += [(start, True) for start in range(count - degraded, count, len(maker))]
+    ends = [start for start, _ in groups[1:]] + [count]
+    frames = [
+        _mixed(maker, end - start, seed + start, hard=hard).frames.numpy()
+        for (start, hard), end in zip(groups, ends, strict=True)
+    ]
+    return prepare(np.concatenate(frames))
+
+
+def _maker(people: tuple[int, ...]) -> FrameMaker:
+    try:
+        from pvcnn.data.fakes import FrameMaker
+    except ImportError as error:
+        raise DependencyMissing("fakes are made with torch: pip install 'pvcnn[demo]'") from error
+    return FrameMaker(load_faces(), people)
+
+
+def _mixed(maker: FrameMaker, count: int, seed: int, *, hard: bool = False) -> Batch:
+    """Frames from `count` different images; each pair of neighbours is a real and a fake, in any order."""
+    import torch
+
+    from pvcnn.data.fakes import Kind
+
+    generator = torch.Generator().manual_seed(seed)
+    pairs = (count + 1) // 2
+    fakes = torch.tensor([Kind.SWAP, Kind.SELF_BLEND]).repeat((pairs + 1) // 2)[:pairs]
+    couples = torch.stack((torch.full_like(fakes, Kind.REAL), fakes), 1)
+    turned = torch.rand(pairs, generator=generator) < 0.5
+    kinds = torch.where(turned[:, None], couples.flip(1), couples).flatten()[:count]
+    sources = torch.randperm(len(maker), generator=generator)[:count]
+    return maker.make(sources, kinds, generator, hard=hard)

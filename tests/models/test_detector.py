@@ -1,0 +1,132 @@
+"""The network, its shipped weights and the script that trains them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import fx, nn
+
+from pvcnn.data.evaluation import area_under_curve, evaluation_frames
+from pvcnn.data.fakes import Kind
+from pvcnn.data.splits import split_people
+from pvcnn.errors import DecodeError
+from pvcnn.models.deepfake import DeepfakeDetector
+from pvcnn.models.layers import Square
+from pvcnn.models.store import WEIGHTS, load_detector, recipe, save_detector
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_detector.py"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def test_shapes_of_the_cut_and_of_the_output() -> None:
+    model = DeepfakeDetector().eval()
+    frames = torch.zeros(3, 1, 64, 64)
+    assert model.block1(frames).shape == (3, 8, 16, 16)
+    assert model(frames).shape == (3, 1)
+
+
+def test_square_is_one_leaf_of_a_traced_graph() -> None:
+    class Tracer(fx.Tracer):
+        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+            return isinstance(m, Square) or super().is_leaf_module(m, module_qualified_name)
+
+    model = DeepfakeDetector()
+    modules = dict(model.named_modules())
+    kinds = [
+        type(modules[str(node.target)]) for node in Tracer().trace(model).nodes if node.op == "call_module"
+    ]
+    assert kinds[:4] == [nn.Conv2d, nn.BatchNorm2d, Square, nn.AvgPool2d]
+    assert kinds[4:8] == [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU, nn.MaxPool2d]
+    assert kinds[-3:] == [nn.Flatten, nn.Dropout, nn.Linear]
+
+
+def test_shipped_weights_are_small_and_finite() -> None:
+    assert WEIGHTS.stat().st_size < 300_000
+    model = load_detector()
+    assert not model.training
+    assert all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
+
+
+def test_the_private_block_is_free_of_brightness_and_of_bias() -> None:
+    """Zero-mean filters and no shift before the square (docs/threat-model.md on features)."""
+    block = load_detector().block1
+    assert block.convolution.bias is None
+    assert block.convolution.weight.sum((2, 3)).abs().max() < 1e-5
+    assert block.normalisation.running_mean is not None
+    assert not block.normalisation.bias.any()
+    assert not block.normalisation.running_mean.any()
+
+
+def test_the_detector_finds_blends_of_people_it_was_not_trained_on() -> None:
+    """On validation people: test people are for benchmarks/accuracy.py."""
+    evaluation = evaluation_frames(split_people().validation, seed=1)
+    with torch.no_grad():
+        logits = load_detector()(torch.from_numpy(evaluation.prepared).float())[:, 0].double().numpy()
+    for kind in (Kind.SWAP, Kind.SELF_BLEND):
+        chosen = evaluation.select(kind, degraded=False)
+        assert area_under_curve(logits[chosen], evaluation.labels[chosen]) > 0.8
+    # The threshold is part of the bias: errors of both kinds are equally frequent at 0.
+    false_alarms = np.mean(logits[evaluation.labels == 0] > 0)
+    misses = np.mean(logits[evaluation.labels == 1] <= 0)
+    assert abs(false_alarms - misses) < 0.03
+
+
+def test_weights_return_as_they_were_saved(tmp_path: Path) -> None:
+    model = DeepfakeDetector()
+    save_detector(model, tmp_path / "w.safetensors", {"steps": 3})
+    loaded = load_detector(tmp_path / "w.safetensors").state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in model.state_dict().items())
+    assert recipe(tmp_path / "w.safetensors") == {"steps": 3}
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    whole = WEIGHTS.read_bytes()
+    generator = np.random.default_rng(0)
+    for data in (b"", whole[:100], whole[:-1], whole + b"x", generator.bytes(5000)):
+        path.write_bytes(data)
+        with pytest.raises(DecodeError):
+            load_detector(path)
+    for position in generator.integers(0, 1500, 40):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1
+        path.write_bytes(flipped)
+        try:
+            load_detector(path)
+        except DecodeError:
+            continue
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    model = DeepfakeDetector()
+    model.decision = nn.Linear(256, 2)
+    save_detector(model, tmp_path / "w.safetensors", {})
+    with pytest.raises(DecodeError, match="not those of the detector"):
+        load_detector(tmp_path / "w.safetensors")
+
+
+def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+    model = DeepfakeDetector()
+    with torch.no_grad():
+        model.decision.bias.fill_(float("nan"))
+    save_detector(model, tmp_path / "w.safetensors", {})
+    with pytest.raises(DecodeError, match="not finite"):
+        load_detector(tmp_path / "w.safetensors")
+
+
+def test_the_training_script_runs_and_its_seed_decides(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.safetensors", "b.safetensors")]
+    for path in paths:
+        command = [sys.executable, str(SCRIPT), "--steps", "2", "--out", str(path)]
+        subprocess.run(command, check=True, capture_output=True, timeout=240)
+    first, second = (load_detector(path).state_dict() for path in paths)
+    assert all(torch.equal(first[name], second[name]) for name in first)
