@@ -110,7 +110,7 @@ class Program:
         """Inclusive bounds that follow from the layers alone: ranges[i] of what layer i gets."""
         ranges = [(self.input_low, self.input_high)]
         for layer in self.layers:
-            ranges.append(_output_range(layer, *ranges[-1]))
+            ranges.append(output_range(layer, *ranges[-1]))
         return tuple(ranges)
 
     @property
@@ -158,7 +158,8 @@ def accumulator_peak(layer: Affine, low: int, high: int) -> int:
     return products + (1 << (layer.bias_bits - 1))
 
 
-def _output_range(layer: Layer, low: int, high: int) -> tuple[int, int]:
+def output_range(layer: Layer, low: int, high: int) -> tuple[int, int]:
+    """Inclusive bounds of what `layer` makes of values in [low, high], whatever its weights."""
     match layer:
         case Convolution() | Linear():
             peak = accumulator_peak(layer, low, high)

@@ -1,0 +1,275 @@
+"""From float layers to a program of integers and its weights.
+
+Every tensor is represented by integers and one scale per channel: value = integer * scale[channel].
+Activations without a bend other than at zero are positively homogeneous, f(c x) = c f(x) for c > 0, so
+any scale passes through them. That is why one table serves all layers with the same function, with the
+same domain and the same shift inside it, and why the scale may differ by channel at no cost: the next
+layer's weights absorb it before they are rounded.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.algebra.constants import SCALAR_MODULUS
+from pvcnn.errors import UnsupportedLayer
+from pvcnn.partition.calibrate import LayerRange
+from pvcnn.partition.graph import (
+    AffineLayer,
+    AveragePool,
+    BatchNorm,
+    Conv2d,
+    Flatten,
+    FloatLayer,
+    LeakyReLU,
+    Linear,
+    MaxPool,
+    Square,
+    chain_shapes,
+)
+from pvcnn.program import layers as integer
+from pvcnn.program.layers import MAX_SHIFT, Requantise, Shape, Table
+from pvcnn.program.program import Program, output_range
+from pvcnn.program.public_part import PublicPart
+from pvcnn.program.weights import Weights
+
+#: Activations are signed integers of this many bits.
+ACTIVATION_BITS = 8
+#: A table maps signed integers q of this many bits, and divides them by 2^TABLE_SHIFT. Calibrated values
+#: fill the activations' range; so q may grow to 2^(12-2-8) = 4 times what calibration saw, saturating,
+#: before it is a RangeError.
+DOMAIN_BITS = 12
+TABLE_SHIFT = 2
+WEIGHT_BITS = 8
+
+_ACTIVATION_PEAK = (1 << (ACTIVATION_BITS - 1)) - 1
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FeatureScale:
+    """Features are round(private output / step), integers in [low, high]."""
+
+    step: float
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Where float and integer network can be compared.
+
+    The output of float layer `float_layer` is about that of program layer `program_layer` times
+    `scale`, (channels,) or (features,).
+    """
+
+    float_layer: int
+    program_layer: int
+    scale: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Quantised:
+    """The public part, and its correspondence with the float layers."""
+
+    public: PublicPart
+    stages: tuple[Stage, ...]
+
+
+def activation_table(slope: float) -> Table:
+    """f(q) = clip(round(leaky(q) / 2^TABLE_SHIFT)) into the activations' range; slope 1 is the identity.
+
+    Equal for all layers with the same slope, so they share one lookup argument.
+    """
+    low = -(1 << (DOMAIN_BITS - 1))
+    return _table(slope, low, -low - 1, TABLE_SHIFT)
+
+
+def quantise(
+    layers: tuple[FloatLayer, ...],
+    ranges: tuple[LayerRange, ...],
+    input_shape: Shape,
+    features: FeatureScale,
+    weight_bits: int = WEIGHT_BITS,
+) -> Quantised:
+    """The program of the public layers, whose outputs on calibration frames had `ranges`.
+
+    Batch norms must have been folded. The blinding of the weights' commitment is drawn here, once per
+    model. Raises UnsupportedLayer for a layer that programs do not have, or a model that does not end
+    with one logit.
+    """
+    last = _last_affine(layers, input_shape)
+    builder = _Builder(input_shape, features, weight_bits)
+    for index, layer in enumerate(layers):
+        after_affine = index > 0 and isinstance(layers[index - 1], Conv2d | Linear)
+        match layer:
+            case Conv2d() | Linear():
+                builder.affine(layer, None if index == last else ranges[index].peaks.numpy())
+                if index < last and not isinstance(layers[index + 1], LeakyReLU):
+                    builder.requantise(f"{layer.name}.requantise", 1.0)
+                if index == last or not isinstance(layers[index + 1], LeakyReLU):
+                    builder.mark(index)
+            case LeakyReLU() if after_affine:
+                builder.requantise(layer.name, layer.slope)
+                builder.mark(index)
+            case LeakyReLU():
+                builder.activate_again(layer, ranges[index].peaks.numpy())
+                builder.mark(index)
+            case MaxPool():
+                builder.layers.append(integer.MaxPool(layer.name, layer.size))
+            case AveragePool():
+                builder.average(layer)
+            case Flatten():
+                builder.flatten(layer)
+            case Square() | BatchNorm():
+                raise UnsupportedLayer(
+                    f"{layer.name} ({type(layer).__name__}): not supported behind the cut; "
+                    "use ReLU or LeakyReLU there"
+                )
+    return builder.finish(f"{layers[last].name}.sign")
+
+
+def _last_affine(layers: tuple[FloatLayer, ...], input_shape: Shape) -> int:
+    last = max(i for i, layer in enumerate(layers) if isinstance(layer, Conv2d | Linear))
+    outputs = chain_shapes(layers, input_shape)[-1]
+    remedy = "end the model with a Linear layer of one output (the decision is logit > 0)"
+    if outputs != (1,):
+        raise UnsupportedLayer(
+            f"{layers[-1].name} ({type(layers[-1]).__name__}): the model returns values of shape {outputs}, "
+            f"not one logit; {remedy}"
+        )
+    for layer in layers[last + 1 :]:
+        if not isinstance(layer, AveragePool | Flatten):
+            raise UnsupportedLayer(
+                f"{layer.name} ({type(layer).__name__}): stands behind the last convolution or linear layer; "
+                + remedy
+            )
+    return last
+
+
+class _Builder:
+    """Appends integer layers and keeps the shape, range and scales of the values so far."""
+
+    def __init__(self, input_shape: Shape, features: FeatureScale, weight_bits: int) -> None:
+        self.layers: list[integer.Layer] = []
+        self._input_shape = input_shape
+        self._features = features
+        self._weight_bits = weight_bits
+        self._scale = np.full(input_shape[0], features.step)
+        self._shift = 0
+        self._weight: dict[str, Integers] = {}
+        self._bias: dict[str, Integers] = {}
+        self._stages: list[Stage] = []
+
+    def affine(self, layer: AffineLayer, peaks: Floats | None) -> None:
+        """Rounds weights and biases. `peaks`: calibrated magnitudes by channel, None before the decision.
+
+        A channel's weights are as fine as their bits allow, unless its values would then exceed what
+        the table saturates at; then they are coarser.
+        """
+        real = layer.weight.numpy() * self._scale.reshape(1, -1, *[1] * (layer.weight.ndim - 2))
+        finest = np.abs(real).reshape(len(real), -1).max(axis=1) / ((1 << (self._weight_bits - 1)) - 1)
+        if peaks is None:
+            scale = finest
+        else:
+            self._shift = _shift(finest, peaks)
+            scale = np.maximum(finest, peaks / (_table_peak() << self._shift))
+        scale = np.where(scale > 0, scale, 1.0)
+        weight = np.rint(real / scale.reshape(-1, *[1] * (real.ndim - 1))).astype(np.int64)
+        bias = np.rint(layer.bias.numpy() / scale).astype(np.int64)
+        self._weight[layer.name], self._bias[layer.name] = weight, bias
+        self._scale = scale
+        self.layers.append(_integer_layer(layer, self._weight_bits, _signed_bits(bias)))
+
+    def requantise(self, name: str, slope: float) -> None:
+        """The activation behind an affine layer; slope 1 only brings values back to few bits."""
+        self.layers.append(Requantise(name, self._shift, activation_table(slope)))
+        self._scale = self._scale * 2.0 ** (self._shift + TABLE_SHIFT)
+
+    def activate_again(self, layer: LeakyReLU, peaks: Floats) -> None:
+        """An activation of values whose range is already known: no q can leave the table's domain."""
+        low, high = self._range()
+        shift = max(0, max(-low, high).bit_length() + 1 - DOMAIN_BITS)
+        half = (1 << shift) >> 1
+        bound = float((peaks / self._scale).max()) / (1 << shift)
+        inner = max(0, math.ceil(math.log2(max(bound, 1.0) / _ACTIVATION_PEAK)))
+        table = _table(layer.slope, (low + half) >> shift, (high + half) >> shift, inner)
+        self.layers.append(Requantise(layer.name, shift, table))
+        self._scale = self._scale * 2.0 ** (shift + inner)
+
+    def average(self, layer: AveragePool) -> None:
+        self.layers.append(integer.AveragePool(layer.name, layer.size))
+        self._scale = self._scale / layer.size**2
+
+    def flatten(self, layer: Flatten) -> None:
+        positions = math.prod(self._shape()[1:])
+        self.layers.append(integer.Flatten(layer.name))
+        self._scale = np.repeat(self._scale, positions)
+
+    def mark(self, float_layer: int) -> None:
+        """The values so far are those of a float layer."""
+        self._stages.append(Stage(float_layer, len(self.layers) - 1, self._scale))
+
+    def finish(self, name: str) -> Quantised:
+        program = Program(
+            self._input_shape,
+            self._features.low,
+            self._features.high,
+            (*self.layers, integer.Sign(name)),
+        )
+        weights = Weights(program, self._weight, self._bias, secrets.randbelow(SCALAR_MODULUS))
+        return Quantised(PublicPart(program, weights), tuple(self._stages))
+
+    def _shape(self) -> Shape:
+        shape = self._input_shape
+        for layer in self.layers:
+            shape = integer.output_shape(layer, shape)
+        return shape
+
+    def _range(self) -> tuple[int, int]:
+        bounds = (self._features.low, self._features.high)
+        for layer in self.layers:
+            bounds = output_range(layer, *bounds)
+        return bounds
+
+
+def _shift(finest: Floats, peaks: Floats) -> int:
+    """The shift that brings accumulators of the finest weights nearest to what a table saturates at."""
+    accumulators = peaks[finest > 0] / finest[finest > 0]
+    if not accumulators.any():
+        return 0
+    exponent = round(math.log2(float(np.median(accumulators)) / _table_peak()))
+    return min(max(exponent, 0), MAX_SHIFT)
+
+
+def _table_peak() -> int:
+    """The q at which the shared tables saturate."""
+    return _ACTIVATION_PEAK << TABLE_SHIFT
+
+
+def _table(slope: float, low: int, high: int, inner: int) -> Table:
+    q = np.arange(low, high + 1, dtype=np.float64)
+    values = np.floor(np.where(q > 0, q, slope * q) / (1 << inner) + 0.5)
+    return Table(low, np.clip(values, -_ACTIVATION_PEAK - 1, _ACTIVATION_PEAK).astype(np.int64))
+
+
+def _integer_layer(layer: AffineLayer, weight_bits: int, bias_bits: int) -> integer.Affine:
+    outputs, inputs = layer.weight.shape[:2]
+    if isinstance(layer, Linear):
+        return integer.Linear(layer.name, inputs, outputs, weight_bits, bias_bits)
+    return integer.Convolution(
+        layer.name, inputs, outputs, layer.kernel, layer.stride, layer.padding, weight_bits, bias_bits
+    )
+
+
+def _signed_bits(values: Integers) -> int:
+    """The fewest bits, at least 2, of a signed range that holds all values."""
+    low, high = int(values.min()), int(values.max())
+    return max(2, (-low - 1).bit_length() + 1 if low < 0 else 0, high.bit_length() + 1)
