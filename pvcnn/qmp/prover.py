@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from weakref import WeakSet
 
 import numpy as np
@@ -39,7 +40,7 @@ from pvcnn.qmp.verifier import verify
 #: Called after each step with its name and the seconds it took; `timings.__setitem__` is one.
 Progress = Callable[[str, float], object]
 #: Values of wires: small integers, or field elements where a test forces others.
-WireValues = NDArray[np.int64] | ScalarVector
+WireValues = NDArray[np.integer[Any]]
 
 _checked_keys: WeakSet[ProvingKey] = WeakSet()
 
@@ -112,7 +113,7 @@ class _Witness:
         segments: list[WireValues] = [stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux]
         if any(values.dtype != np.int64 for values in segments):
             segments = [_elements(values) for values in segments]
-        given: WireValues = np.concatenate(segments)  # type: ignore[arg-type]
+        given = np.concatenate(segments)
         fixed = scalars.from_integers([1, *challenges])
         return cls(np.concatenate([fixed, _elements(given), private]), given, private)
 
