@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 from numba.extending import intrinsic as _numba_intrinsic
@@ -16,8 +16,8 @@ types: Any = numba.types
 
 def kernel(function: Function) -> Function:
     """Compiles a function at its first call; other threads of Python run while it does."""
-    compiled: Function = numba.njit(nogil=True, cache=True)(function)
-    return compiled
+    compiled: Any = numba.njit(nogil=True, cache=True)(function)
+    return cast(Function, compiled)
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:

@@ -265,3 +265,111 @@ scalar_one = _constant(SCALAR, 1)
 scalar_radix = _constant(SCALAR, 1 << 256)
 #: The words 1, 0, 0, 0: `multiply(element, scalar_unit_words())` takes an element out of Montgomery form.
 scalar_unit_words = _constant(SCALAR, pow(1 << 256, -1, SCALAR_MODULUS))
+base_one = _constant(BASE, 1)
+base_radix = _constant(BASE, 1 << 384)
+base_unit_words = _constant(BASE, pow(1 << 384, -1, BASE_MODULUS))
+
+
+@intrinsic
+def one(_context: Any, degree: Any) -> Any:
+    """1 in F_q (DEGREE_ONE) or F_q^2 (DEGREE_TWO)."""
+    unit = BASE_FIELD.constant((1 << 384) % BASE_MODULUS)
+    kind = EXTENSION if degree.count == 2 else BASE
+
+    def generate(_target: Any, _builder: Any, _signature: Any, _arguments: Any) -> Value:
+        if kind == BASE:
+            return unit
+        return ir.Constant(ir.ArrayType(BASE_FIELD.element, 2), [unit, BASE_FIELD.constant(0)])
+
+    return kind(degree), generate
+
+
+@intrinsic
+def zero(_context: Any, degree: Any) -> Any:
+    """0 in F_q (DEGREE_ONE) or F_q^2 (DEGREE_TWO)."""
+    kind = EXTENSION if degree.count == 2 else BASE
+
+    def generate(_target: Any, _builder: Any, _signature: Any, _arguments: Any) -> Value:
+        null = BASE_FIELD.constant(0)
+        return null if kind == BASE else ir.Constant(ir.ArrayType(BASE_FIELD.element, 2), [null, null])
+
+    return kind(degree), generate
+
+
+@intrinsic
+def norm(_context: Any, element: Any) -> Any:
+    """The norm into F_q: a0^2 + a1^2 for a0 + a1 u, the element itself in F_q."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:
+        if element == BASE:
+            return arguments[0]
+        parts = [builder.extract_value(arguments[0], i) for i in range(2)]
+        squares = [BASE_FIELD.multiply(builder, part, part) for part in parts]
+        return BASE_FIELD.add(builder, *squares)
+
+    return BASE(element), generate
+
+
+@intrinsic
+def times_conjugate(_context: Any, element: Any, factor: Any) -> Any:
+    """factor times the product of element's other conjugates: 1 / element if factor is 1 / norm."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:
+        if element == BASE:
+            return arguments[1]
+        a0, a1 = (builder.extract_value(arguments[0], i) for i in range(2))
+        real = BASE_FIELD.multiply(builder, a0, arguments[1])
+        imaginary = BASE_FIELD.multiply(builder, a1, arguments[1])
+        negated = BASE_FIELD.subtract(builder, BASE_FIELD.constant(0), imaginary)
+        result = ir.Constant(ir.ArrayType(BASE_FIELD.element, 2), ir.Undefined)
+        return builder.insert_value(builder.insert_value(result, real, 0), negated, 1)
+
+    return element(element, BASE), generate
+
+
+@intrinsic
+def equal(_context: Any, left: Any, right: Any) -> Any:
+    """Whether two elements of one of the fields are equal."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:
+        if left != EXTENSION:
+            return _prime_field(left).equal(builder, *arguments)
+        parts = [[builder.extract_value(argument, i) for argument in arguments] for i in range(2)]
+        return builder.and_(*(BASE_FIELD.equal(builder, *pair) for pair in parts))
+
+    return types.boolean(left, left), generate
+
+
+@intrinsic
+def is_reduced(_context: Any, element: Any) -> Any:
+    """Whether an element's words are in [0, p), as every other operation expects."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:
+        if element != EXTENSION:
+            return _prime_field(element).is_reduced(builder, arguments[0])
+        parts = [builder.extract_value(arguments[0], i) for i in range(2)]
+        return builder.and_(*(BASE_FIELD.is_reduced(builder, part) for part in parts))
+
+    return types.boolean(element), generate
+
+
+@intrinsic
+def exceeds_half(_context: Any, words: Any) -> Any:
+    """Whether the words of a scalar, read as an integer, exceed (r - 1) / 2."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:
+        return SCALAR_FIELD.exceeds(builder, arguments[0], (SCALAR_MODULUS - 1) // 2)
+
+    return types.boolean(SCALAR), generate
+
+
+@intrinsic
+def curve_constant(_context: Any, degree: Any) -> Any:
+    """b of y^2 = x^3 + b: 4 over F_q (DEGREE_ONE), 4 + 4 u over F_q^2 (DEGREE_TWO)."""
+    four = BASE_FIELD.constant((4 << 384) % BASE_MODULUS)
+    kind = EXTENSION if degree.count == 2 else BASE
+
+    def generate(_target: Any, _builder: Any, _signature: Any, _arguments: Any) -> Value:
+        return four if kind == BASE else ir.Constant(ir.ArrayType(BASE_FIELD.element, 2), [four, four])
+
+    return kind(degree), generate

@@ -36,7 +36,8 @@ def rows_times(
 ) -> None:
     """out[j] = sum_k coefficients[k] values[columns[k]], k in row j, for the rows first <= j < stop.
 
-    Row j has the k with starts[j] <= k < starts[j + 1]. Terms of either sign are summed over the integers and reduced once a row.
+    Row j has the k with starts[j] <= k < starts[j + 1]. Terms of either sign are summed over the
+    integers and reduced once a row.
     """
     for row in range(first, stop):
         positive = negative = accumulator_zero()

@@ -66,6 +66,9 @@ class PrimeField:
     def is_zero(self, builder: Builder, element: Value) -> Value:
         return builder.icmp_unsigned("==", self._join(builder, element), self._wide(0))
 
+    def equal(self, builder: Builder, left: Value, right: Value) -> Value:
+        return builder.icmp_unsigned("==", self._join(builder, left), self._join(builder, right))
+
     def is_reduced(self, builder: Builder, element: Value) -> Value:
         return builder.icmp_unsigned("<", self._join(builder, element), self._wide(self.modulus))
 
