@@ -1,0 +1,120 @@
+"""A matrix program while the compiler assembles it, layer by layer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.program.layers import Shape
+from pvcnn.qmp.hints import FromTrace, Hint, LowLimbs, Multiplicities, Traced
+from pvcnn.qmp.matrix_program import (
+    FIRST_OUTPUT,
+    Gate,
+    Lookup,
+    LookupArgument,
+    LookupTable,
+    MatrixProgram,
+)
+from pvcnn.qmp.ranges import LimbPlan, plan_limbs
+from pvcnn.qmp.system import Segments
+from pvcnn.qmp.views import View
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Range:
+    """`view` has entries in [0, size)."""
+
+    name: str
+    view: View
+    size: int
+
+
+class Assembly:
+    """Collects gates, lookups and hints, and hands out the wires of stage one.
+
+    Ranges are planned in `finish`, when all of them are known and can share tables.
+    """
+
+    def __init__(self, frames: int, features: int, weights: int) -> None:
+        self.frames = frames
+        self._pub = FIRST_OUTPUT + frames
+        self._features = features
+        self._weights = weights
+        self._next = self._pub + features + weights
+        self._gates: list[Gate] = []
+        self._ranges: list[_Range] = []
+        self._lookups: dict[LookupTable, list[Lookup]] = {}
+        self._tables: dict[tuple[bytes, ...], LookupTable] = {}
+        self.hints: list[Hint] = []
+
+    def outputs(self) -> Integers:
+        """The wires of the public outputs, one a frame."""
+        return np.arange(FIRST_OUTPUT, self._pub)
+
+    def features(self) -> Integers:
+        """The wires of segment `in`."""
+        return self._pub + np.arange(self._features)
+
+    def weights(self) -> Integers:
+        """The wires of segment `w`, in the order of `Weights.flat`."""
+        return self._pub + self._features + np.arange(self._weights)
+
+    def auxiliary(self, *shape: int) -> Integers:
+        """Fresh wires of segment `aux`."""
+        first, self._next = self._next, self._next + prod(shape)
+        return np.arange(first, self._next).reshape(shape)
+
+    def traced(self, layer: int, what: Traced, shape: Shape, low: int, high: int) -> View:
+        """Fresh wires for a tensor (frames, *shape) of the inference; the caller enforces [low, high]."""
+        wires = self.auxiliary(self.frames, *shape)
+        self.hints.append(FromTrace(wires.reshape(-1), layer, what))
+        return View.of_wires(wires, low, high)
+
+    def gate(self, gate: Gate) -> None:
+        self._gates.append(gate)
+
+    def range(self, name: str, view: View, low: int, high: int) -> None:
+        """Every entry of `view` lies in [low, high]."""
+        self._ranges.append(_Range(name, view.shifted(-low).reshape(view.entries), high - low + 1))
+
+    def lookup(self, name: str, table: tuple[Integers, ...], *columns: View) -> None:
+        """Every row of `columns` is a row of `table`, whose first column must ascend."""
+        shared = LookupTable(table)
+        shared = self._tables.setdefault(shared.key(), shared)
+        rows = tuple(column.reshape(column.entries) for column in columns)
+        self._lookups.setdefault(shared, []).append(Lookup(name, rows))
+
+    def finish(self) -> MatrixProgram:
+        """Plans the ranges, counts multiplicities, and checks the whole."""
+        demands: dict[int, int] = defaultdict(int)
+        for demand in self._ranges:
+            demands[demand.size] += demand.view.entries
+        plans = plan_limbs(demands)
+        for demand in self._ranges:
+            self._look_up_limbs(demand, plans[demand.size])
+        arguments = tuple(self._argument(table, tuple(lookups)) for table, lookups in self._lookups.items())
+        aux = self._next - self._pub - self._features - self._weights
+        segments = Segments(self._pub, self._features, self._weights, aux, 0)
+        return MatrixProgram(segments, tuple(self._gates), arguments)
+
+    def _look_up_limbs(self, demand: _Range, plan: LimbPlan) -> None:
+        top = demand.view
+        if plan.limbs > 1:
+            wires = self.auxiliary(plan.limbs - 1, demand.view.entries)
+            self.hints.append(LowLimbs(wires.reshape(-1), demand.view, plan))
+            for i, limb_wires in enumerate(wires):
+                limb = View.of_wires(limb_wires, 0, plan.radix - 1)
+                self.lookup(demand.name, (plan.low_limb_table(),), limb)
+                top = top.minus(limb.scaled(plan.radix**i))
+        self.lookup(demand.name, (plan.top_table(),), top)
+
+    def _argument(self, table: LookupTable, lookups: tuple[Lookup, ...]) -> LookupArgument:
+        wires = self.auxiliary(table.size)
+        self.hints.append(Multiplicities(wires, table, lookups))
+        return LookupArgument(table, lookups, wires)

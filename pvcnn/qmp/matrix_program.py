@@ -1,0 +1,207 @@
+"""Quadratic matrix programs: matrix wires and the gates between them (docs/protocol.md, QMP).
+
+A gate's operands are views of wires that are committed before any challenge is drawn: the constant
+1, outputs, features, weights and the auxiliary wires of stage one. `MatrixProgram` refuses anything
+else, because a cheating prover could otherwise choose an operand after seeing the challenge that
+checks it. It also refuses a gate whose integers could wrap around r, where "equal modulo r" would
+no longer mean "equal".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.algebra.constants import SCALAR_MODULUS
+from pvcnn.qmp.system import CHALLENGES, Segments
+from pvcnn.qmp.views import View
+
+Integers = NDArray[np.int64]
+
+#: The wire that is always 1.
+CONSTANT_WIRE = 0
+#: Where the outputs start, after the constant and the challenges.
+FIRST_OUTPUT = 1 + len(CHALLENGES)
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixProduct:
+    """left (n, k) times right (k, m) equals result (n, m): eq. (1)."""
+
+    name: str
+    left: View
+    right: View
+    result: View
+
+    @property
+    def summands(self) -> int:
+        return self.left.shape[1]
+
+    def operands(self) -> tuple[View, ...]:
+        return self.left, self.right, self.result
+
+
+@dataclass(frozen=True, eq=False)
+class ConvolutionProduct:
+    """The convolution of inputs (F, C, H, W) with kernels (O, C, K, K) is result (F, O, Ho, Wo): eq. (2).
+
+    `result` is the output less its bias.
+    """
+
+    name: str
+    inputs: View
+    kernels: View
+    result: View
+    stride: int
+    padding: int
+
+    @property
+    def summands(self) -> int:
+        _, channels, kernel, _ = self.kernels.shape
+        return channels * kernel * kernel
+
+    def operands(self) -> tuple[View, ...]:
+        return self.inputs, self.kernels, self.result
+
+
+@dataclass(frozen=True, eq=False)
+class EntrywiseProduct:
+    """left * right = result, entry by entry (Hadamard)."""
+
+    name: str
+    left: View
+    right: View
+    result: View
+
+    def operands(self) -> tuple[View, ...]:
+        return self.left, self.right, self.result
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroProduct:
+    """The product over the last axis of `factors` (n, k) is 0, for each of n entries."""
+
+    name: str
+    factors: View
+
+    def operands(self) -> tuple[View, ...]:
+        return (self.factors,)
+
+
+@dataclass(frozen=True, eq=False)
+class Boolean:
+    """Every entry is 0 or 1."""
+
+    name: str
+    entries: View
+
+    def operands(self) -> tuple[View, ...]:
+        return (self.entries,)
+
+
+Gate: TypeAlias = MatrixProduct | ConvolutionProduct | EntrywiseProduct | ZeroProduct | Boolean
+
+
+@dataclass(frozen=True, eq=False)
+class LookupTable:
+    """Rows of one or two integers. The first column's entries differ, and rise by `step` from `low`
+    up to the last but one; the last may rise by less (see pvcnn.qmp.ranges).
+    """
+
+    columns: tuple[Integers, ...]
+
+    def key(self) -> tuple[bytes, ...]:
+        """Equal for equal tables, which share one argument."""
+        return tuple(column.tobytes() for column in self.columns)
+
+    @property
+    def size(self) -> int:
+        return len(self.columns[0])
+
+    def positions(self, values: Integers) -> Integers:
+        """Where each value stands in the first column; -1 if nowhere."""
+        keys = self.columns[0]
+        found = np.minimum(np.searchsorted(keys, values), self.size - 1)
+        return np.where(keys[found] == values, found, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """Each row (columns[0][i], columns[1][i]) must be a row of the argument's table."""
+
+    name: str
+    columns: tuple[View, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class LookupArgument:
+    """All lookups in one table: one sum, eq. (4). multiplicities: one aux wire for each row of the table."""
+
+    table: LookupTable
+    lookups: tuple[Lookup, ...]
+    multiplicities: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixProgram:
+    """Gates and lookups over stage-one wires. `segments` counts the wires; its `priv` is 0.
+
+    Raises ValueError, naming the gate, if an operand is not a view of stage-one wires or if a
+    product may leave (-r/2, r/2).
+    """
+
+    segments: Segments
+    gates: tuple[Gate, ...]
+    arguments: tuple[LookupArgument, ...]
+
+    def __post_init__(self) -> None:
+        for gate in self.gates:
+            for operand in gate.operands():
+                self._check_stage_one(gate.name, operand)
+            _check_integers(gate)
+        for argument in self.arguments:
+            for lookup in argument.lookups:
+                for column in lookup.columns:
+                    self._check_stage_one(lookup.name, column)
+                    _require_small(lookup.name, column.magnitude)
+
+    def _check_stage_one(self, name: str, view: View) -> None:
+        used = np.unique(view.wires[view.coefficients != 0])
+        challenge = (used > CONSTANT_WIRE) & (used < FIRST_OUTPUT)
+        if challenge.any() or (len(used) and not 0 <= used[0] <= used[-1] < self.segments.total):
+            raise ValueError(f"{name}: an operand is not an affine view of stage-one wires")
+
+    def lookups(self) -> Iterator[tuple[LookupArgument, Lookup]]:
+        for argument in self.arguments:
+            for lookup in argument.lookups:
+                yield argument, lookup
+
+    @cached_property
+    def committed(self) -> int:
+        """Wires of stage one, public ones included."""
+        return self.segments.total
+
+
+def _check_integers(gate: Gate) -> None:
+    """An equation between integers below r/2 in magnitude holds if it holds modulo r."""
+    match gate:
+        case MatrixProduct():
+            peak = gate.summands * gate.left.magnitude * gate.right.magnitude + gate.result.magnitude
+        case ConvolutionProduct():
+            peak = gate.summands * gate.inputs.magnitude * gate.kernels.magnitude + gate.result.magnitude
+        case EntrywiseProduct():
+            peak = gate.left.magnitude * gate.right.magnitude + gate.result.magnitude
+        case ZeroProduct() | Boolean():
+            # A product vanishes in a field only if a factor does: only the factors must be exact.
+            peak = max(view.magnitude for view in gate.operands())
+    _require_small(gate.name, peak)
+
+
+def _require_small(name: str, peak: int) -> None:
+    if 2 * peak >= SCALAR_MODULUS:
+        raise ValueError(f"{name}: values may reach r/2 and wrap around")

@@ -1,0 +1,56 @@
+"""Are the columns of a constraint system linearly independent, so that commitments bind?
+
+Wire i has the columns (u_i, v_i, w_i) of A, B and C, one under the other: its entries lie at positions
+(matrix, row). D_s commits to one list of values only if these columns are linearly independent within
+segment s; across `pub` too, so that no change of a commitment equals a change of a public value
+(docs/protocol.md, "Why a cheating prover fails"). Peeling proves it: a wire that is the only one left at
+some position cannot be a combination of the others left; take it away, and go on until none is left.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.qmp.system import ConstraintSystem
+
+Integers = NDArray[np.int64]
+
+SEGMENTS = ("pub", "in", "w", "aux", "priv")
+
+
+def wires_without_position(system: ConstraintSystem) -> Integers:
+    """The wires that peeling leaves over, for any segment together with `pub`; empty if all peel off.
+
+    Giving each of them a row of its own makes the columns independent.
+    """
+    rows, wires = _entries(system)
+    left_over = [_left_over(system, rows, wires, name) for name in SEGMENTS]
+    return np.unique(np.concatenate(left_over))
+
+
+def _entries(system: ConstraintSystem) -> tuple[Integers, Integers]:
+    """(position, wire) of all entries of A, B, C; position = matrix * rows + row."""
+    positions, wires = [], []
+    for index, matrix in enumerate((system.a, system.b, system.c)):
+        lengths = np.diff(matrix.starts)
+        positions.append(index * system.constraints + np.repeat(np.arange(matrix.rows), lengths))
+        wires.append(matrix.columns.astype(np.int64))
+    return np.concatenate(positions), np.concatenate(wires)
+
+
+def _left_over(system: ConstraintSystem, positions: Integers, wires: Integers, name: str) -> Integers:
+    """The wires of segment `name` and of `pub` that cannot be peeled off."""
+    remains = np.zeros(system.segments.total, bool)
+    remains[system.segments.span("pub")] = True
+    remains[system.segments.span(name)] = True
+    relevant = remains[wires]
+    positions, wires = positions[relevant], wires[relevant]
+    while len(wires):
+        alone = np.bincount(positions)[positions] == 1
+        if not alone.any():
+            break
+        remains[wires[alone]] = False
+        kept = remains[wires]
+        positions, wires = positions[kept], wires[kept]
+    return np.flatnonzero(remains)

@@ -1,0 +1,114 @@
+"""Views: matrices whose entries are affine combinations of stage-one wires (docs/protocol.md, QMP).
+
+Padding, flattening, window sums and requantised values are views. They are index arrays, and cost
+no constraint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.program.layers import Shape
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Entry e is constants[e] + sum_t coefficients[e, t] z[wires[e, t]], entries in C order of `shape`.
+
+    wires, coefficients: (entries, terms) int64; constants: (entries,) int64; a term that an entry
+    does not need has coefficient 0. Every entry lies in [low, high]: bounds that lookups or the
+    gates that define the wires enforce.
+    """
+
+    shape: Shape
+    wires: Integers
+    coefficients: Integers
+    constants: Integers
+    low: int
+    high: int
+
+    @classmethod
+    def of_wires(cls, wires: Integers, low: int, high: int) -> View:
+        """The view that shows `wires` (any shape) as they are."""
+        flat = wires.reshape(-1, 1).astype(np.int64)
+        return cls(wires.shape, flat, np.ones_like(flat), np.zeros(len(flat), np.int64), low, high)
+
+    @property
+    def entries(self) -> int:
+        return len(self.wires)
+
+    @property
+    def magnitude(self) -> int:
+        """The largest absolute value that an entry can have."""
+        return max(abs(self.low), abs(self.high))
+
+    def reshape(self, *shape: int) -> View:
+        assert prod(shape) == self.entries
+        return View(shape, self.wires, self.coefficients, self.constants, self.low, self.high)
+
+    def take(self, index: Integers) -> View:
+        """The view of index's shape whose entries are those of this one at flat positions `index`."""
+        flat = index.reshape(-1)
+        parts = (self.wires[flat], self.coefficients[flat], self.constants[flat])
+        return View(index.shape, *parts, self.low, self.high)
+
+    def __getitem__(self, key: slice | int | tuple[slice | int, ...]) -> View:
+        """Entries by NumPy's rules of basic indexing."""
+        positions = np.arange(self.entries).reshape(self.shape)
+        return self.take(np.asarray(positions[key]))
+
+    def scaled(self, factor: int) -> View:
+        bounds = sorted((self.low * factor, self.high * factor))
+        return View(self.shape, self.wires, self.coefficients * factor, self.constants * factor, *bounds)
+
+    def shifted(self, constant: int) -> View:
+        bounds = (self.low + constant, self.high + constant)
+        return View(self.shape, self.wires, self.coefficients, self.constants + constant, *bounds)
+
+    def plus(self, other: View) -> View:
+        assert self.shape == other.shape
+        return View(
+            self.shape,
+            np.hstack([self.wires, other.wires]),
+            np.hstack([self.coefficients, other.coefficients]),
+            self.constants + other.constants,
+            self.low + other.low,
+            self.high + other.high,
+        )
+
+    def minus(self, other: View) -> View:
+        return self.plus(other.scaled(-1))
+
+    def sum_last(self) -> View:
+        """Sums over the last axis."""
+        *shape, length = self.shape
+        entries = prod(shape)
+        return View(
+            tuple(shape),
+            self.wires.reshape(entries, -1),
+            self.coefficients.reshape(entries, -1),
+            self.constants.reshape(entries, length).sum(axis=1),
+            self.low * length,
+            self.high * length,
+        )
+
+    def evaluate(self, wires: Integers) -> Integers:
+        """The entries, in `shape`, given the int64 values of all stage-one wires."""
+        values: Integers = (self.coefficients * wires[self.wires]).sum(axis=1) + self.constants
+        return values.reshape(self.shape)
+
+
+def windows(view: View, size: int) -> View:
+    """(F, C, H, W) to (F, C, H // size, W // size, size^2): disjoint windows, leftovers dropped."""
+    frames, channels, height, width = view.shape
+    height, width = height // size, width // size
+    cropped = view[:, :, : height * size, : width * size]
+    positions = np.arange(cropped.entries).reshape(frames, channels, height, size, width, size)
+    ordered = positions.transpose(0, 1, 2, 4, 3, 5).reshape(frames, channels, height, width, size**2)
+    return cropped.take(ordered)

@@ -1,0 +1,50 @@
+"""Does a witness satisfy a circuit, and if not, which gadgets object?"""
+
+from __future__ import annotations
+
+import secrets
+
+import numpy as np
+
+from pvcnn.algebra import scalars, sparse
+from pvcnn.algebra.constants import SCALAR_MODULUS
+from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.qmp.circuit import ProgramCircuit
+from pvcnn.qmp.system import ConstraintSystem, SparseMatrix, StageOne
+
+
+def random_challenges() -> tuple[int, int, int]:
+    """rho, theta and chi, drawn after stage one as the transcript's hash would."""
+    rho, theta, chi = (2 + secrets.randbelow(SCALAR_MODULUS - 2) for _ in range(3))
+    return rho, theta, chi
+
+
+def elements(values: np.ndarray) -> ScalarVector:
+    """Integers as field elements; field elements as they are."""
+    return values if values.dtype == np.uint64 else scalars.from_int64(values)
+
+
+def all_wires(circuit: ProgramCircuit, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
+    """Every wire: 1, the challenges, stage one, and the second stage that the circuit computes."""
+    committed = (stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux)
+    fixed = scalars.from_integers([1, *challenges])
+    second = circuit.second_stage(stage_one, challenges)
+    return np.concatenate([fixed, *map(elements, committed), second])
+
+
+def broken_rows(system: ConstraintSystem, wires: ScalarVector) -> np.ndarray:
+    """The rows j with (A z)_j (B z)_j != (C z)_j."""
+
+    def times(matrix: SparseMatrix) -> ScalarVector:
+        return sparse.rows_times(matrix.starts, matrix.columns, matrix.coefficients, wires)
+
+    left = scalars.multiply(times(system.a), times(system.b))
+    return np.flatnonzero(~scalars.is_zero(scalars.subtract(left, times(system.c))))
+
+
+def objections(circuit: ProgramCircuit, stage_one: StageOne) -> set[str]:
+    """The purposes of all rows that `stage_one` breaks under fresh challenges; empty for a true witness."""
+    rows = broken_rows(circuit.system, all_wires(circuit, stage_one, random_challenges()))
+    groups = circuit.lowered.groups
+    ends = np.array([group.rows.stop for group in groups])
+    return {groups[int(index)].purpose for index in np.searchsorted(ends, rows, side="right")}

@@ -1,0 +1,108 @@
+"""Programs of several shapes, with weights and features, for tests of the circuit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.program.layers import (
+    AveragePool,
+    Convolution,
+    Flatten,
+    Layer,
+    Linear,
+    MaxPool,
+    Requantise,
+    Sign,
+    Table,
+)
+from pvcnn.program.program import Program
+from pvcnn.program.weights import Weights
+
+Integers = NDArray[np.int64]
+
+
+def leaky_table(bits: int, shift: int, low: int = -128, high: int = 127) -> Table:
+    """LeakyReLU with slope 1/8, then a division by 2^shift and saturation to [low, high]."""
+    q = np.arange(-(1 << (bits - 1)), 1 << (bits - 1), dtype=np.int64)
+    return Table(int(q[0]), np.clip(np.where(q > 0, q, q >> 3) >> shift, low, high))
+
+
+def random_weights(program: Program, seed: int, peak: int = 128, bias_peak: int = 200) -> Weights:
+    """Weights in [-peak, peak) and biases in [-bias_peak, bias_peak)."""
+    rng = np.random.default_rng(seed)
+    weight, bias = {}, {}
+    for layer in program.affine_layers:
+        weight[layer.name] = rng.integers(-peak, peak, layer.weight_shape)
+        bias[layer.name] = rng.integers(-bias_peak, bias_peak, layer.weight_shape[0])
+    return Weights(program, weight, bias, seed)
+
+
+def random_features(program: Program, frames: int, seed: int, peak: int | None = None) -> Integers:
+    rng = np.random.default_rng(seed)
+    low, high = program.input_low, program.input_high
+    if peak is not None:
+        low, high = max(low, -peak), min(high, peak)
+    return rng.integers(low, high + 1, (frames, *program.input_shape))
+
+
+def demo_program(table_bits: int = 12) -> Program:
+    """The shapes of the demo: 8x16x16 features, three blocks of 16, 32, 64 channels, one logit."""
+    layers: list[Layer] = []
+    channels = 8
+    for block, outputs in enumerate((16, 32, 64), start=2):
+        layers += [
+            Convolution(f"conv{block}", channels, outputs, 3, 1, 1, 8, 20),
+            Requantise(f"act{block}", 5 + block, leaky_table(table_bits, block - 1)),
+            MaxPool(f"pool{block}", 2),
+        ]
+        channels = outputs
+    layers += [Flatten("flatten"), Linear("head", 256, 1, 8, 20), Sign("decision")]
+    return Program((8, 16, 16), -2048, 2047, tuple(layers))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program whose every value is in range for `weights` and `features`."""
+
+    program: Program
+    weights: Weights
+    features: Integers
+
+    @property
+    def frames(self) -> int:
+        return len(self.features)
+
+
+def small_case(frames: int = 1, seed: int = 1) -> Case:
+    """Every gadget once, in a few hundred constraints: features (2, 5, 5), 5-bit ranges."""
+    table = leaky_table(8, 1, -16, 15)
+    layers: tuple[Layer, ...] = (
+        Convolution("conv", 2, 3, 3, 1, 1, 4, 6),
+        Requantise("act", 3, table),
+        MaxPool("pool", 2),
+        Flatten("flatten"),
+        Linear("hidden", 12, 3, 4, 6),
+        Requantise("hidden-act", 2, table),
+        Linear("head", 3, 1, 4, 6),
+        Sign("decision"),
+    )
+    program = Program((2, 5, 5), -16, 15, layers)
+    return Case(program, random_weights(program, seed, 5, 20), random_features(program, frames, seed))
+
+
+def convolution_case(
+    frames: int, shape: tuple[int, int, int], outputs: int, kernel: int, stride: int, padding: int
+) -> Case:
+    """One convolution of a given geometry, average pooling where it fits, and a linear head."""
+    convolution = Convolution("conv", shape[0], outputs, kernel, stride, padding, 5, 9)
+    side = min((size + 2 * padding - kernel) // stride + 1 for size in shape[1:])
+    layers: list[Layer] = [convolution]
+    if side >= 2:
+        layers.append(AveragePool("sum", 2))
+    sizes = [((size + 2 * padding - kernel) // stride + 1) // (2 if side >= 2 else 1) for size in shape[1:]]
+    layers += [Flatten("flatten"), Linear("head", outputs * sizes[0] * sizes[1], 1, 5, 9), Sign("decision")]
+    program = Program(shape, -8, 7, tuple(layers))
+    return Case(program, random_weights(program, 7, 16), random_features(program, frames, 8))
