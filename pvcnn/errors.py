@@ -48,7 +48,14 @@ class ParameterError(PvcnnError, ValueError):
 
 
 class SubmissionRefused(PvcnnError):  # noqa: N818 - reads as a sentence
-    """A role refuses a submission or an answer; the message is the reason that is published."""
+    """A role refuses a submission or an answer; the message is the reason that is published.
+
+    `details` may contain secrets and belongs in the log of the role that refuses, nowhere else.
+    """
+
+    def __init__(self, reason: str, details: str = "") -> None:
+        super().__init__(reason)
+        self.details = details
 
 
 class CampaignError(PvcnnError):
