@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pvcnn.errors import CampaignError, DecodeError, VerificationError
-from pvcnn.files import read_bounded
+from pvcnn.files import read_bounded, write_once
 
 #: Bounds what a verifier reads before any signature is checked.
 MAX_SUBMISSIONS = 1 << 14
@@ -78,6 +78,12 @@ def read_from_step(path: Path, max_bytes: int, step: str) -> bytes:
     if not path.exists():
         raise CampaignError(f"{path} is missing: it is written by `pvcnn {step}`")
     return read_bounded(path, max_bytes)
+
+
+def publish(path: Path, data: bytes) -> None:
+    """Writes a file that is never replaced. Raises CampaignError if its step has run already."""
+    if not write_once(path, data):
+        raise CampaignError(f"{path} exists already: this step runs once in a campaign")
 
 
 class PublicFolder:
@@ -194,6 +200,11 @@ class CampaignFolder:
     @property
     def aggregation_key(self) -> Path:
         return self.keys / "aggregation_key.bin"
+
+    @property
+    def sealed_weights(self) -> Path:
+        """The public part's weights and the blinding of D_w, sealed to the cluster."""
+        return self.mail("cluster") / "weights.sealed"
 
     @property
     def evaluation_keys(self) -> Path:

@@ -85,13 +85,15 @@ def post(box: Path, blob: bytes) -> bytes:
 
 
 def collect(box: Path, blob_digest: bytes) -> bytes:
-    """The blob with this SHA-256. Raises SubmissionRefused if it is missing or was changed."""
+    """The blob with this SHA-256. Raises CampaignError if it is not there as it was signed.
+
+    That is a fault of delivery, to be repaired by delivering again, and nobody's refusal.
+    """
+    path = box / f"{blob_digest.hex()}.sealed"
     try:
-        blob = read_bounded(box / f"{blob_digest.hex()}.sealed", MAX_BLOB_BYTES)
-    except CampaignError as error:
-        raise SubmissionRefused("the sealed blob was not delivered") from error
+        blob = read_bounded(path, MAX_BLOB_BYTES)
     except DecodeError as error:
-        raise SubmissionRefused("the sealed blob is too large") from error
+        raise CampaignError(f"{path} is too large: deliver it again") from error
     if file_digest(blob) != blob_digest:
-        raise SubmissionRefused("the sealed blob is not the one whose digest was signed")
+        raise CampaignError(f"{path} was changed on its way: deliver it again")
     return blob

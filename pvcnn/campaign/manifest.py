@@ -46,7 +46,6 @@ class Manifest(SignedArtefact):
     owner_sealing_key    X25519, to which testers seal their uploads
     setup_party          who made the keys and could forge everything
     frames               frames in one submission
-    frame_shape          (channels, height, width)
     weights_commitment   D_w, eq. (8): also inside the verification key
     private_commitment   eq. (21)
     """
@@ -58,7 +57,6 @@ class Manifest(SignedArtefact):
     owner_sealing_key: bytes
     setup_party: str
     frames: int
-    frame_shape: tuple[int, ...]
     weights_commitment: bytes
     private_commitment: bytes
     program_digest: bytes
@@ -75,7 +73,6 @@ class Manifest(SignedArtefact):
             "owner_sealing_key": self.owner_sealing_key,
             "setup_party": self.setup_party,
             "frames": self.frames,
-            "frame_shape": list(self.frame_shape),
             "weights_commitment": self.weights_commitment,
             **{name: getattr(self, name) for name in _DIGESTS},
         }
@@ -87,12 +84,9 @@ class Manifest(SignedArtefact):
             "owner_sealing_key": fields.octets("owner_sealing_key", KEY_BYTES),
             "setup_party": printable(fields, "setup_party", MAX_SETUP_PARTY),
             "frames": fields.integer("frames", 1, 1 << 16),
-            "frame_shape": tuple(fields.integer_sequence("frame_shape", 3, 1, 1 << 16)),
             "weights_commitment": fields.octets("weights_commitment", G1_BYTES),
             **{name: fields.octets(name, DIGEST_BYTES) for name in _DIGESTS},
         }
-        if len(arguments["frame_shape"]) != 3:
-            raise DecodeError("a frame has channels, height and width")
         try:
             check_setup_party(arguments["setup_party"])
         except ValueError as error:

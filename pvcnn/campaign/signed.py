@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from cryptography.exceptions import InvalidSignature
@@ -16,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import Fields, decode, encode
-from pvcnn.errors import DecodeError, VerificationError
+from pvcnn.errors import CampaignError, DecodeError, VerificationError
 
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
@@ -35,6 +37,15 @@ _SMALL_ORDER_Y = {1, _FIELD - 1, 0, _ORDER_8_Y, _FIELD - _ORDER_8_Y}
 def file_digest(data: bytes) -> bytes:
     """SHA-256 of a file as it lies there: what `sha256sum` prints."""
     return hashlib.sha256(data).digest()
+
+
+def digest_of_file(path: Path, step: str) -> bytes:
+    """SHA-256 of a file too large to hold. Raises CampaignError, naming `step`, if it is missing."""
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").digest()
+    except OSError as error:
+        raise CampaignError(f"cannot read {path}, which `pvcnn {step}` writes: {error.strerror}") from error
 
 
 def fingerprint(key: bytes) -> str:
@@ -118,6 +129,10 @@ class SignedArtefact:
 
     def digest(self) -> bytes:
         """SHA-256 of the artefact as it lies in its file, signature included."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> bytes:
         return file_digest(self.to_bytes())
 
     @classmethod

@@ -28,7 +28,6 @@ def manifest(**changes: Any) -> Manifest:
         "owner_sealing_key": some_digest("o"),
         "setup_party": "owner",
         "frames": 1,
-        "frame_shape": (1, 16, 16),
         "weights_commitment": b"w" * 48,
         "private_commitment": some_digest("p"),
         "program_digest": some_digest("q"),

@@ -1,0 +1,130 @@
+"""The aggregator: folds the cluster's proofs into one and publishes statements and refusals.
+
+It holds nothing secret. It cannot invent a proof, and one that it leaves out is reported as missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pvcnn.aggregate.aggregator import aggregate
+from pvcnn.aggregate.reference_string import AggregationKey
+from pvcnn.campaign.cluster_card import ClusterCard
+from pvcnn.campaign.folder import (
+    AGGREGATE,
+    CLUSTER_CARD,
+    REFUSALS,
+    STATEMENTS,
+    VERIFICATION_KEY,
+    CampaignFolder,
+    PublicDirectory,
+    read_from_step,
+)
+from pvcnn.campaign.outcome import MAX_BYTES as MAX_OUTCOME
+from pvcnn.campaign.outcome import ClusterOutcome
+from pvcnn.campaign.signed import file_digest
+from pvcnn.campaign.submission import Proceedings, Submission
+from pvcnn.errors import CampaignError, PvcnnError, VerificationError
+from pvcnn.files import read_bounded, write_atomically
+from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.proof import Proof
+from pvcnn.qmp.verifier import verify
+
+MAX_AGGREGATION_KEY = 1 << 30
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """Indices by what became of them, and for those that have no valid outcome, why.
+
+    aggregate_bytes   size of the aggregate's file
+    raw_bytes         size of the proofs that it stands for
+    """
+
+    proved: tuple[int, ...]
+    refused: tuple[int, ...]
+    missing: dict[int, str]
+    aggregate_bytes: int
+    raw_bytes: int
+
+
+def aggregate_campaign(folder: CampaignFolder) -> Aggregation:
+    """Checks every proof, publishes its statement, and folds all of them into the aggregate.
+
+    May be run again when more proofs are there. Raises CampaignError if a step has not run or nothing
+    was proved, and VerificationError for a file that is not what the manifest names.
+    """
+    public = folder.public
+    proceedings = Proceedings.read(public)
+    key_bytes, card_bytes = public.read(VERIFICATION_KEY), public.read(CLUSTER_CARD)
+    aggregation_bytes = read_from_step(folder.aggregation_key, MAX_AGGREGATION_KEY, "setup")
+    for what, data, expected in (
+        ("verification key", key_bytes, proceedings.manifest.verification_key_digest),
+        ("card of the cluster", card_bytes, proceedings.manifest.cluster_card_digest),
+        ("aggregation key", aggregation_bytes, proceedings.manifest.aggregation_key_digest),
+    ):
+        if file_digest(data) != expected:
+            raise VerificationError(f"the manifest was signed for another {what}")
+    verification_key = VerificationKey.from_bytes(key_bytes)
+    cluster_key = ClusterCard.from_bytes(card_bytes).signer
+
+    proofs: dict[int, Proof] = {}
+    refusals: dict[int, bytes] = {}
+    missing: dict[int, str] = {}
+    refused_by_owner: list[int] = []
+    for index in range(len(proceedings.registry.registrations)):
+        submission = proceedings.submission(public, index)
+        if submission.answer.refused:
+            refused_by_owner.append(index)
+            continue
+        try:
+            outcome = _outcome(folder, verification_key, cluster_key, submission)
+        except PvcnnError as error:
+            missing[index] = str(error)
+            continue
+        if outcome.proof is not None:
+            proofs[index] = outcome.proof
+        elif outcome.refusal is not None:
+            refusals[index] = outcome.refusal.to_bytes()
+    if not proofs and missing:
+        raise CampaignError("there is no proof to aggregate: `pvcnn prove` comes first")
+
+    statements = {index: proof.statement.to_bytes() for index, proof in proofs.items()}
+    _publish_all(folder, STATEMENTS, statements)
+    _publish_all(folder, REFUSALS, refusals)
+    folded = b""
+    if proofs:
+        key = AggregationKey.from_bytes(aggregation_bytes)
+        folded = aggregate(key, verification_key, list(proofs.values())).to_bytes()
+        write_atomically(public.file(AGGREGATE), folded)
+    return Aggregation(
+        tuple(proofs),
+        tuple(sorted([*refused_by_owner, *refusals])),
+        missing,
+        len(folded),
+        sum(len(proof.to_bytes()) for proof in proofs.values()),
+    )
+
+
+def _outcome(
+    folder: CampaignFolder, key: VerificationKey, cluster_key: bytes, submission: Submission
+) -> ClusterOutcome:
+    """The cluster's outcome, if it is valid for this submission. Raises a PvcnnError if not."""
+    outcome = ClusterOutcome.from_bytes(read_bounded(folder.outcome(submission.context), MAX_OUTCOME))
+    if outcome.proof is not None:
+        if outcome.proof.statement.context != submission.context:
+            raise VerificationError("the proof is for another submission")
+        verify(key, outcome.proof.statement, outcome.proof)
+    elif outcome.refusal is not None:
+        refusal = outcome.refusal
+        if (refusal.signer, refusal.context) != (cluster_key, submission.context):
+            raise VerificationError("the refusal is not this cluster's or for another submission")
+    return outcome
+
+
+def _publish_all(folder: CampaignFolder, which: PublicDirectory, files: dict[int, bytes]) -> None:
+    """Makes the directory hold exactly these files."""
+    for index in folder.public.indices(which) - files.keys():
+        folder.public.indexed(which, index).unlink()
+    for index, data in files.items():
+        write_atomically(folder.public.indexed(which, index), data)

@@ -1,0 +1,184 @@
+"""The verifier of a campaign: works with DIR/public alone, and needs no package but the verifier's.
+
+Every byte of every file there is covered by a signature, a digest or the aggregate's proof, and
+every signature leads back to the manifest, so no change goes unnoticed. What a verdict does not say
+is in its own sentences (`pvcnn.campaign.report`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from pvcnn.aggregate.aggregate import Aggregate
+from pvcnn.aggregate.reference_string import AggregationVerifierKey
+from pvcnn.aggregate.verifier import verify_aggregate
+from pvcnn.algebra.points import encode_g1
+from pvcnn.campaign.answer import ClusterRefusal
+from pvcnn.campaign.cluster_card import ClusterCard
+from pvcnn.campaign.folder import (
+    AGGREGATE,
+    AGGREGATION_VERIFIER_KEY,
+    CLUSTER_CARD,
+    ENCRYPTION_PLAN,
+    LABELS,
+    PROGRAM,
+    REFUSALS,
+    STATEMENTS,
+    VERIFICATION_KEY,
+    PublicFile,
+    PublicFolder,
+)
+from pvcnn.campaign.label_opening import LabelOpening
+from pvcnn.campaign.manifest import Manifest
+from pvcnn.campaign.report import CLUSTER_REFUSED, NO_OUTCOME, Outcome, Status, Verdict
+from pvcnn.campaign.signed import file_digest, fingerprint
+from pvcnn.campaign.submission import Proceedings, Submission
+from pvcnn.errors import VerificationError
+from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.program.program import Program
+from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.statement import Statement
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What the manifest names, decoded and compared with it."""
+
+    card: ClusterCard
+    plan: EncryptionPlan
+    program: Program
+    key: VerificationKey
+    aggregation_key: AggregationVerifierKey
+
+
+def verify(path: Path) -> Verdict:
+    """Checks the campaign in `path` (a public folder, or a folder with one in it).
+
+    Raises VerificationError if a check fails, DecodeError for a file that is malformed or does not
+    belong there, and CampaignError for a missing one, with the step that writes it. A verdict whose
+    `verified` is False says that every check held but nothing was proved, or that a registered
+    submission has neither a proof nor a refusal.
+    """
+    folder = PublicFolder.find(path)
+    proceedings = Proceedings.read(folder)
+    folder.refuse_strangers(len(proceedings.registry.registrations))
+    manifest = proceedings.manifest
+    material = _material(folder, manifest)
+    statements = {index: _statement(folder, index) for index in sorted(folder.indices(STATEMENTS))}
+    refusals = {index: _refusal(folder, index, material.card) for index in folder.indices(REFUSALS)}
+    outcomes = tuple(
+        _examine(folder, proceedings.submission(folder, index), statements.get(index), refusals.get(index))
+        for index in range(len(proceedings.registry.registrations))
+    )
+    _check_aggregate(folder, material, list(statements.values()), outcomes)
+    return Verdict(
+        campaign=manifest.campaign.hex(),
+        owner=fingerprint(manifest.signer),
+        cluster=material.card.fingerprint,
+        setup_party=manifest.setup_party,
+        manifest_digest=manifest.digest().hex(),
+        registry_digest=proceedings.registry.digest().hex(),
+        frames=manifest.frames,
+        features=math.prod(material.program.input_shape),
+        pixels=math.prod(material.plan.input_shape),
+        outcomes=outcomes,
+    )
+
+
+def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
+    """Every file whose digest is in the manifest, and what the files say about each other."""
+
+    def read(which: PublicFile, digest: bytes) -> bytes:
+        data = folder.read(which)
+        if file_digest(data) != digest:
+            raise VerificationError(f"{which.name} is not the file that the manifest was signed for")
+        return data
+
+    material = _Material(
+        ClusterCard.from_bytes(read(CLUSTER_CARD, manifest.cluster_card_digest)),
+        EncryptionPlan.from_bytes(read(ENCRYPTION_PLAN, manifest.encryption_plan_digest)),
+        Program.from_bytes(read(PROGRAM, manifest.program_digest)),
+        VerificationKey.from_bytes(read(VERIFICATION_KEY, manifest.verification_key_digest)),
+        AggregationVerifierKey.from_bytes(
+            read(AGGREGATION_VERIFIER_KEY, manifest.aggregation_verifier_key_digest)
+        ),
+    )
+    key = material.key
+    if material.card.encryption_plan_digest != manifest.encryption_plan_digest:
+        raise VerificationError("the cluster's keys were made for another encryption plan")
+    if key.program_digest != material.program.digest():
+        raise VerificationError("the verification key is for another program")
+    if encode_g1(key.weights_commitment) != manifest.weights_commitment:
+        raise VerificationError("the verification key commits to other weights than the manifest")
+    if not key.frames == key.outputs == manifest.frames:
+        raise VerificationError("the verification key is for another number of frames")
+    if math.prod(material.plan.output_shape) != math.prod(material.program.input_shape):
+        raise VerificationError("the encryption plan leaves other features than the program takes")
+    return material
+
+
+def _statement(folder: PublicFolder, index: int) -> Statement:
+    return Statement.from_bytes(folder.read_indexed(STATEMENTS, index))
+
+
+def _refusal(folder: PublicFolder, index: int, card: ClusterCard) -> ClusterRefusal:
+    refusal = ClusterRefusal.from_bytes(folder.read_indexed(REFUSALS, index))
+    if refusal.signer != card.signer:
+        raise VerificationError(f"refusal {index} is not signed by the cluster")
+    return refusal
+
+
+def _examine(
+    folder: PublicFolder, submission: Submission, statement: Statement | None, refusal: ClusterRefusal | None
+) -> Outcome:
+    """The one outcome of a submission. Raises VerificationError for a second one or a foreign context.
+
+    The context is computed here from the registry and the owner's answer, never taken from a
+    statement: a proof for another submission, tester, model, registry or campaign has another.
+    """
+    index, registration = submission.index, submission.registration
+    found = (submission.answer.refused, statement is not None, refusal is not None)
+    if sum(found) > 1:
+        raise VerificationError(f"submission {index} is both refused and proved, or refused twice")
+    for what, context in (
+        ("statement", statement.context if statement else submission.context),
+        ("refusal", refusal.context if refusal else submission.context),
+    ):
+        if context != submission.context:
+            raise VerificationError(f"{what} {index} is for another submission, registry or campaign")
+    tester = fingerprint(registration.signer)
+    label = _label(folder, submission)
+    if statement is not None:
+        return Outcome(index, tester, Status.PROVED, statement.outputs, label=label)
+    if submission.answer.refused:
+        return Outcome(index, tester, Status.REFUSED, reason=submission.answer.reason, label=label)
+    if refusal is not None:
+        return Outcome(index, tester, Status.REFUSED, reason=CLUSTER_REFUSED, label=label)
+    return Outcome(index, tester, Status.MISSING, reason=NO_OUTCOME, label=label)
+
+
+def _label(folder: PublicFolder, submission: Submission) -> int | None:
+    """The label that the tester opened, if it did."""
+    if not folder.indexed(LABELS, submission.index).exists():
+        return None
+    opening = LabelOpening.from_bytes(folder.read_indexed(LABELS, submission.index))
+    opening.check(submission.registration)
+    return opening.label
+
+
+def _check_aggregate(
+    folder: PublicFolder, material: _Material, statements: list[Statement], outcomes: tuple[Outcome, ...]
+) -> None:
+    """The aggregate proves the statements in the folder, in the registry's order: all and no others.
+
+    A statement that was changed, dropped, added or moved makes it fail, since all of them, and their
+    number, are hashed into its first challenge (docs/protocol.md, eq. (14)).
+    """
+    if all(outcome.status is Status.REFUSED for outcome in outcomes):
+        if folder.file(AGGREGATE).exists():
+            raise VerificationError("there is an aggregate, and nothing that it could prove")
+        return
+    aggregate = Aggregate.from_bytes(folder.read(AGGREGATE))
+    verify_aggregate(material.aggregation_key, material.key, statements, aggregate)

@@ -1,0 +1,51 @@
+"""What the cluster hands to the aggregator for one context: a proof, or its signed refusal.
+
+One file holds either, and the first complete file wins, so no submission is both proved and refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pvcnn.campaign.answer import ClusterRefusal
+from pvcnn.campaign.folder import REFUSALS, STATEMENTS
+from pvcnn.encoding import decode, encode
+from pvcnn.qmp.proof import PROOF_BYTES, Proof
+from pvcnn.qmp.statement import Statement
+
+FORMAT = "pvcnn-outcome"
+VERSION = 1
+MAX_BYTES = STATEMENTS.max_bytes + REFUSALS.max_bytes
+
+
+@dataclass(frozen=True)
+class ClusterOutcome:
+    """Exactly one of `proof`, with its statement attached, and `refusal`."""
+
+    proof: Proof | None = None
+    refusal: ClusterRefusal | None = None
+
+    def __post_init__(self) -> None:
+        if (self.proof is None) == (self.refusal is None):
+            raise ValueError("an outcome is either a proof or a refusal")
+
+    def to_bytes(self) -> bytes:
+        if self.proof is not None:
+            content = {"statement": self.proof.statement.to_bytes(), "proof": self.proof.to_bytes()}
+        else:
+            assert self.refusal is not None
+            content = {"refusal": self.refusal.to_bytes()}
+        return encode(FORMAT, VERSION, {"proved": self.proof is not None, **content})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ClusterOutcome:
+        """Raises DecodeError, and VerificationError if a refusal's signature is wrong."""
+        fields = decode(data, FORMAT, VERSION, MAX_BYTES)
+        if not fields.boolean("proved"):
+            refusal = ClusterRefusal.from_bytes(fields.octets("refusal", max_length=REFUSALS.max_bytes))
+            fields.finish()
+            return cls(refusal=refusal)
+        statement = fields.octets("statement", max_length=STATEMENTS.max_bytes)
+        proof = fields.octets("proof", PROOF_BYTES)
+        fields.finish()
+        return cls(proof=Proof.from_bytes(proof, Statement.from_bytes(statement)))

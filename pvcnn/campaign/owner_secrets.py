@@ -1,0 +1,55 @@
+"""What the owner keeps from `split` on: the private part, all weights, and the commitment's salt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pvcnn.campaign.commitments import SALT_BYTES, private_commitment
+from pvcnn.campaign.folder import read_from_step
+from pvcnn.campaign.identity import keep_secret
+from pvcnn.campaign.manifest import CAMPAIGN_BYTES
+from pvcnn.encoding import decode, encode
+from pvcnn.program.private import MAX_BYTES as MAX_PRIVATE_PART
+from pvcnn.program.private import PrivatePart
+from pvcnn.program.program import Program
+from pvcnn.program.public_part import PublicPart
+from pvcnn.program.weights import Weights
+
+FORMAT = "pvcnn-owner-opening"
+VERSION = 1
+MAX_WEIGHTS = 1 << 30
+
+
+@dataclass(frozen=True, repr=False)
+class OwnerSecrets:
+    """campaign: 32 random bytes, public later. salt: opens the commitment of eq. (21)."""
+
+    campaign: bytes
+    salt: bytes
+    private: PrivatePart
+    public: PublicPart
+
+    @property
+    def commitment(self) -> bytes:
+        """The commitment to the private part (docs/protocol.md, eq. (21))."""
+        return private_commitment(self.salt, self.private.to_bytes())
+
+    def keep_in(self, directory: Path) -> None:
+        """Writes three files, mode 0600. Raises CampaignError if they are there already."""
+        opening = encode(FORMAT, VERSION, {"campaign": self.campaign, "salt": self.salt})
+        keep_secret(directory / "opening.cbor", opening)
+        keep_secret(directory / "private_part.cbor", self.private.to_bytes())
+        keep_secret(directory / "weights.cbor", self.public.weights.to_bytes())
+
+    @classmethod
+    def load_from(cls, directory: Path, program: Program) -> OwnerSecrets:
+        """Raises CampaignError if `split` has not run."""
+        fields = decode(read_from_step(directory / "opening.cbor", 1024, "split"), FORMAT, VERSION, 1024)
+        campaign = fields.octets("campaign", CAMPAIGN_BYTES)
+        salt = fields.octets("salt", SALT_BYTES)
+        fields.finish()
+        private = read_from_step(directory / "private_part.cbor", MAX_PRIVATE_PART, "split")
+        weights = read_from_step(directory / "weights.cbor", MAX_WEIGHTS, "split")
+        public = PublicPart(program, Weights.from_bytes(program, weights))
+        return cls(campaign, salt, PrivatePart.from_bytes(private), public)

@@ -1,0 +1,128 @@
+"""A tester: encrypts frames under the cluster's key, seals them to the owner, registers them.
+
+It holds frames, labels and an Ed25519 identity, and learns public decisions only.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.campaign.admission import post_registration
+from pvcnn.campaign.cluster_card import ClusterCard
+from pvcnn.campaign.commitments import label_commitment, random_salt
+from pvcnn.campaign.folder import (
+    AGGREGATE,
+    CLUSTER_CARD,
+    ENCRYPTION_PLAN,
+    LABELS,
+    MANIFEST,
+    REGISTRY,
+    CampaignFolder,
+)
+from pvcnn.campaign.identity import Identity, keep_secret
+from pvcnn.campaign.label_opening import LabelOpening
+from pvcnn.campaign.mail import post, seal, upload_info
+from pvcnn.campaign.manifest import Manifest
+from pvcnn.campaign.registration import NONCE_BYTES, Registration
+from pvcnn.campaign.signed import file_digest
+from pvcnn.campaign.submission import Proceedings
+from pvcnn.errors import CampaignError, VerificationError
+from pvcnn.files import read_bounded, write_atomically
+from pvcnn.he.encryption import encrypt_frame
+from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.keys import PublicKey
+
+
+class TesterRole:
+    """One tester's steps on a campaign folder: `encrypt` and, after proving, opening its labels."""
+
+    def __init__(self, folder: CampaignFolder, name: str, identity: Identity) -> None:
+        self._folder = folder
+        self._private = folder.private_of_tester(name)
+        self._identity = identity
+
+    @classmethod
+    def create(cls, folder: CampaignFolder, name: str) -> TesterRole:
+        """Draws the tester's keys. Raises CampaignError if this tester has keys already."""
+        return cls(folder, name, Identity.create_in(folder.private_of_tester(name)))
+
+    @classmethod
+    def open(cls, folder: CampaignFolder, name: str) -> TesterRole:
+        """Raises CampaignError if there is no such tester."""
+        return cls(folder, name, Identity.load_from(folder.private_of_tester(name), "encrypt"))
+
+    @property
+    def public_key(self) -> bytes:
+        """The Ed25519 key by which an owner admits this tester."""
+        return self._identity.signing.public
+
+    def encrypt(self, frame: NDArray[np.float64], label: int, cluster_fingerprint: str) -> Registration:
+        """Encrypts, seals and registers one frame (channels, height, width), with its label 0 or 1.
+
+        `cluster_fingerprint` is what the cluster's operator says it is, obtained out of band: 64
+        hexadecimal digits. Raises VerificationError if the public folder holds another card (whose
+        owner could read the frame), CampaignError for a missing file or a registry that is closed, and
+        ValueError for a label or a frame that cannot be.
+        """
+        if label not in (0, 1):
+            raise ValueError("a label is 0 (real) or 1 (fake)")
+        public = self._folder.public
+        if public.file(REGISTRY).exists():
+            raise CampaignError("the registry is closed: this campaign takes no more submissions")
+        manifest = Manifest.from_bytes(public.read(MANIFEST))
+        plan, encryption_key = self._encryption(manifest, cluster_fingerprint)
+        ciphertext = encrypt_frame(plan, encryption_key, frame)
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        info = upload_info(manifest.digest(), self.public_key, nonce)
+        upload_digest = post(self._folder.mail("owner"), seal(manifest.owner_sealing_key, ciphertext, info))
+        opening = LabelOpening(random_salt(), label)
+        keep_secret(self._label_path(upload_digest), opening.to_bytes())
+        registration = Registration(
+            signer=self.public_key,
+            manifest_digest=manifest.digest(),
+            upload_digest=upload_digest,
+            nonce=nonce,
+            label_commitment=label_commitment(opening.salt, self.public_key, label),
+        ).signed(self._identity.signing)
+        post_registration(self._folder.mail("owner"), registration)
+        return registration
+
+    def open_labels(self) -> int:
+        """Publishes the labels of this tester's registered submissions, and says how many.
+
+        Raises CampaignError before the aggregate is there: whoever knew the labels earlier could have
+        chosen the decisions by them.
+        """
+        public = self._folder.public
+        public.read(AGGREGATE)
+        opened = 0
+        for index, registration in enumerate(Proceedings.read(public).registry.registrations):
+            path = self._label_path(registration.upload_digest)
+            if registration.signer == self.public_key and path.exists():
+                write_atomically(public.indexed(LABELS, index), read_bounded(path, LABELS.max_bytes))
+                opened += 1
+        return opened
+
+    def _encryption(self, manifest: Manifest, cluster_fingerprint: str) -> tuple[EncryptionPlan, PublicKey]:
+        """Plan and key to encrypt with, if they are those of the cluster that the tester trusts."""
+        card_bytes = self._folder.public.read(CLUSTER_CARD)
+        plan_bytes = self._folder.public.read(ENCRYPTION_PLAN)
+        card = ClusterCard.from_bytes(card_bytes)
+        if card.fingerprint != cluster_fingerprint.strip().lower():
+            raise VerificationError(
+                "the cluster's card has another fingerprint than the one given: whoever made it could read "
+                "the frame"
+            )
+        if card.digest() != manifest.cluster_card_digest:
+            raise VerificationError("the manifest was signed for another cluster")
+        if not file_digest(plan_bytes) == card.encryption_plan_digest == manifest.encryption_plan_digest:
+            raise VerificationError("the encryption plan is not the one that owner and cluster signed")
+        plan = EncryptionPlan.from_bytes(plan_bytes)
+        return plan, PublicKey.from_bytes(plan, card.encryption_key)
+
+    def _label_path(self, upload_digest: bytes) -> Path:
+        return self._private / f"label-{upload_digest.hex()}.cbor"
