@@ -3,7 +3,7 @@
     D_s = sum_{i in s} z_i [K_i/gamma_s]1 + nu_s [eta_s/gamma_s]1        s = in, w, aux
 
 Hiding, because nu_s is uniform and [eta_s/gamma_s]1 generates G1 (`pvcnn.qmp.key_check`). Binding,
-because the columns of a segment are linearly independent (`pvcnn.qmp.independence`): two openings of
+because the columns of a segment are linearly independent (`pvcnn.qmp.peeling`): two openings of
 one commitment would be a relation between the setup's secrets.
 """
 

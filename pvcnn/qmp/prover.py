@@ -40,7 +40,7 @@ from pvcnn.qmp.verifier import verify
 #: Called after each step with its name and the seconds it took; `timings.__setitem__` is one.
 Progress = Callable[[str, float], object]
 #: Values of wires: small integers, or field elements where a test forces others.
-WireValues = NDArray[np.integer[Any]]
+WireValues = NDArray[np.int64] | ScalarVector
 
 _checked_keys: WeakSet[ProvingKey] = WeakSet()
 
@@ -113,7 +113,7 @@ class _Witness:
         segments: list[WireValues] = [stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux]
         if any(values.dtype != np.int64 for values in segments):
             segments = [_elements(values) for values in segments]
-        given = np.concatenate(segments)
+        given: NDArray[Any] = np.concatenate(segments)
         fixed = scalars.from_integers([1, *challenges])
         return cls(np.concatenate([fixed, _elements(given), private]), given, private)
 

@@ -20,8 +20,8 @@ from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.points import G2Point, random_scalar, scalar
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.algebra.sparse import columns_times
-from pvcnn.qmp.independence import check_independent_columns
 from pvcnn.qmp.keys import CircuitKey, GammaPoints
+from pvcnn.qmp.peeling import wires_without_position
 from pvcnn.qmp.proving_key import COMMITTED, ProvingKey, domain_size, wire_order
 from pvcnn.qmp.system import ConstraintSystem, SparseMatrix
 
@@ -57,12 +57,24 @@ def generate(system: ConstraintSystem, program_digest: bytes, frames: int) -> tu
     The verification key of a model is `circuit_key.commit(commit_weights(...))`. Raises ValueError for
     a system whose commitments would not bind.
     """
-    check_independent_columns(system)
+    _check_binding(system)
     trapdoors = Trapdoors.draw()
     try:
         return keys_of_trapdoors(system, program_digest, frames, trapdoors)
     finally:
         trapdoors.forget()
+
+
+def _check_binding(system: ConstraintSystem) -> None:
+    """Refuses a system in which one commitment, or one set of public values, could mean two things."""
+    if any((matrix.coefficients == 0).any() for matrix in (system.a, system.b, system.c)):
+        raise ValueError("a constraint has a coefficient of zero, which peeling would take for an entry")
+    left_over = wires_without_position(system)
+    if len(left_over):
+        raise ValueError(
+            f"{len(left_over)} wires, the first is wire {left_over[0]}, may depend linearly on others of "
+            "their segment: each needs a row of its own"
+        )
 
 
 def keys_of_trapdoors(

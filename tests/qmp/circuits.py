@@ -8,6 +8,7 @@ with x in segment in, w in w, p in aux, and r, t, c, which depend on the challen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,9 +72,8 @@ class DotProduct:
 
     def second_stage(self, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
         rho, theta, chi = challenges
-        products = stage_one.aux
-        if products.dtype == np.int64:
-            products = scalars.from_int64(products)
+        aux: NDArray[Any] = stage_one.aux
+        products = scalars.from_int64(aux) if aux.dtype == np.int64 else aux
         first = scalars.to_integers(products[:1])[0]
         inverse = scalars.inverse(scalars.from_integers([theta - first]))
         return np.concatenate([scalars.scale(products, rho), inverse, scalars.from_integers([chi * first])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,8 +92,10 @@ class TestHonest:
 
 
 def as_field_elements(stage_one: StageOne) -> StageOne:
-    vectors = {field.name: scalars.from_int64(getattr(stage_one, field.name)) for field in fields(StageOne)}
-    return StageOne(**vectors)  # type: ignore[arg-type]
+    vectors: dict[str, Any] = {
+        field.name: scalars.from_int64(getattr(stage_one, field.name)) for field in fields(StageOne)
+    }
+    return StageOne(**vectors)
 
 
 class TestMovedCommitments:
@@ -189,9 +192,9 @@ class TestChallenges:
     def test_each_item_changes_every_challenge(self) -> None:
         honest = challenges_of_encodings(*self.ITEMS)
         for index, item in enumerate(self.ITEMS):
-            items: list[object] = list(self.ITEMS)
-            items[index] = (1, 1) if isinstance(item, tuple) else item[:-1] + bytes([item[-1] ^ 1])
-            changed = challenges_of_encodings(*items)  # type: ignore[arg-type]
+            items: list[Any] = list(self.ITEMS)
+            items[index] = item[:-1] + bytes([item[-1] ^ 1]) if isinstance(item, bytes) else (1, 1)
+            changed = challenges_of_encodings(*items)
             assert not set(changed) & set(honest), f"item {index} changes nothing"
 
     @pytest.mark.parametrize("outputs", [(), (1,), (0, 1), (1, 0, 0), (1, 1 << 8), (1 << 62, 0)], ids=str)
@@ -217,19 +220,19 @@ class TestChallenges:
     def test_every_field_of_the_statement_changes_them(self, proved: Proved) -> None:
         key, statement, auxiliary = proved.key, proved.statement, proved.proof.auxiliary_commitment
         honest = derive_challenges(key, statement, auxiliary)
-        others = {
+        others: dict[str, Any] = {
             "features_commitment": statement.features_commitment + G1Point(),
             "outputs": (statement.outputs[0] + 1,),
             "context": statement.context + b"x",
         }
         assert others.keys() == {field.name for field in fields(statement)}
         for name, value in others.items():
-            changed = replace(statement, **{name: value})  # type: ignore[arg-type]
+            changed = replace(statement, **{name: value})
             assert not set(derive_challenges(key, changed, auxiliary)) & set(honest), name
         assert not set(derive_challenges(key, statement, auxiliary + G1Point())) & set(honest)
 
 
-def other_key_values(key: VerificationKey) -> dict[str, object]:
+def other_key_values(key: VerificationKey) -> dict[str, Any]:
     """For each field of a verification key, another value of it."""
     gamma = key.gamma_g2
     return {
