@@ -98,6 +98,6 @@ def _compiled() -> ModuleType | None:
         return None
     try:
         from pvcnn.algebra import tower_compiled
-    except ImportError:
+    except (ImportError, RuntimeError):  # no Numba, or no directory in which it may cache what it compiles
         return None
     return tower_compiled

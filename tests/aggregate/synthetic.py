@@ -1,0 +1,74 @@
+"""A verification key whose trapdoor is known, and proofs made with it.
+
+With alpha, beta, delta, gamma_s and the K_i in hand, C is the solution of eq. (11) for any A, B, statement
+and D_aux: a valid proof without a circuit, and the tool of a forger who ran the setup.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from pvcnn.algebra.constants import SCALAR_MODULUS
+from pvcnn.algebra.points import G1Point, G2Point, scalar
+from pvcnn.qmp.challenges import derive_challenges
+from pvcnn.qmp.keys import GammaPoints, VerificationKey
+from pvcnn.qmp.proof import Proof
+from pvcnn.qmp.statement import Statement
+from pvcnn.qmp.verifier import public_values
+
+OUTPUTS = 2
+
+
+def g1(exponent: int) -> G1Point:
+    return G1Point() * scalar(exponent)
+
+
+def g2(exponent: int) -> G2Point:
+    return G2Point() * scalar(exponent)
+
+
+@dataclass
+class Trapdoor:
+    """Discrete logarithms of a verification key, and of every point it handed out."""
+
+    seed: int = 0
+    rng: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+        self.alpha, self.beta, self.delta, self.weights = (self.draw() for _ in range(4))
+        self.gamma = {name: self.draw() for name in ("pub", "in_", "w", "aux")}
+        self.public = [self.draw() for _ in range(4 + OUTPUTS)]
+        self.vk = VerificationKey(
+            alpha_g1=g1(self.alpha),
+            beta_g2=g2(self.beta),
+            gamma_g2=GammaPoints(**{name: g2(value) for name, value in self.gamma.items()}),
+            delta_g2=g2(self.delta),
+            public_g1=tuple(g1(value) for value in self.public),
+            program_digest=self.rng.randbytes(32),
+            frames=1,
+            weights_commitment=g1(self.weights),
+        )
+
+    def draw(self) -> int:
+        return self.rng.randrange(2, SCALAR_MODULUS)
+
+    def prove(self, context: bytes = b"", outputs: tuple[int, ...] = (1, 0)) -> Proof:
+        """A valid proof of a fresh statement."""
+        features, auxiliary, a, b = (self.draw() for _ in range(4))
+        statement = Statement(g1(features), outputs, context)
+        challenges = derive_challenges(self.vk, statement, g1(auxiliary))
+        values = public_values(challenges, statement)
+        known = (
+            self.alpha * self.beta
+            + sum(x * k for x, k in zip(values, self.public, strict=True)) * self.gamma["pub"]
+            + features * self.gamma["in_"]
+            + self.weights * self.gamma["w"]
+            + auxiliary * self.gamma["aux"]
+        )
+        c = (a * b - known) * pow(self.delta, -1, SCALAR_MODULUS)
+        return Proof(g1(a), g2(b), g1(c), g1(auxiliary), statement)
+
+    def prove_many(self, count: int) -> list[Proof]:
+        return [self.prove(b"submission %d" % i, (i & 1, 0)) for i in range(count)]
