@@ -18,9 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra.scalars import ScalarVector
-
-#: rho (matrix products), theta (lookups), chi (tuples), in this order after the constant wire.
-CHALLENGES = ("rho", "theta", "chi")
+from pvcnn.qmp.challenges import CHALLENGES as CHALLENGES
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,11 @@ from pvcnn.algebra.points import G1Point, G2Point, encode_g1, scalar
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.qmp import setup
 from pvcnn.qmp.array_file import ALIGNMENT, MAX_HEADER_BYTES
-from pvcnn.qmp.challenges import CHALLENGES
 from pvcnn.qmp.commitments import commit_weights
 from pvcnn.qmp.key_check import check_proving_key
 from pvcnn.qmp.prover import prove_witness
 from pvcnn.qmp.proving_key import COMMITTED, LAYOUT, ProvingKey, domain_size, wire_order
 from pvcnn.qmp.setup import Trapdoors, generate, keys_of_trapdoors
-from pvcnn.qmp.system import CHALLENGES as SYSTEM_CHALLENGES
 from pvcnn.qmp.system import ConstraintSystem, Segments, SparseMatrix
 from pvcnn.qmp.verifier import verify
 from qmp.circuits import WEIGHTS, WEIGHTS_BLINDING, DotProduct, sparse
@@ -75,12 +73,13 @@ def multiples_g1(exponents: list[int]) -> list[G1Point]:
     return [G1Point() * scalar(value) for value in exponents]
 
 
-class TestSetup:
-    @pytest.fixture(scope="class")
-    def made(self) -> tuple[DotProduct, Trapdoors, ProvingKey]:
-        circuit, trapdoors = DotProduct(3), known_trapdoors()
-        return circuit, trapdoors, keys_of_trapdoors(circuit.system, PROGRAM_DIGEST, 2, trapdoors)[0]
+@pytest.fixture(scope="module")
+def made() -> tuple[DotProduct, Trapdoors, ProvingKey]:
+    circuit, trapdoors = DotProduct(3), known_trapdoors()
+    return circuit, trapdoors, keys_of_trapdoors(circuit.system, PROGRAM_DIGEST, 2, trapdoors)[0]
 
+
+class TestSetup:
     def test_every_point_is_that_of_equation_7(self, made: tuple[DotProduct, Trapdoors, ProvingKey]) -> None:
         circuit, trapdoors, key = made
         system, segments = circuit.system, circuit.system.segments
@@ -181,9 +180,6 @@ class TestSetup:
     )
     def test_domain(self, constraints: int, size: int) -> None:
         assert domain_size(constraints) == size
-
-    def test_challenges_have_one_definition(self) -> None:
-        assert CHALLENGES == SYSTEM_CHALLENGES
 
 
 class TestDependentColumns:
