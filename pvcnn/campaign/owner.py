@@ -10,6 +10,7 @@ from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
+from pvcnn.aggregate.reference_string import AggregationVerifierKey
 from pvcnn.algebra.points import encode_g1
 from pvcnn.campaign.admission import TurnedAway, admit, open_upload
 from pvcnn.campaign.answer import MAX_REASON, Answer
@@ -148,7 +149,8 @@ class OwnerRole:
     def close_registry(self, testers: Collection[bytes] | None = None) -> tuple[Registry, list[TurnedAway]]:
         """Signs the one registry, of everyone whose registration holds and who is among `testers`.
 
-        None admits everyone. Raises CampaignError if the registry is closed already or would be empty.
+        None admits everyone. Raises CampaignError if the registry is closed already, would be empty, or
+        would hold more submissions than can be aggregated.
         """
         public = self._folder.public
         if public.file(REGISTRY).exists():
@@ -158,6 +160,11 @@ class OwnerRole:
         admitted, turned_away = admit(box, self._identity.sealing, manifest_digest, testers)
         if not admitted:
             raise CampaignError("there is nothing to register: `pvcnn encrypt` comes first")
+        key = AggregationVerifierKey.from_bytes(public.read(AGGREGATION_VERIFIER_KEY))
+        if len(admitted) > key.max_proofs:
+            raise CampaignError(
+                f"{len(admitted)} submissions are registered, and the setup was made for {key.max_proofs}"
+            )
         registry = Registry.close(self._identity.signing, manifest_digest, admitted)
         publish(public.file(REGISTRY), registry.to_bytes())
         return registry, turned_away

@@ -1,0 +1,145 @@
+"""A campaign small enough to be played in seconds: 1x16x16 frames, 32 features, two linear layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.algebra.points import random_scalar
+from pvcnn.campaign.aggregator import aggregate_campaign
+from pvcnn.campaign.cluster import ClusterRole, make_keys
+from pvcnn.campaign.folder import CampaignFolder
+from pvcnn.campaign.owner import OwnerRole
+from pvcnn.campaign.setup_party import run_setup
+from pvcnn.campaign.tester import TesterRole
+from pvcnn.errors import SubmissionRefused
+from pvcnn.program.layers import Flatten, Linear, Requantise, Sign, Table
+from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, PrivatePart, Square
+from pvcnn.program.program import Program
+from pvcnn.program.public_part import PublicPart
+from pvcnn.program.weights import Weights
+
+FRAME_SHAPE = (1, 16, 16)
+FEATURES = (2, 4, 4)
+PIXEL_BOUND = 2.0
+FEATURE_STEP = 1 / 32
+MAX_PROOFS = 8
+
+Frame = NDArray[np.float64]
+
+
+def private_part(seed: int) -> PrivatePart:
+    generator = np.random.default_rng(seed)
+    kernels = generator.uniform(-0.4, 0.4, (2, 1, 3, 3))
+    layers = (
+        PrivateConvolution("convolution", kernels, np.array([0.1, -0.1])),
+        Square("square"),
+        PrivateAveragePool("pool", 4),
+    )
+    return PrivatePart(FRAME_SHAPE, PIXEL_BOUND, layers, FEATURE_STEP, FEATURES)
+
+
+def public_part(seed: int) -> PublicPart:
+    """Which decision a frame gets hangs on its features: the second layer's bias balances them."""
+    generator = np.random.default_rng(seed)
+    relu = Table(-512, np.clip(np.arange(-512, 512), 0, 127))
+    program = Program(
+        FEATURES,
+        -128,
+        127,
+        (
+            Flatten("flatten"),
+            Linear("first", 32, 8, weight_bits=6, bias_bits=12),
+            Requantise("activation", 6, relu),
+            Linear("second", 8, 1, weight_bits=6, bias_bits=14),
+            Sign("decision"),
+        ),
+    )
+    weight = {
+        "first": generator.integers(-31, 32, (8, 32)),
+        "second": generator.integers(-31, 32, (1, 8)),
+    }
+    bias = {"first": generator.integers(-200, 200, 8), "second": generator.integers(-200, 200, 1)}
+    return PublicPart(program, Weights(program, weight, bias, random_scalar()))
+
+
+def frames(count: int, seed: int) -> list[Frame]:
+    """Frames of different brightness and contrast, within the pixel bound."""
+    generator = np.random.default_rng(seed)
+    noise = generator.uniform(-1, 1, (count, *FRAME_SHAPE))
+    strength = np.linspace(0.2, 1.8, count).reshape(-1, 1, 1, 1)
+    return list(noise * strength)
+
+
+@dataclass(frozen=True)
+class Played:
+    """A campaign that was played through, with what its roles keep to themselves."""
+
+    folder: CampaignFolder
+    private: PrivatePart
+    public: PublicPart
+    frames: list[Frame]
+    labels: list[int]
+    testers: list[TesterRole]
+    indices: list[int]
+    """indices[i] is where frame i stands in the registry."""
+
+
+def prepare(root: Path, seed: int = 1) -> tuple[CampaignFolder, PrivatePart, PublicPart, str]:
+    """`split`, `keygen` and `setup`; the last value is the cluster's fingerprint."""
+    folder = CampaignFolder.create(root)
+    private, public = private_part(seed), public_part(seed)
+    owner = OwnerRole.create(folder)
+    owner.publish_split(private, public)
+    card = make_keys(folder)
+    run_setup(folder, MAX_PROOFS)
+    owner.publish_manifest()
+    return folder, private, public, card.fingerprint
+
+
+def submit(
+    folder: CampaignFolder, fingerprint: str, testers: int, each: int, seed: int
+) -> tuple[list[TesterRole], list[Frame], list[int], list[bytes]]:
+    """`encrypt`: testers, frames, labels and upload digests."""
+    roles = [TesterRole.create(folder, str(i)) for i in range(testers)]
+    pictures = frames(testers * each, seed)
+    labels = [i % 2 for i in range(len(pictures))]
+    uploads = [
+        roles[i // each].encrypt(picture, label, fingerprint).upload_digest
+        for i, (picture, label) in enumerate(zip(pictures, labels, strict=True))
+    ]
+    return roles, pictures, labels, uploads
+
+
+def prove_all(folder: CampaignFolder, count: int) -> list[int]:
+    """`prove` for every submission that the owner answered; returns those that were refused."""
+    cluster = ClusterRole.open(folder.root)
+    refused = []
+    for index in range(count):
+        try:
+            cluster.prove(index)
+        except SubmissionRefused:
+            refused.append(index)
+    return refused
+
+
+def play(root: Path, testers: int = 2, each: int = 2, seed: int = 1) -> Played:
+    """All steps of a campaign up to the opening of labels."""
+    folder, private, public, fingerprint = prepare(root, seed)
+    roles, pictures, labels, uploads = submit(folder, fingerprint, testers, each, seed)
+    owner = OwnerRole.open(root)
+    registry, turned_away = owner.close_registry()
+    assert not turned_away
+    for index in range(len(uploads)):
+        owner.infer(index)
+    assert not prove_all(folder, len(uploads))
+    aggregate_campaign(folder)
+    for role in roles:
+        role.open_labels()
+    order = [each.upload_digest for each in registry.registrations]
+    return Played(
+        folder, private, public, pictures, labels, roles, [order.index(upload) for upload in uploads]
+    )
