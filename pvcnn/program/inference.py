@@ -7,6 +7,7 @@ below 2^53 in magnitude, hence exact in any order of summation; otherwise throug
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,7 +116,7 @@ def _apply(layer: Layer, weights: Weights, x: Integers, bounds: tuple[int, int])
         case AveragePool():
             return LayerTrace(_windows(x, layer.size).sum(axis=(3, 5)))
         case Flatten():
-            return LayerTrace(x.reshape(len(x), -1))
+            return LayerTrace(x.reshape(len(x), math.prod(x.shape[1:])))
         case Sign():
             return LayerTrace((x > 0).astype(np.int64))
 
@@ -132,7 +133,7 @@ def _convolve(layer: Convolution, weights: Weights, x: Integers, bounds: tuple[i
         for column in range(layer.kernel):
             window = padded[:, :, row : row + reach[0], column : column + reach[1]]
             window = window[:, :, :: layer.stride, :: layer.stride]
-            result += weight[:, :, row, column] @ window.reshape(len(x), layer.in_channels, -1)
+            result += weight[:, :, row, column] @ window.reshape(len(x), layer.in_channels, height * width)
     sums = result.astype(np.int64) + weights.bias[layer.name][:, None]
     return sums.reshape(len(x), layer.out_channels, height, width)
 

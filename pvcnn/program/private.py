@@ -172,8 +172,8 @@ def _convolve(layer: PrivateConvolution, x: Floats) -> Floats:
     for row in range(KERNEL):
         for column in range(KERNEL):
             window = padded[:, :, row : row + height, column : column + width]
-            result += layer.weight[:, :, row, column] @ window.reshape(frames, channels, -1)
-    return (result + layer.bias[:, None]).reshape(frames, -1, height, width)
+            result += layer.weight[:, :, row, column] @ window.reshape(frames, channels, height * width)
+    return (result + layer.bias[:, None]).reshape(frames, len(layer.bias), height, width)
 
 
 def _average(x: Floats, size: int) -> Floats:
