@@ -38,14 +38,13 @@ from pvcnn.program.program import Program, output_range
 from pvcnn.program.public_part import PublicPart
 from pvcnn.program.weights import Weights
 
-#: Activations are signed integers of this many bits.
-ACTIVATION_BITS = 8
-#: A table maps signed integers q of this many bits, and divides them by 2^TABLE_SHIFT. Calibrated values
-#: fill the activations' range; so q may grow to 2^(12-2-8) = 4 times what calibration saw, saturating,
-#: before it is a RangeError.
+#: A table maps signed integers q of DOMAIN_BITS to signed integers of ACTIVATION_BITS. A proof costs as
+#: much for 8-bit activations, which lose 12 dB: products may be large, only table domains must be small.
 DOMAIN_BITS = 12
-TABLE_SHIFT = 2
+ACTIVATION_BITS = 10
 WEIGHT_BITS = 8
+#: How far values may exceed what calibration saw, saturating, before they are a RangeError.
+HEADROOM = 2.0
 
 _ACTIVATION_PEAK = (1 << (ACTIVATION_BITS - 1)) - 1
 
@@ -84,12 +83,12 @@ class Quantised:
 
 
 def activation_table(slope: float) -> Table:
-    """f(q) = clip(round(leaky(q) / 2^TABLE_SHIFT)) into the activations' range; slope 1 is the identity.
+    """f(q) = round(leaky(q)), clipped to the activations' range; slope 1 is the identity.
 
     Equal for all layers with the same slope, so they share one lookup argument.
     """
     low = -(1 << (DOMAIN_BITS - 1))
-    return _table(slope, low, -low - 1, TABLE_SHIFT)
+    return _table(slope, low, -low - 1, 0)
 
 
 def quantise(
@@ -111,7 +110,7 @@ def quantise(
         after_affine = index > 0 and isinstance(layers[index - 1], Conv2d | Linear)
         match layer:
             case Conv2d() | Linear():
-                builder.affine(layer, None if index == last else ranges[index].peaks.numpy())
+                builder.affine(layer, None if index == last else _levels(layers, ranges, index))
                 if index < last and not isinstance(layers[index + 1], LeakyReLU):
                     builder.requantise(f"{layer.name}.requantise", 1.0)
                 if index == last or not isinstance(layers[index + 1], LeakyReLU):
@@ -168,19 +167,19 @@ class _Builder:
         self._bias: dict[str, Integers] = {}
         self._stages: list[Stage] = []
 
-    def affine(self, layer: AffineLayer, peaks: Floats | None) -> None:
-        """Rounds weights and biases. `peaks`: calibrated magnitudes by channel, None before the decision.
+    def affine(self, layer: AffineLayer, levels: Floats | None) -> None:
+        """Rounds weights and biases. `levels`: where each channel may saturate, None before the decision.
 
-        A channel's weights are as fine as their bits allow, unless its values would then exceed what
-        the table saturates at; then they are coarser.
+        A channel's weights are as fine as their bits allow, unless its table would then saturate below
+        its level; then they are coarser.
         """
         real = layer.weight.numpy() * self._scale.reshape(1, -1, *[1] * (layer.weight.ndim - 2))
         finest = np.abs(real).reshape(len(real), -1).max(axis=1) / ((1 << (self._weight_bits - 1)) - 1)
-        if peaks is None:
+        if levels is None:
             scale = finest
         else:
-            self._shift = _shift(finest, peaks)
-            scale = np.maximum(finest, peaks / (_table_peak() << self._shift))
+            self._shift = _shift(finest, levels)
+            scale = np.maximum(finest, levels / (_ACTIVATION_PEAK << self._shift))
         scale = np.where(scale > 0, scale, 1.0)
         weight = np.rint(real / scale.reshape(-1, *[1] * (real.ndim - 1))).astype(np.int64)
         bias = np.rint(layer.bias.numpy() / scale).astype(np.int64)
@@ -191,15 +190,15 @@ class _Builder:
     def requantise(self, name: str, slope: float) -> None:
         """The activation behind an affine layer; slope 1 only brings values back to few bits."""
         self.layers.append(Requantise(name, self._shift, activation_table(slope)))
-        self._scale = self._scale * 2.0 ** (self._shift + TABLE_SHIFT)
+        self._scale = self._scale * 2.0**self._shift
 
     def activate_again(self, layer: LeakyReLU, peaks: Floats) -> None:
         """An activation of values whose range is already known: no q can leave the table's domain."""
         low, high = self._range()
         shift = max(0, max(-low, high).bit_length() + 1 - DOMAIN_BITS)
         half = (1 << shift) >> 1
-        bound = float((peaks / self._scale).max()) / (1 << shift)
-        inner = max(0, math.ceil(math.log2(max(bound, 1.0) / _ACTIVATION_PEAK)))
+        level = float((peaks / self._scale).max()) / (1 << shift)
+        inner = max(0, math.ceil(math.log2(max(level, 1.0) / _ACTIVATION_PEAK)))
         table = _table(layer.slope, (low + half) >> shift, (high + half) >> shift, inner)
         self.layers.append(Requantise(layer.name, shift, table))
         self._scale = self._scale * 2.0 ** (shift + inner)
@@ -240,18 +239,27 @@ class _Builder:
         return bounds
 
 
-def _shift(finest: Floats, peaks: Floats) -> int:
+def _levels(layers: tuple[FloatLayer, ...], ranges: tuple[LayerRange, ...], index: int) -> Floats:
+    """For each channel the magnitude at which the table behind affine layer `index` should saturate.
+
+    That of the activations seen in calibration; or more, where values that the activation makes small,
+    such as negative ones, would otherwise have too little room in the table's domain.
+    """
+    values = ranges[index].peaks.numpy()
+    following = layers[index + 1]
+    outputs = ranges[index + 1].peaks.numpy() if isinstance(following, LeakyReLU) else values
+    room = (1 << (DOMAIN_BITS - 1)) / _ACTIVATION_PEAK
+    levels: Floats = np.maximum(outputs, values * (HEADROOM / room))
+    return levels
+
+
+def _shift(finest: Floats, levels: Floats) -> int:
     """The shift that brings accumulators of the finest weights nearest to what a table saturates at."""
-    accumulators = peaks[finest > 0] / finest[finest > 0]
+    accumulators = levels[finest > 0] / finest[finest > 0]
     if not accumulators.any():
         return 0
-    exponent = round(math.log2(float(np.median(accumulators)) / _table_peak()))
+    exponent = round(math.log2(float(np.median(accumulators)) / _ACTIVATION_PEAK))
     return min(max(exponent, 0), MAX_SHIFT)
-
-
-def _table_peak() -> int:
-    """The q at which the shared tables saturate."""
-    return _ACTIVATION_PEAK << TABLE_SHIFT
 
 
 def _table(slope: float, low: int, high: int, inner: int) -> Table:
