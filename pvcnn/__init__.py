@@ -18,6 +18,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pvcnn.aggregate.reference_string import aggregation_setup as aggregation_setup
+    from pvcnn.aggregate.verifier import verify_aggregate as verify_aggregate
     from pvcnn.errors import CampaignError as CampaignError
     from pvcnn.errors import CutRefused as CutRefused
     from pvcnn.errors import DecodeError as DecodeError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pvcnn.errors import SubmissionRefused as SubmissionRefused
     from pvcnn.errors import UnsupportedLayer as UnsupportedLayer
     from pvcnn.errors import VerificationError as VerificationError
+    from pvcnn.partition.split import split as split
     from pvcnn.qmp.api import prove as prove
     from pvcnn.qmp.api import setup as setup
     from pvcnn.qmp.verifier import verify as verify

@@ -169,17 +169,18 @@ def _check_constraints(a_z: ScalarVector, b_z: ScalarVector, c_z: ScalarVector) 
 def _quotient(domain: Domain, a_z: ScalarVector, b_z: ScalarVector, c_z: ScalarVector) -> ScalarVector:
     """Coefficients of h = (A B - C) / T, (n - 1, 4), where A, B, C interpolate the three vectors.
 
-    On the coset T is constant and not zero. If the constraints do not hold, T does not divide A B - C
-    and what is returned is no quotient: C then misses the only value that verifies.
+    On the coset T is a constant t other than 0, so there (A B - C) / t and h agree, and of C, whose
+    degree is below n, no values are needed but only the coefficients. If the constraints do not hold,
+    T does not divide A B - C and what is returned is no quotient: the proof then cannot verify.
     """
 
-    def on_coset(values: ScalarVector) -> ScalarVector:
-        padded = np.concatenate([values, scalars.zeros(domain.size - len(values))])
-        return domain.evaluate_on_coset(domain.interpolate(padded))
+    def interpolated(values: ScalarVector) -> ScalarVector:
+        return domain.interpolate(np.concatenate([values, scalars.zeros(domain.size - len(values))]))
 
-    numerator = scalars.subtract(scalars.multiply(on_coset(a_z), on_coset(b_z)), on_coset(c_z))
-    quotient = domain.interpolate_from_coset(numerator)
-    return scalars.scale(quotient[:-1], pow(domain.coset_vanishing, -1, SCALAR_MODULUS))
+    a, b = (domain.evaluate_on_coset(interpolated(values)) for values in (a_z, b_z))
+    product = domain.interpolate_from_coset(scalars.multiply(a, b))
+    numerator = scalars.subtract(product[:-1], interpolated(c_z)[:-1])
+    return scalars.scale(numerator, pow(domain.coset_vanishing, -1, SCALAR_MODULUS))
 
 
 def _a_and_b(
