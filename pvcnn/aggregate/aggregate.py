@@ -94,7 +94,8 @@ class Aggregate:
     auxiliary_commitments: D_aux of each proof, in the order of the statements.
     claim: T_AB, U_AB, T_C, U_C, Z_AB, Z_C.  rounds: log2 N of them.
 
-    Raises ValueError if the number of rounds does not follow from the number of proofs.
+    Raises ValueError if the number of rounds does not follow from the number of proofs, or if a D_aux is
+    the identity.
     """
 
     auxiliary_commitments: tuple[G1Point, ...]
@@ -108,6 +109,8 @@ class Aggregate:
             raise ValueError(f"an aggregate has 1 to {MAX_PROOFS} proofs")
         if padded_size(self.proofs) != 1 << len(self.rounds):
             raise ValueError(f"{self.proofs} proofs do not make {len(self.rounds)} rounds")
+        if G1Point.identity() in self.auxiliary_commitments:
+            raise ValueError("an auxiliary commitment is the identity")
 
     @property
     def proofs(self) -> int:
