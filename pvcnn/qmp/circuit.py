@@ -59,11 +59,15 @@ class ProgramCircuit:
         return dict(counts)
 
 
-@lru_cache(maxsize=4)
 def compile_program(program: Program, frames: int = 1) -> ProgramCircuit:
     """The circuit that proves `frames` runs of `program` at once; cached for equal programs.
 
     Raises ValueError, naming the layer, for a program whose values may wrap around r.
     """
+    return _compile(program, frames)
+
+
+@lru_cache(maxsize=4)
+def _compile(program: Program, frames: int) -> ProgramCircuit:
     compiled = compile_layers(program, frames)
     return ProgramCircuit(program, frames, compiled, lower(compiled.matrix_program))

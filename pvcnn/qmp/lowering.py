@@ -48,8 +48,12 @@ def lower(program: MatrixProgram) -> LoweredProgram:
                 lower_entries.lower_boolean(builder, gate)
     for argument in program.arguments:
         lower_lookups.lower(builder, argument)
-    builder.own_rows(wires_without_position(builder.finish()))
-    return LoweredProgram(builder.finish(), tuple(builder.steps), tuple(builder.groups))
+    system = builder.finish()
+    homeless = wires_without_position(system)
+    if len(homeless):
+        builder.own_rows(homeless)
+        system = builder.finish()
+    return LoweredProgram(system, tuple(builder.steps), tuple(builder.groups))
 
 
 def _highest_power(gate: Gate) -> int:

@@ -76,12 +76,16 @@ class Case:
         return len(self.features)
 
 
-def small_case(frames: int = 1, seed: int = 1) -> Case:
-    """Every gadget once, in a few hundred constraints: features (2, 5, 5), 5-bit ranges."""
-    table = leaky_table(8, 1, -16, 15)
+def small_case(frames: int = 1, seed: int = 4) -> Case:
+    """Every gadget once, in about a thousand constraints: features (2, 5, 5) of 5 bits.
+
+    Features and the convolution's weights are even, so that a half among them still gives integers;
+    the first decision is 1.
+    """
+    table = leaky_table(7, 1, -16, 15)
     layers: tuple[Layer, ...] = (
         Convolution("conv", 2, 3, 3, 1, 1, 4, 6),
-        Requantise("act", 3, table),
+        Requantise("act", 4, table),
         MaxPool("pool", 2),
         Flatten("flatten"),
         Linear("hidden", 12, 3, 4, 6),
@@ -90,7 +94,10 @@ def small_case(frames: int = 1, seed: int = 1) -> Case:
         Sign("decision"),
     )
     program = Program((2, 5, 5), -16, 15, layers)
-    return Case(program, random_weights(program, seed, 5, 20), random_features(program, frames, seed))
+    drawn = random_weights(program, seed, 5, 20)
+    even = {**drawn.weight, "conv": drawn.weight["conv"] // 2 * 2}
+    weights = Weights(program, even, drawn.bias, drawn.blinding)
+    return Case(program, weights, random_features(program, frames, seed) // 2 * 2)
 
 
 def convolution_case(

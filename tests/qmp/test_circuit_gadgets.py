@@ -1,0 +1,161 @@
+"""Gadgets in combinations that the demo does not have, and at the edges of their ranges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pvcnn.algebra import scalars
+from pvcnn.program.inference import trace
+from pvcnn.program.layers import (
+    AveragePool,
+    Convolution,
+    Flatten,
+    Layer,
+    Linear,
+    MaxPool,
+    Requantise,
+    Shape,
+    Sign,
+    Table,
+)
+from pvcnn.program.program import Program
+from pvcnn.program.weights import Weights
+from pvcnn.qmp.circuit import compile_program
+from qmp.forging import Parameters, continued, run
+from qmp.oracle import all_wires, broken_rows, objections, random_challenges
+from qmp.programs import Integers, leaky_table, random_features, random_weights, small_case
+
+IDENTITY = Table(-16, np.arange(-16, 16))
+FLATTEN, DECISION = Flatten("flatten"), Sign("decision")
+HEAD_4, HEAD_8, HEAD_9 = (Linear("head", size, 1, 4, 6) for size in (4, 8, 9))
+
+CHAINS: dict[str, tuple[Shape, tuple[Layer, ...]]] = {
+    "features are vectors": ((5,), (Linear("head", 5, 1, 4, 6),)),
+    "linear layers in a row": ((5,), (Linear("first", 5, 3, 4, 6), Linear("head", 3, 1, 4, 6))),
+    "requantised without a shift": (
+        (1, 3, 3),
+        (Convolution("conv", 1, 1, 1, 1, 0, 2, 2), Requantise("act", 0, leaky_table(7, 0)), FLATTEN, HEAD_9),
+    ),
+    "pooled sums requantised": (
+        (2, 4, 4),
+        (AveragePool("sum", 2), Requantise("act", 2, leaky_table(6, 0)), FLATTEN, HEAD_8),
+    ),
+    "features requantised without a shift": (
+        (1, 2, 2),
+        (Requantise("act", 0, IDENTITY), FLATTEN, HEAD_4),
+    ),
+    "requantised twice": (
+        (1, 2, 2),
+        (Requantise("act", 0, IDENTITY), Requantise("again", 1, IDENTITY), FLATTEN, HEAD_4),
+    ),
+    "features pooled at once": ((1, 5, 7), (MaxPool("pool", 3), FLATTEN, Linear("head", 2, 1, 4, 6))),
+    "windows of one": ((1, 2, 2), (MaxPool("pool", 1), FLATTEN, HEAD_4)),
+    "convolution pooled before any requantisation": (
+        (1, 4, 4),
+        (Convolution("conv", 1, 2, 3, 1, 1, 8, 12), MaxPool("pool", 2), FLATTEN, HEAD_8),
+    ),
+    "the sign of an activation": (
+        (3,),
+        (Linear("head", 3, 1, 4, 6), Requantise("act", 4, leaky_table(6, 0))),
+    ),
+    "no weights at all": ((1, 1, 1), (FLATTEN,)),
+}
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("name", CHAINS)
+def test_every_chain_of_layers_is_provable(name: str, frames: int) -> None:
+    shape, layers = CHAINS[name]
+    program = Program(shape, -16, 15, (*layers, DECISION))
+    weights = random_weights(program, 5, 2, 2)
+    features = random_features(program, frames, 6)
+    circuit = compile_program(program, frames)
+    stage_one = circuit.stage_one(weights, features)
+    assert objections(circuit, stage_one) == set()
+    if frames == 1:
+        flipped = replace(stage_one, outputs=1 - stage_one.outputs)
+        assert objections(circuit, flipped)
+
+
+def test_plain_interpreter_agrees_with_the_inference() -> None:
+    case = small_case(3)
+    ours = run(case.program, Parameters.of(case.program, case.weights.flat()), case.features)
+    theirs = trace(case.program, case.weights, case.features).layers
+    for left, right in zip(ours, theirs, strict=True):
+        assert (left.output == right.output).all()
+
+
+@pytest.mark.parametrize("low", [-2047, -2048, -3000, 0])
+def test_features_of_wide_ranges_are_accepted_to_their_ends(low: int) -> None:
+    program = Program((4,), low, 2999, (Linear("head", 4, 1, 8, 20), DECISION))
+    weights = random_weights(program, 1)
+    circuit = compile_program(program)
+    ends = np.array([[low, 2999, 0, 2998]])
+    honest = circuit.stage_one(weights, ends)
+    assert objections(circuit, honest) == set()
+    for beyond in (low - 1, 3000, 1 << 20, -(1 << 40)):
+        features = ends.astype(np.float64)
+        features[0, 1] = beyond
+        assert any(
+            "features" in purpose
+            for purpose in objections(circuit, continued(circuit, honest, features=features))
+        )
+
+
+@pytest.mark.parametrize("logit", [-31, -1, 0, 1, 30])
+def test_decision_is_exact_at_zero(logit: int) -> None:
+    program = Program((1,), -16, 15, (Linear("head", 1, 1, 4, 6), DECISION))
+    weights = Weights(program, {"head": np.array([[1]])}, {"head": np.array([logit - 1])}, 1)
+    circuit = compile_program(program)
+    honest = circuit.stage_one(weights, np.array([[1]]))
+    assert list(honest.outputs) == [int(logit > 0)]
+    assert objections(circuit, honest) == set()
+    other = continued(circuit, honest, outputs=1 - honest.outputs)
+    assert all("decision: margin" in purpose for purpose in objections(circuit, other))
+    assert objections(circuit, other)
+
+
+def test_no_committed_wire_is_free() -> None:
+    """Whichever wire of stage one changes, some row objects."""
+    case = small_case()
+    circuit = compile_program(case.program)
+    honest = circuit.stage_one(case.weights, case.features)
+
+    def changed(values: Integers, index: int) -> Integers:
+        copy = values.copy()
+        copy[index] += 1
+        return copy
+
+    for name in ("outputs", "in_", "w", "aux"):
+        values = getattr(honest, name)
+        for index in range(len(values)):
+            forged = replace(honest, **{name: changed(values, index)})
+            assert objections(circuit, forged), f"{name}[{index}] is free"
+
+
+def test_no_wire_of_stage_two_is_free() -> None:
+    case = small_case()
+    circuit = compile_program(case.program)
+    stage_one = circuit.stage_one(case.weights, case.features)
+    wires = all_wires(circuit, stage_one, random_challenges())
+    one = scalars.from_integers([1])
+    span = circuit.system.segments.span("priv")
+    for index in range(span.start, span.stop):
+        forged = wires.copy()
+        forged[index : index + 1] = scalars.add(forged[index : index + 1], one)
+        assert len(broken_rows(circuit.system, forged)), f"wire {index} is free"
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_second_stage_depends_on_every_challenge(position: int) -> None:
+    case = small_case()
+    circuit = compile_program(case.program)
+    stage_one = circuit.stage_one(case.weights, case.features)
+    challenges = list(random_challenges())
+    before = circuit.second_stage(stage_one, (challenges[0], challenges[1], challenges[2]))
+    challenges[position] += 1
+    after = circuit.second_stage(stage_one, (challenges[0], challenges[1], challenges[2]))
+    assert (before != after).any()
