@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra.constants import SCALAR_MODULUS
-from pvcnn.qmp.system import CHALLENGES, Segments
+from pvcnn.qmp.challenges import CHALLENGES
+from pvcnn.qmp.system import Segments
 from pvcnn.qmp.views import View
 
 Integers = NDArray[np.int64]

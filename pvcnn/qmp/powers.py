@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.qmp.builder import ConstraintBuilder
+from pvcnn.qmp.challenges import CHALLENGES
 from pvcnn.qmp.combinations import Combinations
 from pvcnn.qmp.matrix_program import CONSTANT_WIRE
-from pvcnn.qmp.system import CHALLENGES
 
 Integers = NDArray[np.int64]
 
