@@ -5,80 +5,88 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pvcnn.algebra import threads
-from pvcnn.algebra.constants import SCALAR_MODULUS
-from pvcnn.algebra.kernels import tables
-from pvcnn.algebra.multiexponentiation import BATCH, PointVector, recode
-from pvcnn.algebra.scalars import ScalarVector, checked
+from pvcnn.algebra.batches import Batch, PointVector
+from pvcnn.algebra.kernels import digits
+from pvcnn.algebra.recoding import SCALAR_BITS, recode, window_count
+from pvcnn.algebra.scalars import ScalarVector
 
-__all__ = ["Table", "table_width"]
+__all__ = ["Table", "table_exponents", "table_width"]
 
-_BITS = (SCALAR_MODULUS // 2).bit_length()
+#: Few widths, so that tables are used again.
+_WIDTHS = (4, 7, 10, 12)
 _MINIMUM_SPAN = 64
+#: Multiples computed at a time: their batches then have the size of the others.
+_CHUNK = 1 << 13
 
 
 def table_width(count: int) -> int:
-    """The digit width that costs least for `count` multiples, among few, so that tables are reused."""
+    """The digits' width that costs least for `count` multiples, the table's own cost included."""
 
     def cost(width: int) -> int:
-        return window_count(width) * (count + (1 << (width - 1)))
+        return window_count(SCALAR_BITS, width) * (count + (1 << (width - 1)))
 
-    return min((4, 7, 10, 12), key=cost)
+    return min(_WIDTHS, key=cost)
 
 
-def window_count(width: int) -> int:
-    return -(-(_BITS + 1) // width)
+def table_exponents(width: int) -> list[int]:
+    """The powers of two whose multiples of the base a table starts from."""
+    return [width * window for window in range(window_count(SCALAR_BITS, width))]
 
 
 class Table:
     """The multiples 1 to 2^(width - 1) of 2^(width w) times a base, for every digit w of a scalar."""
 
     def __init__(self, bases: PointVector, width: int, degree: int) -> None:
-        """bases: (window_count(width), 12 degree), 2^(width w) times the base in row w."""
-        self._extension = (0,) * degree
+        """bases: (len(table_exponents(width)), 12 degree), 2^(width w) times the base in row w."""
+        self._degree = degree
         self._width = width
-        self._multiples = 1 << (width - 1)
-        self._points = np.empty((len(bases), self._multiples, 12 * degree), np.uint64)
+        self._points = np.empty((len(bases), 1 << (width - 1), 12 * degree), np.uint64)
         self._points[:, 0] = bases
-        spans = threads.spans(len(bases), 1)
-        threads.run([partial(self._fill, first, stop) for first, stop in spans])
+        threads.run([partial(self._fill, rows) for rows in self._split_rows()])
 
     def multiply(self, values: ScalarVector) -> PointVector:
         """(n, 12 degree): values[i] times the base."""
-        source = checked(values)
-        out = np.zeros((len(source), self._points.shape[2]), np.uint64)
-        spans = threads.spans(len(source), _MINIMUM_SPAN)
-        threads.run([partial(self._multiply, source[a:b], out[a:b]) for a, b in spans])
+        out = np.zeros((len(values), self._points.shape[2]), np.uint64)
+        spans = threads.spans(len(values), _MINIMUM_SPAN)
+        threads.run([partial(self._multiply_span, values[a:b], out[a:b]) for a, b in spans])
         return out
 
-    def _fill(self, first: int, stop: int) -> None:
-        tasks, workspace = self._memory()
-        tables.fill_table(
-            self._extension,
-            self._points[first:].ctypes.data,
-            stop - first,
-            self._multiples,
-            tasks,
-            workspace.ctypes.data,
-        )
+    def _split_rows(self) -> list[NDArray[np.uint64]]:
+        return [self._points[a:b] for a, b in threads.spans(len(self._points), 1)]
 
-    def _multiply(self, values: ScalarVector, out: PointVector) -> None:
-        recoding = recode(values, len(self._points), self._width)
-        tasks, workspace = self._memory()
-        tables.multiply_base(
-            self._extension,
-            out.ctypes.data,
-            self._points.ctypes.data,
-            self._multiples,
-            recoding.words,
-            recoding.negative,
-            recoding.windows,
-            recoding.width,
-            tasks,
-            workspace.ctypes.data,
-        )
+    def _fill(self, rows: NDArray[np.uint64]) -> None:
+        """Completes rows of multiples: those up to m, plus m times the base, give those up to 2 m."""
+        windows, multiples, _ = rows.shape
+        batch = Batch(windows * multiples // 2 + 1, self._degree)
+        offsets = batch.point_bytes * np.arange(windows * multiples, dtype=np.int64)
+        addresses = (rows.ctypes.data + offsets).reshape(windows, multiples)
+        known = 1
+        while known < multiples:
+            count = windows * known
+            batch.tasks[0, :count] = addresses[:, :known].reshape(-1)
+            batch.tasks[1, :count] = np.repeat(addresses[:, known - 1], known)
+            batch.tasks[2, :count] = addresses[:, known : 2 * known].reshape(-1)
+            batch.add(count)
+            known *= 2
 
-    def _memory(self) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], PointVector]:
-        """Memory for one thread's batches of additions."""
-        return np.empty((3, BATCH), np.int64), np.empty((BATCH, self._points.shape[2]), np.uint64)
+    def _multiply_span(self, values: ScalarVector, out: PointVector) -> None:
+        batch = Batch(min(_CHUNK, len(values)), self._degree)
+        for start in range(0, len(values), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            recoding = recode(values[chunk], SCALAR_BITS, self._width)
+            for window in range(recoding.windows):
+                queued = digits.table_operands(
+                    batch.tasks,
+                    out[chunk].ctypes.data,
+                    self._points[window].ctypes.data,
+                    batch.point_bytes,
+                    recoding.words,
+                    recoding.negative,
+                    window,
+                    window == recoding.windows - 1,
+                    self._width,
+                )
+                batch.add(queued)

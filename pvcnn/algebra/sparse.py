@@ -31,11 +31,13 @@ def rows_times(
     starts, columns, coefficients = _checked_matrix(starts, columns, coefficients, len(vector))
     rows = len(starts) - 1
     out = np.empty((rows, 4), np.uint64)
-    arrays = (out, starts, columns, coefficients, vector)
-    addresses = [array.ctypes.data for array in arrays]
-    threads.run(
-        [partial(sparse_rows.rows_times, *addresses, a, b) for a, b in threads.spans(rows, _MINIMUM_ROWS)]
-    )
+    matrix = (starts.ctypes.data, columns.ctypes.data, coefficients.ctypes.data)
+    target, source = out.ctypes.data, vector.ctypes.data
+
+    def multiply(first: int, stop: int) -> None:
+        sparse_rows.rows_times(target, *matrix, source, first, stop)
+
+    threads.run([partial(multiply, first, stop) for first, stop in threads.spans(rows, _MINIMUM_ROWS)])
     return out
 
 

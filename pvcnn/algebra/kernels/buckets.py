@@ -1,74 +1,18 @@
-"""Pippenger's buckets over batches of affine additions.
+"""Pippenger's buckets as lists of operands: which points are to be added, at every step.
 
-A scalar is cut into signed digits of `width` bits; a window is one digit of every scalar. Bucket b
-of a window collects the points whose digit is b, or their negatives for -b. The sum over a window,
-sum_b b S_b, is left as sums T_j of the buckets whose index has bit j, so that sum_b b S_b =
-sum_j 2^j T_j: everything up to there is batches of additions.
+Bucket b of a window collects the points whose digit there is b, and the negatives of those whose
+digit is -b. Kernels here only write pairs into `tasks` for `additions.add_pairs` and return how
+many: left operands in row 0, right ones in row 1, targets in row 2. They know nothing of fields.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from numba import int64, uint64
+from numba import int64
 
-from pvcnn.algebra.kernels.additions import add_pairs, add_task, copy_point
 from pvcnn.algebra.kernels.compilation import kernel
-from pvcnn.algebra.kernels.fields import (
-    exceeds_half,
-    load_scalar,
-    load_signed,
-    multiply,
-    scalar_unit_words,
-    scalar_zero,
-    subtract,
-)
-
-
-@kernel
-def recode_scalars(out: Any, negative: Any, values: int, bias: Any) -> None:
-    """Magnitude plus bias of each scalar's representative in [-(r - 1)/2, (r - 1)/2], and its sign.
-
-    out: (n, 4) uint64; negative: (n,) bool; values: address of n scalars; bias: (4,) uint64.
-    """
-    for i in range(out.shape[0]):
-        words = multiply(load_scalar(values + 32 * i), scalar_unit_words())
-        negative[i] = exceeds_half(words)
-        if negative[i]:
-            words = subtract(scalar_zero(), words)
-        carry = uint64(0)
-        for k in range(4):
-            total = words[k] + carry
-            carry = uint64(1) if total < carry else uint64(0)
-            total += bias[k]
-            if total < bias[k]:
-                carry = uint64(1)
-            out[i, k] = total
-
-
-@kernel
-def recode_integers(out: Any, negative: Any, values: int, bias: Any) -> None:
-    """As `recode_scalars`, for int64 values: out is (n, 2), bias (2,)."""
-    for i in range(out.shape[0]):
-        value = load_signed(values + 8 * i)
-        negative[i] = value < 0
-        total = (uint64(-value) if value < 0 else uint64(value)) + bias[0]
-        out[i, 0] = total
-        out[i, 1] = bias[1] + (uint64(1) if total < bias[0] else uint64(0))
-
-
-@kernel
-def digit_of(recoded: Any, negative: Any, i: int, window: int, last: bool, width: int) -> int:
-    """Digit number `window` of scalar i, in [-2^(width-1), 2^(width-1)]."""
-    bit = window * width
-    word, shift = bit >> 6, uint64(bit & 63)
-    bits = recoded[i, word] >> shift
-    if (bit & 63) + width > 64 and word + 1 < recoded.shape[1]:
-        bits |= recoded[i, word + 1] << (uint64(64) - shift)
-    digit = int64(bits & ((uint64(1) << uint64(width)) - uint64(1)))
-    if not last:
-        digit -= int64(1) << (width - 1)
-    return -digit if negative[i] else digit
+from pvcnn.algebra.kernels.digits import digit_of
 
 
 @kernel
@@ -79,27 +23,27 @@ def sort_window(
     lengths: Any,
     points: int,
     point_bytes: int,
-    recoded: Any,
+    words: Any,
     negative: Any,
     window: int,
     last: bool,
     width: int,
 ) -> None:
-    """Lists the points of each bucket of one window, as operands, in `entries` from `position` on.
+    """Lists the operands of each bucket of one window, bucket by bucket, in `entries` from `position` on.
 
-    starts, lengths: one for each bucket 0 to 2^(width-1); bucket 0 stays empty.
+    starts, lengths: where each bucket's list begins and how many it has, for bucket 0 (which stays
+    empty) to 2^(width-1).
     """
-    count = recoded.shape[0]
     lengths[:] = 0
-    for i in range(count):
-        lengths[abs(digit_of(recoded, negative, i, window, last, width))] += 1
+    for i in range(words.shape[0]):
+        lengths[abs(digit_of(words, negative, i, window, last, width))] += 1
     lengths[0] = 0
     for bucket in range(lengths.shape[0]):
         starts[bucket] = position
         position += lengths[bucket]
         lengths[bucket] = 0
-    for i in range(count):
-        digit = digit_of(recoded, negative, i, window, last, width)
+    for i in range(words.shape[0]):
+        digit = digit_of(words, negative, i, window, last, width)
         if digit != 0:
             bucket = abs(digit)
             operand = points + point_bytes * i
@@ -108,99 +52,83 @@ def sort_window(
 
 
 @kernel
-def sum_lists(
-    degree: Any, entries: Any, starts: Any, lengths: Any, pools: Any, tasks: Any, workspace: int
-) -> None:
-    """Adds up every list of operands, level by level; each ends as one entry or none.
+def pair_neighbours(entries: Any, starts: Any, lengths: Any, pool: int, point_bytes: int, tasks: Any) -> Any:
+    """One level of summing every list: pairs of neighbours, whose sums take their places.
 
-    Level by level neighbours are added, the sums going to the two pools in turn: list at entry s has
-    its place from point s / 2 on. An odd last operand is carried over where it lies; its place is
-    past all that the level after next writes for its list.
+    Called until it returns 0, with two pools in turn: each list then has at most one entry. A list
+    that begins at entry s has its place in the pools from point s / 2 on. An odd last operand is
+    carried over where it lies, which is past all that the level after next writes for its list.
     """
-    point_bytes = 96 * len(degree)
-    level = 0
-    more = True
-    while more:
-        more = False
-        queued = 0
-        for number in range(lengths.shape[0]):
-            length = lengths[number]
-            if length < 2:
-                continue
-            start, pairs = starts[number], length >> 1
-            target = pools[level & 1] + point_bytes * (start >> 1)
-            for i in range(pairs):
-                left, right = entries[start + 2 * i], entries[start + 2 * i + 1]
-                entries[start + i] = target
-                queued = add_task(degree, tasks, queued, workspace, left, right, target)
-                target += point_bytes
-            if length & 1:
-                entries[start + pairs] = entries[start + length - 1]
-            lengths[number] = pairs + (length & 1)
-            more = more or lengths[number] > 1
-        add_pairs(degree, tasks, queued, workspace)
-        level += 1
-
-
-@kernel
-def collect(degree: Any, out: int, operands: Any, entries: Any, starts: Any, lengths: Any) -> None:
-    """Copies every list's one entry to its place in `out`; operands are their addresses or 0."""
-    point_bytes = 96 * len(degree)
-    for window in range(starts.shape[0]):
-        for bucket in range(starts.shape[1]):
-            operands[window, bucket] = 0
-            if lengths[window, bucket] != 0:
-                copy_point(degree, out, entries[starts[window, bucket]])
-                operands[window, bucket] = out
-                out += point_bytes
-
-
-@kernel
-def sum_by_bit(
-    degree: Any,
-    out: int,
-    buckets: Any,
-    free: int,
-    entries: Any,
-    starts: Any,
-    lengths: Any,
-    pools: Any,
-    tasks: Any,
-    workspace: int,
-) -> None:
-    """Writes T_j of every window to point window * width + j of `out`.
-
-    buckets: (windows, 2^(width-1) + 1) operands, 0 for an empty one. Bit j: the odd ones make the
-    list of T_j, then neighbours 2 i and 2 i + 1 merge into i. Sums of merged ones are written from
-    address `free` on.
-    """
-    windows, count = buckets.shape
-    width = lengths.shape[0] // windows
-    position = 0
-    for bit in range(width):
-        for window in range(windows):
-            number = window * width + bit
-            starts[number] = position
-            for i in range(1, count, 2):
-                if buckets[window, i] != 0:
-                    entries[position] = buckets[window, i]
-                    position += 1
-            lengths[number] = position - starts[number]
-        queued = 0
-        merged = (count + 1) >> 1
-        for window in range(windows):
-            for i in range(merged):
-                left = buckets[window, 2 * i]
-                right = buckets[window, 2 * i + 1] if 2 * i + 1 < count else int64(0)
-                if left != 0 and right != 0:
-                    buckets[window, i] = free
-                    queued = add_task(degree, tasks, queued, workspace, left, right, free)
-                    free += 96 * len(degree)
-                else:
-                    buckets[window, i] = left | right
-        add_pairs(degree, tasks, queued, workspace)
-        count = merged
-    sum_lists(degree, entries, starts, lengths, pools, tasks, workspace)
+    queued = 0
     for number in range(lengths.shape[0]):
+        length = lengths[number]
+        if length < 2:
+            continue
+        start, pairs = starts[number], length >> 1
+        target = pool + point_bytes * (start >> 1)
+        for i in range(pairs):
+            tasks[0, queued] = entries[start + 2 * i]
+            tasks[1, queued] = entries[start + 2 * i + 1]
+            tasks[2, queued] = target
+            entries[start + i] = target
+            target += point_bytes
+            queued += 1
+        if length & 1:
+            entries[start + pairs] = entries[start + length - 1]
+        lengths[number] = pairs + (length & 1)
+    return queued
+
+
+@kernel
+def move_sums(
+    sums: Any, entries: Any, starts: Any, lengths: Any, out: int, point_bytes: int, tasks: Any
+) -> Any:
+    """Copies (tasks without right operands) of every list's one entry to consecutive points of `out`.
+
+    sums: one operand for each list, 0 for an empty one.
+    """
+    queued = 0
+    for number in range(lengths.shape[0]):
+        sums[number] = 0
         if lengths[number] != 0:
-            copy_point(degree, out + 96 * len(degree) * number, entries[starts[number]])
+            sums[number] = out + point_bytes * queued
+            tasks[0, queued] = entries[starts[number]]
+            tasks[2, queued] = sums[number]
+            queued += 1
+    return queued
+
+
+@kernel
+def list_odd_buckets(buckets: Any, count: int, entries: Any, position: int, starts: Any, lengths: Any) -> Any:
+    """Lists the buckets 1, 3, .. of each window, one list a window; returns the next free position.
+
+    buckets: (windows, at least count) operands, 0 for an empty one, and `count` of them in use.
+    """
+    for window in range(buckets.shape[0]):
+        starts[window] = position
+        for i in range(1, count, 2):
+            if buckets[window, i] != 0:
+                entries[position] = buckets[window, i]
+                position += 1
+        lengths[window] = position - starts[window]
+    return position
+
+
+@kernel
+def merge_buckets(buckets: Any, count: int, free: int, point_bytes: int, tasks: Any) -> Any:
+    """Pairs that merge buckets 2 i and 2 i + 1 of each window into i, their sums from `free` on."""
+    queued = 0
+    for window in range(buckets.shape[0]):
+        for i in range((count + 1) >> 1):
+            left = buckets[window, 2 * i]
+            right = buckets[window, 2 * i + 1] if 2 * i + 1 < count else int64(0)
+            if left != 0 and right != 0:
+                target = free + point_bytes * queued
+                tasks[0, queued] = left
+                tasks[1, queued] = right
+                tasks[2, queued] = target
+                buckets[window, i] = target
+                queued += 1
+            else:
+                buckets[window, i] = left | right
+    return queued

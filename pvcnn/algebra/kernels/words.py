@@ -30,27 +30,16 @@ class PrimeField:
         self.name = name
         self.modulus = modulus
         self.words = words
-        self.element = ir.ArrayType(WORD, words)
+        self.type = ir.ArrayType(WORD, words)
         self._wide = ir.IntType(64 * words)
         self._modulus_words = [(modulus >> (64 * i)) & _WORD_MASK for i in range(words)]
         self._negative_inverse = -pow(modulus, -1, 1 << 64) % (1 << 64)
 
     def constant(self, value: int) -> Value:
-        """The element whose words are those of `value`, as it stands (no conversion)."""
-        return ir.Constant(self.element, [(value >> (64 * i)) & _WORD_MASK for i in range(self.words)])
-
-    def unpack(self, builder: Builder, element: Value) -> list[Value]:
-        return [builder.extract_value(element, i) for i in range(self.words)]
-
-    def pack(self, builder: Builder, words: Sequence[Value]) -> Value:
-        element = ir.Constant(self.element, ir.Undefined)
-        for i, word in enumerate(words):
-            element = builder.insert_value(element, word, i)
-        return element
-
-    def multiply(self, builder: Builder, left: Value, right: Value) -> Value:
-        """left right / 2^(64 n) mod p. `left` must be reduced; `right` may be any n words."""
-        return self._call(builder, "multiply", self._multiply_words, left, right)
+        """The element of an integer, brought into Montgomery form."""
+        montgomery = (value << (64 * self.words)) % self.modulus
+        words = [(montgomery >> (64 * i)) & _WORD_MASK for i in range(self.words)]
+        return ir.Constant(self.type, words)
 
     def add(self, builder: Builder, left: Value, right: Value) -> Value:
         """left + right mod p. The sum of two reduced elements fits n words."""
@@ -63,6 +52,21 @@ class PrimeField:
         correction = builder.select(borrowed, self._wide(self.modulus), self._wide(0))
         return self._split(builder, builder.add(builder.sub(wide_left, wide_right), correction))
 
+    def negate_if(self, builder: Builder, flag: Value, element: Value) -> Value:
+        """-element if the flag is set, without a branch."""
+        negated = self.subtract(builder, self.constant(0), element)
+        wide = builder.select(flag, self._join(builder, negated), self._join(builder, element))
+        return self._split(builder, wide)
+
+    def multiply(self, builder: Builder, left: Value, right: Value) -> Value:
+        """left right / 2^(64 n) mod p. `left` must be reduced; `right` may be any n words."""
+        body, attribute = self._montgomery_product, "alwaysinline"
+        name = f"pvcnn.{self.name}.multiply"
+        return call_shared(builder, name, attribute, self.type, body, left, right)
+
+    def square(self, builder: Builder, element: Value) -> Value:
+        return self.multiply(builder, element, element)
+
     def is_zero(self, builder: Builder, element: Value) -> Value:
         return builder.icmp_unsigned("==", self._join(builder, element), self._wide(0))
 
@@ -72,74 +76,67 @@ class PrimeField:
     def is_reduced(self, builder: Builder, element: Value) -> Value:
         return builder.icmp_unsigned("<", self._join(builder, element), self._wide(self.modulus))
 
-    def exceeds(self, builder: Builder, element: Value, bound: int) -> Value:
-        """Whether the words, read as an integer, exceed `bound`."""
-        return builder.icmp_unsigned(">", self._join(builder, element), self._wide(bound))
+    def exceeds_half(self, builder: Builder, words: Value) -> Value:
+        """Whether n words, read as an integer, exceed (p - 1) / 2."""
+        half = self._wide((self.modulus - 1) // 2)
+        return builder.icmp_unsigned(">", self._join(builder, words), half)
+
+    def norm(self, _builder: Builder, element: Value) -> Value:
+        """The norm into the prime field: the element itself."""
+        return element
+
+    def times_conjugate(self, _builder: Builder, _element: Value, factor: Value) -> Value:
+        """factor times the product of the element's other conjugates, of which there are none."""
+        return factor
 
     def _join(self, builder: Builder, element: Value) -> Value:
-        return join_words(builder, self.unpack(builder, element), self._wide)
+        return join_words(builder, unpack(builder, element), self._wide)
 
     def _split(self, builder: Builder, wide: Value) -> Value:
-        return self.pack(builder, split_words(builder, wide, self.words))
+        return pack(builder, self.type, split_words(builder, wide, self.words))
 
     def _subtract_once(self, builder: Builder, wide: Value) -> Value:
         """wide mod p for wide in [0, 2p)."""
         reduced = builder.icmp_unsigned("<", wide, self._wide(self.modulus))
         return builder.select(reduced, wide, builder.sub(wide, self._wide(self.modulus)))
 
-    def _multiply_words(self, builder: Builder, left: Value, right: Value) -> Value:
+    def _montgomery_product(self, builder: Builder, left: Value, right: Value) -> Value:
         """Montgomery's product, one word of `right` at a time, fully unrolled.
 
         Before and after each row the accumulator is below 2p: with a < p the row's sum is
         (t + a b_i + m p) / 2^64 <= (2p + (2^64 - 1)(a + p)) / 2^64 < 2p for every word b_i.
         """
         n, modulus = self.words, self._modulus_words
-        factors = [builder.zext(word, _DOUBLE) for word in self.unpack(builder, left)]
+        factors = [builder.zext(word, _DOUBLE) for word in unpack(builder, left)]
         accumulator: list[Value] = [WORD(0)] * n
-        for word in self.unpack(builder, right):
+        for word in unpack(builder, right):
             row = builder.zext(word, _DOUBLE)
             product_carry = reduction_carry = multiple = WORD(0)
             for j in range(n):
-                total = self._sum(builder, builder.mul(factors[j], row), accumulator[j], product_carry)
-                low, product_carry = _halves(builder, total)
+                product = builder.mul(factors[j], row)
+                low, product_carry = _halves(builder, _sum(builder, product, accumulator[j], product_carry))
                 if j == 0:
                     multiple = builder.zext(builder.mul(low, WORD(self._negative_inverse)), _DOUBLE)
-                total = self._sum(builder, builder.mul(multiple, _DOUBLE(modulus[j])), low, reduction_carry)
-                low, reduction_carry = _halves(builder, total)
+                product = builder.mul(multiple, _DOUBLE(modulus[j]))
+                low, reduction_carry = _halves(builder, _sum(builder, product, low, reduction_carry))
                 if j > 0:
                     accumulator[j - 1] = low
             accumulator[n - 1] = builder.add(product_carry, reduction_carry)
         total = join_words(builder, accumulator, self._wide)
         return self._split(builder, self._subtract_once(builder, total))
 
-    @staticmethod
-    def _sum(builder: Builder, product: Value, first: Value, second: Value) -> Value:
-        """A product of two words plus two words: never more than 128 bits."""
-        return builder.add(builder.add(product, builder.zext(first, _DOUBLE)), builder.zext(second, _DOUBLE))
 
-    def _call(
-        self,
-        builder: Builder,
-        operation: str,
-        body: Callable[..., Value],
-        *arguments: Value,
-    ) -> Value:
-        """Calls the module's one copy of a long operation, defining it first where it is missing."""
-        module = builder.module
-        name = f"pvcnn.{self.name}.{operation}"
-        function = module.globals.get(name)
-        if function is None:
-            kind = ir.FunctionType(self.element, [self.element] * len(arguments))
-            function = ir.Function(module, kind, name)
-            function.linkage = "linkonce_odr"
-            function.attributes.add("alwaysinline")
-            inner = ir.IRBuilder(function.append_basic_block("entry"))
-            inner.ret(body(inner, *function.args))
-        return builder.call(function, arguments)
+def unpack(builder: Builder, aggregate: Value) -> list[Value]:
+    """The members of an LLVM array."""
+    return [builder.extract_value(aggregate, i) for i in range(aggregate.type.count)]
 
 
-def _halves(builder: Builder, double: Value) -> tuple[Value, Value]:
-    return builder.trunc(double, WORD), builder.trunc(builder.lshr(double, _DOUBLE(64)), WORD)
+def pack(builder: Builder, kind: ir.ArrayType, members: Sequence[Value]) -> Value:
+    """The LLVM array of these members."""
+    aggregate = ir.Constant(kind, ir.Undefined)
+    for i, member in enumerate(members):
+        aggregate = builder.insert_value(aggregate, member, i)
+    return aggregate
 
 
 def join_words(builder: Builder, words: Sequence[Value], wide: ir.IntType) -> Value:
@@ -152,4 +149,43 @@ def join_words(builder: Builder, words: Sequence[Value], wide: ir.IntType) -> Va
 
 def split_words(builder: Builder, wide: Value, count: int) -> list[Value]:
     """The words of an integer, least significant first."""
-    return [builder.trunc(builder.lshr(wide, wide.type(64 * i)) if i else wide, WORD) for i in range(count)]
+    return [builder.trunc(builder.lshr(wide, wide.type(64 * i)), WORD) for i in range(count)]
+
+
+def multiply_words(builder: Builder, left: Value, right: Value) -> tuple[Value, Value]:
+    """The low and the high word of a product of two words."""
+    product = builder.mul(builder.zext(left, _DOUBLE), builder.zext(right, _DOUBLE))
+    return _halves(builder, product)
+
+
+def call_shared(
+    builder: Builder,
+    name: str,
+    attribute: str,
+    result: ir.ArrayType,
+    body: Callable[..., Value],
+    *arguments: Value,
+) -> Value:
+    """Calls the module's one copy of a long operation, defining it first where it is missing.
+
+    attribute: 'alwaysinline', or 'noinline' where code would grow too large to compile quickly.
+    """
+    module = builder.module
+    function = module.globals.get(name)
+    if function is None:
+        kind = ir.FunctionType(result, [argument.type for argument in arguments])
+        function = ir.Function(module, kind, name)
+        function.linkage = "linkonce_odr"
+        function.attributes.add(attribute)
+        inner = ir.IRBuilder(function.append_basic_block("entry"))
+        inner.ret(body(inner, *function.args))
+    return builder.call(function, arguments)
+
+
+def _halves(builder: Builder, double: Value) -> tuple[Value, Value]:
+    return builder.trunc(double, WORD), builder.trunc(builder.lshr(double, _DOUBLE(64)), WORD)
+
+
+def _sum(builder: Builder, product: Value, first: Value, second: Value) -> Value:
+    """A product of two words plus two words: never more than 128 bits."""
+    return builder.add(builder.add(product, builder.zext(first, _DOUBLE)), builder.zext(second, _DOUBLE))
