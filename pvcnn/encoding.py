@@ -38,10 +38,21 @@ def decode(data: bytes, format_name: str, version: int, max_bytes: int) -> Field
     Raises DecodeError for anything but the canonical encoding of a map of the given format and
     version. The caller takes every field out of the result and then calls `Fields.finish`.
     """
+    body = read_map(data, format_name, max_bytes)
+    fields = Fields(body, format_name)
+    if fields.text("format") != format_name:
+        raise DecodeError(f"{format_name}: the file says it is another format")
+    if fields.integer("version", 0, 1 << 16) != version:
+        raise DecodeError(f"{format_name}: only version {version} is supported")
+    return fields
+
+
+def read_map(data: bytes, where: str, max_bytes: int) -> dict[str, Any]:
+    """The map that `data` canonically encodes, whatever artefact it is; `where` names it in errors."""
     if not isinstance(data, bytes):
-        raise DecodeError(f"{format_name}: expected bytes")
+        raise DecodeError(f"{where}: expected bytes")
     if len(data) > max_bytes:
-        raise DecodeError(f"{format_name}: {len(data)} bytes, at most {max_bytes} allowed")
+        raise DecodeError(f"{where}: {len(data)} bytes, at most {max_bytes} allowed")
     try:
         body = cbor2.loads(
             data,
@@ -55,17 +66,12 @@ def decode(data: bytes, format_name: str, version: int, max_bytes: int) -> Field
     except DecodeError:
         raise
     except Exception as error:  # hostile bytes: whatever the library raises, the answer is one
-        raise DecodeError(f"{format_name}: not CBOR of the allowed kind") from error
+        raise DecodeError(f"{where}: not CBOR of the allowed kind") from error
     if canonical != data:
-        raise DecodeError(f"{format_name}: not the canonical encoding")
+        raise DecodeError(f"{where}: not the canonical encoding")
     if not isinstance(body, dict):
-        raise DecodeError(f"{format_name}: expected a map")
-    fields = Fields(body, format_name)
-    if fields.text("format") != format_name:
-        raise DecodeError(f"{format_name}: the file says it is another format")
-    if fields.integer("version", 0, 1 << 16) != version:
-        raise DecodeError(f"{format_name}: only version {version} is supported")
-    return fields
+        raise DecodeError(f"{where}: expected a map")
+    return body
 
 
 def _check_types(value: object, depth: int) -> None:

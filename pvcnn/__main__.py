@@ -1,0 +1,5 @@
+"""`python -m pvcnn`."""
+
+from pvcnn.cli.main import main
+
+main()

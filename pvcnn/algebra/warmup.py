@@ -1,0 +1,35 @@
+"""Compiles every kernel that setup, proving and aggregation use, so that a later step is not slow.
+
+Compiled code is cached on disk for this version and machine: the first run takes about a minute, later
+ones a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pvcnn.algebra import curve, scalars, sparse
+from pvcnn.algebra.ntt import Domain
+
+_SIZE = 64
+
+
+def compile_kernels() -> None:
+    """Runs each kernel once, on a few values. Raises DependencyMissing without numba."""
+    numbers = np.arange(_SIZE, dtype=np.int64)
+    values = scalars.add(scalars.from_int64(numbers), scalars.powers(3, _SIZE))
+    scalars.dot(scalars.inverse(values), scalars.negate(values))
+    scalars.horner(scalars.subtract(values, scalars.scale(values, 5)), 7, 2)
+    starts = np.arange(_SIZE + 1, dtype=np.int64)
+    wires = np.arange(_SIZE, dtype=np.int32)
+    sparse.rows_times(starts, wires, numbers, values)
+    sparse.columns_times(starts, wires, numbers, _SIZE, values)
+    domain = Domain(_SIZE)
+    domain.interpolate_from_coset(domain.evaluate_on_coset(domain.interpolate(values)))
+    domain.lagrange_at(11)
+    for points, combine in (
+        (curve.fixed_base_g1(values), curve.msm_g1),
+        (curve.fixed_base_g2(values), curve.msm_g2),
+    ):
+        combine(points, values)
+        combine(points, numbers)

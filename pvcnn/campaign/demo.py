@@ -1,0 +1,271 @@
+"""All roles of a campaign on one machine: real faces in, one verified aggregate out.
+
+Nothing is cut short: every role works on the campaign folder through its own class and sees only
+what that role may hold. The seed fixes frames and fakes; keys, blinding and proofs are fresh.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pvcnn.algebra.warmup import compile_kernels
+from pvcnn.campaign import auditor, pool
+from pvcnn.campaign.aggregator import Aggregation, aggregate_campaign
+from pvcnn.campaign.cluster import make_keys
+from pvcnn.campaign.folder import (
+    AGGREGATE,
+    CLUSTER_CARD,
+    REGISTRY,
+    STATEMENTS,
+    VERIFICATION_KEY,
+    CampaignFolder,
+)
+from pvcnn.campaign.owner import OwnerRole
+from pvcnn.campaign.report import Verdict
+from pvcnn.campaign.setup_party import DEFAULT_MAX_PROOFS, FRAMES, run_setup
+from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.tester import TesterRole
+from pvcnn.data.frames import PIXEL_BOUND, LabelledFrame, calibration_frames, demo_frames, prepare
+from pvcnn.models.store import load_detector
+from pvcnn.partition.split import split
+from pvcnn.program.public_part import PublicPart
+from pvcnn.qmp.circuit import compile_program
+from pvcnn.qmp.proof import PROOF_BYTES
+
+CALIBRATION_FRAMES = 256
+#: The steps in order: what a listener will hear of.
+STEPS = (
+    "kernels",
+    "split",
+    "keygen",
+    "setup",
+    "encrypt",
+    "infer",
+    "ray",
+    "prove",
+    "aggregate",
+    "verify",
+)
+
+
+class Listener(Protocol):
+    """Is told what happens while it happens."""
+
+    def begin(self, step: str, total: int) -> None:
+        """A step of `total` parts begins."""
+
+    def advance(self, step: str, detail: str = "") -> None:
+        """One part of it is done; an empty detail leaves what is shown."""
+
+    def note(self, step: str, detail: str) -> None:
+        """Something to show beside the step."""
+
+    def finish(self, step: str, seconds: float) -> None:
+        """It is done."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """Ground truth of one submission, which only the demo knows in one place."""
+
+    tester: int
+    frame: int
+    label: int
+    person: int
+
+
+@dataclass
+class DemoReport:
+    """What the demo did. seconds: wall time by step; sizes in bytes; truth by registry index."""
+
+    directory: Path
+    testers: int
+    frames: int
+    constraints: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    truth: dict[int, Submitted] = field(default_factory=dict)
+    outcomes: list[pool.Outcome] = field(default_factory=list)
+    aggregation: Aggregation | None = None
+    cluster_fingerprint: str = ""
+    verdict: Verdict | None = None
+
+    @property
+    def verified(self) -> bool:
+        return self.verdict is not None and self.verdict.verified
+
+    def to_json(self) -> dict[str, Any]:
+        assert self.verdict is not None
+        return {
+            **self.verdict.to_json(),
+            "verified": self.verified,
+            "testers": self.testers,
+            "frames": self.frames,
+            "constraints": self.constraints,
+            "seconds": {step: round(value, 4) for step, value in self.seconds.items()},
+            "bytes": self.sizes,
+            "attempts": {outcome.index: outcome.attempts for outcome in self.outcomes},
+            "truth": {index: submitted.label for index, submitted in self.truth.items()},
+            "directory": str(self.directory),
+        }
+
+
+def run_demo(
+    directory: Path,
+    *,
+    testers: int,
+    frames: int,
+    seed: int,
+    listener: Listener,
+    workers: int | None = None,
+) -> DemoReport:
+    """Plays a campaign of `testers` with `frames` submissions each in `directory`, which must be new.
+
+    `workers` is the number of proving processes, by default one a processor. Raises ValueError for
+    more frames than the test people have, and whatever a role raises.
+    """
+    dealt = demo_frames(testers, frames, seed)
+    return _Demo(directory, dealt, listener, workers or os.cpu_count() or 1).run()
+
+
+class _Demo:
+    def __init__(
+        self, directory: Path, dealt: list[list[LabelledFrame]], listener: Listener, workers: int
+    ) -> None:
+        self._dealt = dealt
+        self._count = sum(map(len, dealt))
+        self._listener = listener
+        self._workers = min(workers, self._count)
+        self._folder = CampaignFolder.create(directory)
+        self._report = DemoReport(directory, len(dealt), self._count)
+        self._testers: list[TesterRole] = []
+        self._uploads: dict[bytes, Submitted] = {}
+
+    def run(self) -> DemoReport:
+        with self._step("kernels"):
+            compile_kernels()
+        owner = OwnerRole.create(self._folder)
+        self._split(owner)
+        with self._step("keygen"):
+            self._report.cluster_fingerprint = make_keys(self._folder).fingerprint
+        with self._step("setup", 2) as advance:
+            run_setup(self._folder, max(DEFAULT_MAX_PROOFS, self._count))
+            advance("keys made by the owner; signing the manifest")
+            owner.publish_manifest()
+        self._encrypt()
+        self._infer(owner)
+        self._prove()
+        with self._step("aggregate", 2) as advance:
+            self._report.aggregation = aggregate_campaign(self._folder)
+            advance("testers open their labels")
+            for tester in self._testers:
+                tester.open_labels()
+        with self._step("verify"):
+            self._report.verdict = auditor.verify(self._folder.root)
+        self._measure()
+        return self._report
+
+    @contextmanager
+    def _step(self, name: str, total: int = 1) -> Iterator[Callable[[str], None]]:
+        """Times a step of `total` parts; the last part is done when it ends."""
+        self._listener.begin(name, total)
+        start = time.perf_counter()
+        yield lambda detail: self._listener.advance(name, detail)
+        self._report.seconds[name] = time.perf_counter() - start
+        self._listener.finish(name, self._report.seconds[name])
+
+    def _split(self, owner: OwnerRole) -> None:
+        with self._step("split", 2) as advance:
+            parts = split(load_detector(), calibration_frames(CALIBRATION_FRAMES), pixel_bound=PIXEL_BOUND)
+            advance("planning the encryption")
+            owner.publish_split(parts.private, parts.public)
+        self._report.constraints = _constraints(parts.public)
+
+    def _encrypt(self) -> None:
+        with self._step("encrypt", self._count) as advance:
+            for number, given in enumerate(self._dealt):
+                tester = TesterRole.create(self._folder, str(number + 1))
+                self._testers.append(tester)
+                for place, (frame, label, person) in enumerate(given):
+                    registration = tester.encrypt(prepare(frame), label, self._report.cluster_fingerprint)
+                    self._uploads[registration.upload_digest] = Submitted(
+                        number + 1, place + 1, label, person
+                    )
+                    advance(f"tester {number + 1}, frame {place + 1}: encrypted, sealed, registered")
+
+    def _infer(self, owner: OwnerRole) -> None:
+        with self._step("infer", self._count) as advance:
+            registry, _ = owner.close_registry({tester.public_key for tester in self._testers})
+            for index, registration in enumerate(registry.registrations):
+                self._report.truth[index] = self._uploads[registration.upload_digest]
+                answer = owner.infer(index)
+                what = f"refused: {answer.reason}" if answer.refused else "evaluated under encryption"
+                advance(f"{self._name(index)}: {what}")
+
+    def _prove(self) -> None:
+        def show(event: pool.Event) -> None:
+            detail = f"{self._name(event.index)}: {_EVENTS[event.kind]} (worker {event.worker})"
+            if event.kind in ("proved", "failed"):
+                self._listener.advance("prove", detail)
+            else:
+                self._listener.note("prove", detail)
+
+        start = time.perf_counter()
+        self._listener.begin("ray", 1)
+        with pool.local_ray(self._workers):
+            self._report.seconds["ray"] = time.perf_counter() - start
+            self._listener.finish("ray", self._report.seconds["ray"])
+            threads = max(1, (os.cpu_count() or 1) // self._workers)
+            with self._step("prove", self._count):
+                self._report.outcomes = pool.prove_all(
+                    self._folder.root,
+                    range(self._count),
+                    workers=self._workers,
+                    threads=threads,
+                    on_event=show,
+                )
+
+    def _name(self, index: int) -> str:
+        submitted = self._report.truth[index]
+        return f"tester {submitted.tester}, frame {submitted.frame}"
+
+    def _measure(self) -> None:
+        """Sizes of what was made; uploads and answers are those of the first submission."""
+        folder, public = self._folder, self._folder.public
+        submission = Proceedings.read(public).submission(public, 0)
+        mail = {
+            "upload": folder.mail("owner") / f"{submission.registration.upload_digest.hex()}.sealed",
+            "download": folder.mail("cluster") / f"{submission.answer.answer_digest.hex()}.sealed",
+        }
+        self._report.sizes = {
+            "proof": PROOF_BYTES,
+            "proofs": self._report.aggregation.raw_bytes if self._report.aggregation else 0,
+            "statement": max(
+                public.indexed(STATEMENTS, index).stat().st_size for index in public.indices(STATEMENTS)
+            ),
+            "aggregate": public.file(AGGREGATE).stat().st_size,
+            "vk": public.file(VERIFICATION_KEY).stat().st_size,
+            "pk": folder.proving_key.stat().st_size,
+            "cluster_card": public.file(CLUSTER_CARD).stat().st_size,
+            "evaluation_keys": folder.evaluation_keys.stat().st_size,
+            "registry": public.file(REGISTRY).stat().st_size,
+            **{name: path.stat().st_size for name, path in mail.items() if path.exists()},
+        }
+
+
+_EVENTS = {
+    "started": "deciding and proving",
+    "lost": "the worker died; trying again",
+    "proved": "proved",
+    "failed": "failed",
+}
+
+
+def _constraints(public: PublicPart) -> int:
+    return compile_program(public.program, FRAMES).system.constraints

@@ -1,0 +1,69 @@
+"""Live progress on stderr: a row a step, with what is happening to which tester beside it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from pvcnn.cli.output import duration, notes
+
+
+class StepProgress:
+    """A `pvcnn.campaign.demo.Listener` that draws. Where stderr is no terminal, a line a step instead."""
+
+    def __init__(self, titles: dict[str, str]) -> None:
+        self._titles = titles
+        self._width = max(map(len, titles.values()))
+        self._live = notes.is_terminal
+        self._tasks: dict[str, TaskID] = {}
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[detail]}[/]"),
+            console=notes,
+        )
+
+    def __enter__(self) -> StepProgress:
+        if self._live:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def begin(self, step: str, total: int) -> None:
+        self._tasks[step] = self._progress.add_task(
+            f"{self._titles[step]:<{self._width}}", total=total, detail=""
+        )
+
+    def advance(self, step: str, detail: str = "") -> None:
+        self._progress.advance(self._tasks[step])
+        if detail:
+            self.note(step, detail)
+
+    def note(self, step: str, detail: str) -> None:
+        self._progress.update(self._tasks[step], detail=detail)
+
+    def finish(self, step: str, seconds: float) -> None:
+        task = self._tasks[step]
+        total = next(each.total for each in self._progress.tasks if each.id == task)
+        self._progress.update(task, completed=total, detail="")
+        if not self._live:
+            notes.print(f"{self._titles[step]:<{self._width}}  {duration(seconds)}")

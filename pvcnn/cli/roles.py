@@ -1,0 +1,273 @@
+"""One thin command for each role's step on a campaign folder."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from pvcnn.cli.options import (
+    check_device,
+    check_weights,
+    device_option,
+    directory_argument,
+    json_option,
+    workers_option,
+)
+from pvcnn.cli.output import notes, print_json
+from pvcnn.cli.progress import StepProgress
+
+_CALIBRATION_FRAMES = 256
+
+
+@click.command("split")
+@directory_argument
+@click.option(
+    "--model",
+    default="pvcnn.models.store:load_detector",
+    show_default=True,
+    metavar="MODULE:FUNCTION",
+    help="A function without arguments that returns the torch module to split.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.npy",
+    help="Prepared frames, float (N, channels, height, width); by default the demo's training people.",
+)
+@click.option("--cut", type=click.IntRange(1), default=1, show_default=True, help="Blocks kept private.")
+@click.option(
+    "--weights", type=click.Choice(["committed", "published"]), default="committed", show_default=True
+)
+@json_option
+def split_command(
+    directory: Path, model: str, calibration: Path | None, cut: int, weights: str, as_json: bool
+) -> None:
+    """OWNER: start a campaign in DIR, a new folder: cut and quantise the model."""
+    check_weights(weights)
+    from pvcnn.campaign.folder import CampaignFolder
+    from pvcnn.campaign.owner import OwnerRole
+    from pvcnn.data.frames import PIXEL_BOUND, calibration_frames
+    from pvcnn.partition.split import split
+
+    with notes.status("splitting, calibrating and quantising"):
+        bound = None
+        if calibration is None:
+            frames, bound = calibration_frames(_CALIBRATION_FRAMES), PIXEL_BOUND
+        else:
+            frames = np.load(calibration, allow_pickle=False)
+        parts = split(_load_model(model), frames, cut=cut, weights=weights, pixel_bound=bound)
+        owner = OwnerRole.create(CampaignFolder.create(directory))
+        owner.publish_split(parts.private, parts.public)
+    _done(as_json, {"owner": owner.fingerprint, "program": parts.public.program.digest().hex()})
+
+
+@click.command("keygen")
+@directory_argument
+@json_option
+def keygen_command(directory: Path, as_json: bool) -> None:
+    """CLUSTER: make all keys and publish the cluster's card."""
+    from pvcnn.campaign.cluster import make_keys
+    from pvcnn.campaign.folder import CampaignFolder
+
+    with notes.status("making keys"):
+        card = make_keys(CampaignFolder(directory))
+    notes.print("Give testers this fingerprint by another way than the campaign folder:")
+    _done(as_json, {"cluster_fingerprint": card.fingerprint})
+
+
+@click.command("setup")
+@directory_argument
+@click.option("--party", default="owner", show_default=True, help="Who runs this: named in the manifest.")
+@click.option("--max-proofs", type=click.IntRange(1, 1 << 14), default=64, show_default=True)
+@json_option
+def setup_command(directory: Path, party: str, max_proofs: int, as_json: bool) -> None:
+    """SETUP PARTY and OWNER: make proof keys, commit to the weights, sign the manifest."""
+    from pvcnn.campaign.folder import CampaignFolder
+    from pvcnn.campaign.manifest import check_setup_party
+    from pvcnn.campaign.owner import OwnerRole
+    from pvcnn.campaign.setup_party import run_setup
+
+    try:
+        check_setup_party(party)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    with notes.status("compiling kernels if need be, making proof keys"):
+        run_setup(CampaignFolder(directory), max_proofs)
+        manifest = OwnerRole.open(directory).publish_manifest(party)
+    _done(as_json, {"manifest": manifest.digest().hex(), "setup_party": party})
+
+
+@click.command("encrypt")
+@directory_argument
+@click.option("--tester", required=True, help="Your name in this folder: a-z, 0-9 and dashes.")
+@click.option(
+    "--frame",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A 64x64 image file, or a .npy of 64x64 bytes.",
+)
+@click.option("--demo-frame", type=click.IntRange(0, 79), help="Take this frame of the demo's instead.")
+@click.option("--label", type=click.Choice(["real", "fake"]), help="What you know the frame to be.")
+@click.option("--cluster-fingerprint", required=True, help="Obtained out of band: 64 hexadecimal digits.")
+@json_option
+def encrypt_command(
+    directory: Path,
+    tester: str,
+    frame: Path | None,
+    demo_frame: int | None,
+    label: str | None,
+    cluster_fingerprint: str,
+    as_json: bool,
+) -> None:
+    """TESTER: encrypt a frame, seal it to the owner, register it."""
+    from pvcnn.campaign.folder import CampaignFolder
+    from pvcnn.campaign.identity import FILE_NAME
+    from pvcnn.campaign.tester import TesterRole
+    from pvcnn.data.frames import demo_frames, prepare
+
+    if (frame is None) == (demo_frame is None):
+        raise click.UsageError("give either --frame FILE with --label, or --demo-frame NUMBER")
+    if demo_frame is not None:
+        pixels, truth, _ = demo_frames(1, demo_frame + 1, seed=0)[0][demo_frame]
+    elif frame is not None and label is not None:
+        pixels, truth = _read_frame(frame), int(label == "fake")
+    else:
+        raise click.UsageError("--frame needs --label real or --label fake")
+    folder = CampaignFolder(directory)
+    known = (folder.private_of_tester(tester) / FILE_NAME).exists()
+    role = TesterRole.open(folder, tester) if known else TesterRole.create(folder, tester)
+    try:
+        prepared = prepare(pixels)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    registration = role.encrypt(prepared, truth, cluster_fingerprint)
+    _done(as_json, {"upload": registration.upload_digest.hex(), "tester_key": role.public_key.hex()})
+
+
+@click.command("infer")
+@directory_argument
+@click.option("--admit", multiple=True, metavar="KEY", help="Admit only these testers' keys (hexadecimal).")
+@json_option
+def infer_command(directory: Path, admit: tuple[str, ...], as_json: bool) -> None:
+    """OWNER: close the registry, evaluate the private part on every registered ciphertext."""
+    from pvcnn.campaign.folder import REGISTRY
+    from pvcnn.campaign.owner import OwnerRole
+    from pvcnn.campaign.registry import Registry
+
+    owner = OwnerRole.open(directory)
+    registry_path = directory / "public" / REGISTRY.name
+    if registry_path.exists():
+        registry = Registry.from_bytes(registry_path.read_bytes())
+    else:
+        registry, turned_away = owner.close_registry(_keys(admit))
+        for each in turned_away:
+            notes.print(f"not registered: {each.file}: {each.reason}", soft_wrap=True, markup=False)
+    count = len(registry.registrations)
+    refused: dict[int, str] = {}
+    with StepProgress({"infer": "evaluating on ciphertexts"}) as progress:
+        progress.begin("infer", count)
+        for index in range(count):
+            answer = owner.infer(index)
+            if answer.refused:
+                refused[index] = answer.reason
+            progress.advance("infer", f"submission {index}")
+    _done(as_json, {"registered": count, "refused": refused, "registry": registry.digest().hex()})
+
+
+@click.command("prove")
+@directory_argument
+@device_option
+@workers_option
+@json_option
+def prove_command(directory: Path, device: str, workers: int | None, as_json: bool) -> int:
+    """CLUSTER: decrypt, decide and prove on local Ray workers. May be run again: what is done stays."""
+    check_device(device)
+    from pvcnn.algebra.warmup import compile_kernels
+    from pvcnn.campaign import pool
+    from pvcnn.campaign.folder import CampaignFolder
+    from pvcnn.campaign.submission import Proceedings
+
+    folder = CampaignFolder(directory)
+    proceedings = Proceedings.read(folder.public)
+    indices = [
+        index
+        for index in range(len(proceedings.registry.registrations))
+        if not proceedings.submission(folder.public, index).answer.refused
+    ]
+    if not indices:
+        raise click.UsageError("the owner refused every submission: there is nothing to prove")
+    processors = os.cpu_count() or 1
+    count = min(workers or processors, len(indices))
+    with notes.status("compiling kernels if need be"):
+        compile_kernels()
+    with StepProgress({"prove": "deciding and proving"}) as progress, pool.local_ray(count):
+        progress.begin("prove", len(indices))
+
+        def show(event: pool.Event) -> None:
+            detail = f"submission {event.index}: {event.kind} (worker {event.worker})"
+            if event.kind in ("proved", "failed"):
+                progress.advance("prove", detail)
+            else:
+                progress.note("prove", detail)
+
+        outcomes = pool.prove_all(
+            directory, indices, workers=count, threads=max(1, processors // count), on_event=show
+        )
+    failed = {outcome.index: outcome.failure for outcome in outcomes if outcome.failure}
+    _done(as_json, {"proved": len(outcomes) - len(failed), "failed": failed})
+    return 1 if failed else 0
+
+
+@click.command("open-labels")
+@directory_argument
+@click.option("--tester", required=True)
+@json_option
+def open_labels_command(directory: Path, tester: str, as_json: bool) -> None:
+    """TESTER: publish the labels of your submissions, once the aggregate is there."""
+    from pvcnn.campaign.folder import CampaignFolder
+    from pvcnn.campaign.tester import TesterRole
+
+    _done(as_json, {"opened": TesterRole.open(CampaignFolder(directory), tester).open_labels()})
+
+
+def _load_model(path: str) -> Any:
+    module, separator, name = path.partition(":")
+    if not separator:
+        raise click.UsageError(f"--model {path!r}: expected MODULE:FUNCTION")
+    try:
+        return getattr(import_module(module), name)()
+    except (ImportError, AttributeError) as error:
+        raise click.UsageError(f"--model {path!r}: {error}") from error
+
+
+def _read_frame(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    if path.suffix == ".npy":
+        loaded: np.ndarray[Any, np.dtype[np.uint8]] = np.load(path, allow_pickle=False)
+        return loaded
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("L"), dtype=np.uint8)
+    except (UnidentifiedImageError, OSError) as error:
+        raise click.UsageError(f"{path}: not an image that Pillow reads") from error
+
+
+def _keys(admit: tuple[str, ...]) -> set[bytes] | None:
+    try:
+        return {bytes.fromhex(key) for key in admit} or None
+    except ValueError as error:
+        raise click.UsageError("--admit takes keys in hexadecimal") from error
+
+
+def _done(as_json: bool, report: dict[str, Any]) -> None:
+    if as_json:
+        print_json(report)
+        return
+    for name, value in report.items():
+        notes.print(f"{name.replace('_', ' ')}: {value}", soft_wrap=True, markup=False)

@@ -1,0 +1,37 @@
+"""Commands whose names are fixed and whose work is not built yet: they refuse and name the remedy."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+_ANY_ARGUMENTS = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def _refuse(what: str, remedy: str) -> NoReturn:
+    raise click.UsageError(f"{what} is not built yet; {remedy}")
+
+
+@click.command("submit", context_settings=_ANY_ARGUMENTS)
+def submit_command() -> None:
+    """Prove a campaign on an existing Ray cluster (not built yet)."""
+    _refuse("submitting to a Ray cluster", "use `pvcnn prove DIR`, which starts local Ray workers")
+
+
+@click.command("status", context_settings=_ANY_ARGUMENTS)
+def status_command() -> None:
+    """Watch a submitted campaign (not built yet)."""
+    _refuse("watching a submitted campaign", "use `pvcnn inspect DIR`, which lists what is there")
+
+
+@click.command("stream", context_settings=_ANY_ARGUMENTS)
+def stream_command() -> None:
+    """Feed frames as they come (not built yet)."""
+    _refuse("streaming", "use `pvcnn encrypt` for each frame")
+
+
+@click.command("bench", context_settings=_ANY_ARGUMENTS)
+def bench_command() -> None:
+    """Benchmarks against reference implementations (not built yet)."""
+    _refuse("`pvcnn bench`", "run the scripts in benchmarks/, which print the same kind of table")

@@ -1,0 +1,42 @@
+"""A verdict as people read it."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+from pvcnn.campaign.report import Outcome, Status, Verdict
+from pvcnn.cli.output import results, table
+
+_NAMES = {0: "real", 1: "fake"}
+
+
+def print_verdict(verdict: Verdict) -> None:
+    """The decisions, the sentences on what is and is not proved, and the verdict itself."""
+    shown = table("Decisions", ">#", "tester", "outcome", "label opened by the tester", "")
+    for outcome in verdict.outcomes:
+        shown.add_row(
+            str(outcome.index),
+            outcome.tester[:16],
+            escape(_outcome(outcome)),
+            "" if outcome.label is None else _NAMES[outcome.label],
+            _agreement(outcome),
+        )
+    results.print(shown)
+    for sentence in verdict.sentences():
+        results.print(f"  {sentence}", soft_wrap=True, markup=False)
+    if verdict.verified:
+        results.print("[bold green]VERIFIED[/]")
+    else:
+        results.print(f"[bold red]NOT VERIFIED[/]: {verdict.proved} proved, {verdict.missing} missing")
+
+
+def _outcome(outcome: Outcome) -> str:
+    if outcome.status is Status.PROVED:
+        return ", ".join(_NAMES[decision] for decision in outcome.decisions) + ", proved"
+    return f"{outcome.status}: {outcome.reason}"
+
+
+def _agreement(outcome: Outcome) -> str:
+    if outcome.label is None:
+        return ""
+    return "[green]correct[/]" if outcome.correct else "[red]wrong[/]"
