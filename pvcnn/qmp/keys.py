@@ -46,8 +46,9 @@ class CircuitKey:
     the wires 1, rho, theta, chi and then the outputs; program_digest (32 bytes) names the program,
     and frames the batch length, of the circuit.
 
-    Raises ValueError for an identity, for two equal [gamma_s]2 (a commitment could then be moved
-    from one segment to another) or one equal to [delta]2, and for a wrong length.
+    Raises ValueError for a point that does not generate its group, for two equal [gamma_s]2 (a
+    commitment could then be moved from one segment to another) or one equal to [delta]2, and for a
+    wrong length.
     """
 
     alpha_g1: G1Point
@@ -62,10 +63,9 @@ class CircuitKey:
         g2 = (*self.gamma_g2.in_order(), self.delta_g2)
         if any(left == right for i, left in enumerate(g2) for right in g2[:i]):
             raise ValueError("the gamma points and delta must differ from each other")
-        if G2Point.identity() in (self.beta_g2, *g2):
-            raise ValueError("no point of the key in G2 may be the identity")
-        if G1Point.identity() in (self.alpha_g1, *self.public_g1):
-            raise ValueError("no point of the key in G1 may be the identity")
+        in_g1 = all(_generates_g1(point) for point in (self.alpha_g1, *self.public_g1))
+        if not in_g1 or not all(_generates_g2(point) for point in (self.beta_g2, *g2)):
+            raise ValueError("every point of the key must generate its group")
         if not 1 <= len(self.public_g1) - FIXED_PUBLIC_WIRES <= MAX_OUTPUTS:
             raise ValueError(f"a circuit has 1 to {MAX_OUTPUTS} outputs")
         if len(self.program_digest) != DIGEST_BYTES:
@@ -120,8 +120,8 @@ class VerificationKey(CircuitKey):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.weights_commitment == G1Point.identity():
-            raise ValueError("weights_commitment must not be the identity: it would hide nothing")
+        if not _generates_g1(self.weights_commitment):
+            raise ValueError("weights_commitment must generate G1")
 
     def digest(self) -> bytes:
         """32 bytes that identify the key."""
@@ -162,6 +162,14 @@ def _take_circuit_fields(taken: Fields) -> dict[str, Any]:
         "delta_g2": decode_g2(taken.octets("delta", length=G2_BYTES)),
         "public_g1": tuple(decode_g1(data) for data in public),
     }
+
+
+def _generates_g1(point: G1Point) -> bool:
+    return bool(point != G1Point.identity() and point.is_in_subgroup())
+
+
+def _generates_g2(point: G2Point) -> bool:
+    return bool(point != G2Point.identity() and point.is_in_subgroup())
 
 
 def _decode_all_g2(encodings: Sequence[bytes]) -> list[G2Point]:

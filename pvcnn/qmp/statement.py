@@ -22,7 +22,7 @@ MAX_BYTES = 1024 + 9 * MAX_OUTPUTS
 class Statement:
     """The public values of one proof other than the challenges, which follow from them.
 
-    features_commitment: D_in of docs/protocol.md, eq. (8), a point of G1 other than the identity.
+    features_commitment: D_in of docs/protocol.md, eq. (8), a point that generates G1.
     outputs: the decisions in frame order, integers in [0, 2^63).
     context: at most 64 bytes that the proof is bound to (a campaign's submission; may be empty).
 
@@ -46,8 +46,8 @@ class Statement:
             raise ValueError("outputs must lie in [0, 2^63)")
         if len(self.context) > MAX_CONTEXT_BYTES:
             raise ValueError(f"the context has more than {MAX_CONTEXT_BYTES} bytes")
-        if self.features_commitment == G1Point.identity():
-            raise ValueError("features_commitment must not be the identity: it would hide nothing")
+        if self.features_commitment == G1Point.identity() or not self.features_commitment.is_in_subgroup():
+            raise ValueError("features_commitment must generate G1")
 
     def to_bytes(self) -> bytes:
         return encode(

@@ -34,7 +34,9 @@ def verify(key: VerificationKey, statement: Statement, proof: Proof) -> None:
 
 
 def check_shape(key: VerificationKey, statement: Statement, proof: Proof) -> None:
-    """Everything but the equation: types, the number of outputs, and points of the right groups.
+    """Everything but the equation: types, the number of outputs, and the groups of the proof's points.
+
+    That the other points lie in their groups is a condition of statements and keys to exist at all.
 
     Raises VerificationError, or TypeError for an argument of another type.
     """
@@ -47,7 +49,6 @@ def check_shape(key: VerificationKey, statement: Statement, proof: Proof) -> Non
     if len(statement.outputs) != key.outputs:
         raise VerificationError(f"the statement has {len(statement.outputs)} outputs, the key {key.outputs}")
     in_g1 = {
-        "the features commitment": statement.features_commitment,
         "A": proof.a,
         "C": proof.c,
         "the auxiliary commitment": proof.auxiliary_commitment,

@@ -123,9 +123,11 @@ class TestShape:
         for point_g2 in (stray_g2(), G2Point.identity()):
             with pytest.raises(VerificationError, match="generator of G2"):
                 verify(proved.key, proved.statement, replace(proved.proof, b=point_g2))
-        statement = replace(proved.statement, features_commitment=stray_g1())
-        with pytest.raises(VerificationError, match="features commitment"):
-            verify(proved.key, statement, proved.proof)
+
+    def test_statements_with_a_point_outside_of_g1_do_not_exist(self, proved: Proved) -> None:
+        for point in (stray_g1(), G1Point.identity()):
+            with pytest.raises(ValueError, match="generate G1"):
+                replace(proved.statement, features_commitment=point)
 
     @pytest.mark.parametrize("position", range(3))
     def test_types(self, proved: Proved, position: int) -> None:
@@ -205,8 +207,6 @@ class TestStatement:
     def test_points_of_wrong_type(self, proved: Proved) -> None:
         with pytest.raises(TypeError):
             Statement(G2Point(), (1,), b"")  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="identity"):
-            Statement(G1Point.identity(), (1,), b"")
 
 
 class TestProof:
@@ -267,6 +267,20 @@ class TestVerificationKey:
                 replace(proved.key, gamma_g2=replace(proved.key.gamma_g2, **{gamma.name: point})).digest()
             )
         assert len(digests) == 1 + len(fields(VerificationKey)) + 4
+
+    def test_keys_with_a_point_outside_of_its_group_do_not_exist(self, proved: Proved) -> None:
+        for name in ("alpha_g1", "weights_commitment"):
+            for point in (stray_g1(), G1Point.identity()):
+                with pytest.raises(ValueError, match="generate"):
+                    replace(proved.key, **{name: point})  # type: ignore[arg-type]
+        for name in ("beta_g2", "delta_g2"):
+            for point_g2 in (stray_g2(), G2Point.identity()):
+                with pytest.raises(ValueError, match="generate"):
+                    replace(proved.key, **{name: point_g2})  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="generate"):
+            replace(proved.key, public_g1=(*proved.key.public_g1[:-1], stray_g1()))
+        with pytest.raises(ValueError, match="generate"):
+            replace(proved.key, gamma_g2=replace(proved.key.gamma_g2, aux=stray_g2()))
 
     def bodies(self, proved: Proved) -> dict[str, dict[str, Any]]:
         key = proved.key
