@@ -16,20 +16,22 @@ BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class LayerRange:
-    """Smallest and largest value, and for each channel the largest magnitude: (channels,) float64."""
+    """Smallest and largest value; for each channel, (channels,) float64, largest magnitude and mean."""
 
     low: float
     high: float
     peaks: Tensor
+    means: Tensor
 
 
 def calibrate(layers: tuple[FloatLayer, ...], frames: Tensor) -> tuple[LayerRange, ...]:
     """The range of every layer's output on `frames` (N, channels, height, width), N >= 1."""
-    ranges: list[LayerRange] | None = None
+    ranges: list[LayerRange] = []
     for batch in batches(frames):
-        found = [_range(values) for values in evaluate(layers, batch)]
-        ranges = found if ranges is None else [_union(*pair) for pair in zip(ranges, found, strict=True)]
-    return tuple(ranges or ())
+        share = len(batch) / len(frames)
+        found = [_range(values, share) for values in evaluate(layers, batch)]
+        ranges = [_union(*pair) for pair in zip(ranges, found, strict=True)] if ranges else found
+    return tuple(ranges)
 
 
 def batches(frames: Tensor) -> Iterator[Tensor]:
@@ -49,10 +51,21 @@ def evaluate(layers: tuple[FloatLayer, ...], frames: Tensor) -> list[Tensor]:
     return outputs
 
 
-def _range(values: Tensor) -> LayerRange:
-    peaks = values.abs().transpose(0, 1).flatten(1).amax(dim=1)
-    return LayerRange(float(values.min()), float(values.max()), peaks)
+def _range(values: Tensor, share: float) -> LayerRange:
+    """The range of one batch; its means count for the `share` that it has of all frames."""
+    by_channel = values.transpose(0, 1).flatten(1)
+    return LayerRange(
+        low=float(values.min()),
+        high=float(values.max()),
+        peaks=by_channel.abs().amax(dim=1),
+        means=by_channel.mean(dim=1) * share,
+    )
 
 
 def _union(a: LayerRange, b: LayerRange) -> LayerRange:
-    return LayerRange(min(a.low, b.low), max(a.high, b.high), torch.maximum(a.peaks, b.peaks))
+    return LayerRange(
+        low=min(a.low, b.low),
+        high=max(a.high, b.high),
+        peaks=torch.maximum(a.peaks, b.peaks),
+        means=a.means + b.means,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from pvcnn.errors import CutRefused, UnsupportedLayer
-from pvcnn.partition.graph import AveragePool, Conv2d, FloatLayer, Linear, Square
+from pvcnn.partition.graph import AveragePool, Conv2d, Flatten, FloatLayer, Linear, Square
 from pvcnn.program import private
 from pvcnn.program.layers import Shape
 
@@ -15,7 +15,8 @@ def cut_after(
 ) -> tuple[tuple[FloatLayer, ...], tuple[FloatLayer, ...]]:
     """The private and the public layers. A block runs from one convolution or linear layer up to the next.
 
-    Raises CutRefused if no whole block would be left on either side.
+    A Flatten at the cut goes to the public side, where it costs nothing. Raises CutRefused if no whole
+    block would be left on either side.
     """
     starts = [i for i, layer in enumerate(layers) if isinstance(layer, Conv2d | Linear)]
     if not 1 <= blocks < len(starts):
@@ -23,7 +24,10 @@ def cut_after(
             f"cut={blocks}: the model has {len(starts)} blocks (convolutions or linear layers with what "
             f"follows them), and at least one must be private and one public: choose 1 to {len(starts) - 1}"
         )
-    return layers[: starts[blocks]], layers[starts[blocks] :]
+    place = starts[blocks]
+    while isinstance(layers[place - 1], Flatten):
+        place -= 1
+    return layers[:place], layers[place:]
 
 
 def private_layers(layers: tuple[FloatLayer, ...]) -> tuple[private.PrivateLayer, ...]:

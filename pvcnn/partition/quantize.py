@@ -43,7 +43,8 @@ from pvcnn.program.weights import Weights
 DOMAIN_BITS = 12
 ACTIVATION_BITS = 10
 WEIGHT_BITS = 8
-#: How far values may exceed what calibration saw, saturating, before they are a RangeError.
+#: How many times as large as in calibration a value may be (activations saturate) before it is a
+#: RangeError and the submission is refused.
 HEADROOM = 2.0
 
 _ACTIVATION_PEAK = (1 << (ACTIVATION_BITS - 1)) - 1
@@ -98,11 +99,12 @@ def quantise(
     features: FeatureScale,
     weight_bits: int = WEIGHT_BITS,
 ) -> Quantised:
-    """The program of the public layers, whose outputs on calibration frames had `ranges`.
+    """The program of the public layers, whose batch norms must have been folded.
 
-    Batch norms must have been folded. The blinding of the weights' commitment is drawn here, once per
-    model. Raises UnsupportedLayer for a layer that programs do not have, or a model that does not end
-    with one logit.
+    On calibration frames what layer i gets had the range `ranges[i]`, so there is one more of them; the
+    first is that of the private part's outputs, before they are divided by the features' step. The
+    blinding of the weights' commitment is drawn here, once per model. Raises UnsupportedLayer for a
+    layer that programs do not have, or a model that does not end with one logit.
     """
     last = _last_affine(layers, input_shape)
     builder = _Builder(input_shape, features, weight_bits)
@@ -110,7 +112,8 @@ def quantise(
         after_affine = index > 0 and isinstance(layers[index - 1], Conv2d | Linear)
         match layer:
             case Conv2d() | Linear():
-                builder.affine(layer, None if index == last else _levels(layers, ranges, index))
+                levels = None if index == last else _levels(layers, ranges, index)
+                builder.affine(layer, ranges[index].means.numpy(), levels)
                 if index < last and not isinstance(layers[index + 1], LeakyReLU):
                     builder.requantise(f"{layer.name}.requantise", 1.0)
                 if index == last or not isinstance(layers[index + 1], LeakyReLU):
@@ -119,7 +122,7 @@ def quantise(
                 builder.requantise(layer.name, layer.slope)
                 builder.mark(index)
             case LeakyReLU():
-                builder.activate_again(layer, ranges[index].peaks.numpy())
+                builder.activate_again(layer, ranges[index + 1].peaks.numpy())
                 builder.mark(index)
             case MaxPool():
                 builder.layers.append(integer.MaxPool(layer.name, layer.size))
@@ -167,11 +170,12 @@ class _Builder:
         self._bias: dict[str, Integers] = {}
         self._stages: list[Stage] = []
 
-    def affine(self, layer: AffineLayer, levels: Floats | None) -> None:
+    def affine(self, layer: AffineLayer, means: Floats, levels: Floats | None) -> None:
         """Rounds weights and biases. `levels`: where each channel may saturate, None before the decision.
 
         A channel's weights are as fine as their bits allow, unless its table would then saturate below
-        its level; then they are coarser.
+        its level; then they are coarser. The bias makes up for what rounding the weights does to inputs
+        of the calibrated `means`, which would otherwise shift every output of a channel alike.
         """
         real = layer.weight.numpy() * self._scale.reshape(1, -1, *[1] * (layer.weight.ndim - 2))
         finest = np.abs(real).reshape(len(real), -1).max(axis=1) / ((1 << (self._weight_bits - 1)) - 1)
@@ -180,9 +184,13 @@ class _Builder:
         else:
             self._shift = _shift(finest, levels)
             scale = np.maximum(finest, levels / (_ACTIVATION_PEAK << self._shift))
-        scale = np.where(scale > 0, scale, 1.0)
-        weight = np.rint(real / scale.reshape(-1, *[1] * (real.ndim - 1))).astype(np.int64)
-        bias = np.rint(layer.bias.numpy() / scale).astype(np.int64)
+        # A channel that is always 0 keeps scale 0: it must not make the next layer's weights coarser.
+        divisor = np.where(scale > 0, scale, 1.0)
+        exact = real / divisor.reshape(-1, *[1] * (real.ndim - 1))
+        weight = np.rint(exact).astype(np.int64)
+        typical = np.divide(means, self._scale, out=np.zeros_like(means), where=self._scale > 0)
+        correction = (exact - weight).reshape(*real.shape[:2], -1).sum(axis=2) @ typical
+        bias = np.rint(layer.bias.numpy() / divisor + correction).astype(np.int64)
         self._weight[layer.name], self._bias[layer.name] = weight, bias
         self._scale = scale
         self.layers.append(_integer_layer(layer, self._weight_bits, _signed_bits(bias)))
@@ -197,7 +205,8 @@ class _Builder:
         low, high = self._range()
         shift = max(0, max(-low, high).bit_length() + 1 - DOMAIN_BITS)
         half = (1 << shift) >> 1
-        level = float((peaks / self._scale).max()) / (1 << shift)
+        alive = self._scale > 0
+        level = float((peaks[alive] / self._scale[alive]).max(initial=0.0)) / (1 << shift)
         inner = max(0, math.ceil(math.log2(max(level, 1.0) / _ACTIVATION_PEAK)))
         table = _table(layer.slope, (low + half) >> shift, (high + half) >> shift, inner)
         self.layers.append(Requantise(layer.name, shift, table))
@@ -245,9 +254,9 @@ def _levels(layers: tuple[FloatLayer, ...], ranges: tuple[LayerRange, ...], inde
     That of the activations seen in calibration; or more, where values that the activation makes small,
     such as negative ones, would otherwise have too little room in the table's domain.
     """
-    values = ranges[index].peaks.numpy()
+    values = ranges[index + 1].peaks.numpy()
     following = layers[index + 1]
-    outputs = ranges[index + 1].peaks.numpy() if isinstance(following, LeakyReLU) else values
+    outputs = ranges[index + 2].peaks.numpy() if isinstance(following, LeakyReLU) else values
     room = (1 << (DOMAIN_BITS - 1)) / _ACTIVATION_PEAK
     levels: Floats = np.maximum(outputs, values * (HEADROOM / room))
     return levels

@@ -13,17 +13,15 @@ from torch import Tensor, nn
 from pvcnn.partition.calibrate import LayerRange, calibrate
 from pvcnn.partition.cut import check_rules, cut_after, outputs_are_nonnegative, private_layers
 from pvcnn.partition.fold import activations_first, fold_batch_norms
-from pvcnn.partition.graph import Conv2d, FloatLayer, Linear, chain_shapes
-from pvcnn.partition.quantize import FeatureScale, quantise
+from pvcnn.partition.graph import chain_shapes
+from pvcnn.partition.quantize import HEADROOM, FeatureScale, quantise
 from pvcnn.partition.report import Report, measure
 from pvcnn.partition.trace import trace
 from pvcnn.program.private import PrivatePart
 from pvcnn.program.public_part import PublicPart
 
-#: Features have this many bits, with room for values this much larger than calibration saw: one frame
-#: beyond it is a submission refused.
+#: Features have this many bits, headroom over what calibration saw included.
 FEATURE_BITS = 12
-HEADROOM = 2.0
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,8 @@ def split(
     """
     _check_weights_mode(weights)
     frames = _frames(calibration_frames)
+    _check_finite(model)
     layers = activations_first(fold_batch_norms(trace(model, frames)))
-    _check_finite(layers)
     shapes = chain_shapes(layers, tuple(frames.shape[1:]))
     before, after = cut_after(layers, cut)
     private = private_layers(before)
@@ -69,7 +67,7 @@ def split(
         feature_step=features.step,
         output_shape=shapes[len(before)],
     )
-    quantised = quantise(after, ranges[len(before) :], shapes[len(before)], features)
+    quantised = quantise(after, ranges[len(before) - 1 :], shapes[len(before)], features)
     report = measure(layers, ranges, frames, private_part, features, quantised)
     return Split(private_part, quantised.public, report)
 
@@ -96,12 +94,10 @@ def _frames(calibration_frames: Tensor | ArrayLike) -> Tensor:
     return frames
 
 
-def _check_finite(layers: tuple[FloatLayer, ...]) -> None:
-    for layer in layers:
-        if isinstance(layer, Conv2d | Linear) and not (
-            bool(torch.isfinite(layer.weight).all()) and bool(torch.isfinite(layer.bias).all())
-        ):
-            raise ValueError(f"{layer.name}: weights must be finite")
+def _check_finite(model: nn.Module) -> None:
+    for name, tensor in model.state_dict().items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name}: weights must be finite")
 
 
 def _pixel_bound(frames: Tensor, given: float | None) -> float:

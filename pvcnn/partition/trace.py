@@ -64,7 +64,9 @@ def _chain(model: nn.Module, graph: fx.Graph) -> tuple[FloatLayer, ...]:
 def _check_link(node: fx.Node, current: fx.Node) -> None:
     """Every tensor must be used by the very next layer, and by no other."""
     if node.op == "get_attr":
-        raise refuse(_where(node), str(node.target), "parameters may only be used inside layers")
+        raise refuse(
+            _where(node), str(node.target), "constants and parameters may only be used inside layers"
+        )
     users = [user for user in current.users if not _is_size(user)]
     if users != [node]:
         raise refuse(
@@ -147,7 +149,7 @@ def _name(node: fx.Node) -> str:
 
 
 def _unused(name: str, taken: Iterable[str]) -> str:
-    """`name`, or with a number where one module is called several times."""
+    """`name`, or with a number behind it if it is taken."""
     candidate, count = name, 1
     while candidate in taken:
         count += 1

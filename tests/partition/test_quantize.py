@@ -1,0 +1,230 @@
+"""From float layers to integers: errors stay within what rounding explains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from partition.networks import Square, chain, decides_alike, smooth_frames, stem, trained
+from pvcnn.errors import RangeError, UnsupportedLayer
+from pvcnn.partition.calibrate import calibrate, evaluate
+from pvcnn.partition.fold import fold_batch_norms
+from pvcnn.partition.graph import LeakyReLU
+from pvcnn.partition.quantize import HEADROOM, FeatureScale, activation_table, quantise
+from pvcnn.partition.report import round_features
+from pvcnn.partition.split import Split, split
+from pvcnn.partition.trace import trace
+from pvcnn.program import layers as integer
+from pvcnn.program.inference import trace as run
+from pvcnn.program.private import private_evaluate
+
+FRAMES = smooth_frames(48)
+UNSEEN = smooth_frames(32, seed=9)
+
+
+def features(part: Split, frames: torch.Tensor) -> np.ndarray:
+    outputs = private_evaluate(part.private, frames.double().numpy())
+    return np.rint(outputs / part.private.feature_step).astype(np.int64)
+
+
+def requantisations(part: Split) -> list[integer.Requantise]:
+    return [layer for layer in part.public.program.layers if isinstance(layer, integer.Requantise)]
+
+
+def noise(part: Split) -> list[float]:
+    """Signal to noise of every public layer that integers stand for, in dB."""
+    return [layer.signal_to_noise for layer in part.report.layers if layer.signal_to_noise is not None]
+
+
+PUBLIC_PARTS: dict[str, list[nn.Module]] = {
+    "leaky": [
+        nn.Conv2d(4, 6, 3, padding=1),
+        nn.BatchNorm2d(6),
+        nn.LeakyReLU(0.1),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(24, 1),
+    ],
+    "relu-strided": [
+        nn.Conv2d(4, 6, 5, stride=2, padding=2),
+        nn.ReLU(),
+        nn.Conv2d(6, 8, 1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32, 1),
+    ],
+    "linear-only": [
+        nn.Flatten(),
+        nn.Linear(64, 16),
+        nn.BatchNorm1d(16),
+        nn.LeakyReLU(0.2),
+        nn.Linear(16, 16),
+        nn.Linear(16, 1),
+    ],
+    "pools": [
+        nn.Conv2d(4, 6, 3, padding=1),
+        nn.AvgPool2d(2),
+        nn.ReLU(),
+        nn.Conv2d(6, 6, 3, padding=1),
+        nn.MaxPool2d(2),
+        nn.LeakyReLU(0.1),
+        nn.Flatten(),
+        nn.Linear(6, 1),
+    ],
+    "twice-bent": [
+        nn.Conv2d(4, 6, 3, padding=1),
+        nn.LeakyReLU(0.5),
+        nn.LeakyReLU(-0.3),
+        nn.Flatten(),
+        nn.Linear(96, 1),
+    ],
+    "average-last": [
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(4, 1, 1),
+        nn.AvgPool2d(4),
+        nn.Flatten(),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC_PARTS)
+def test_integers_follow_the_floats(name: str) -> None:
+    torch.manual_seed(0)
+    model = trained(chain(*stem(), *PUBLIC_PARTS[name]), FRAMES)
+    part = split(model, FRAMES)
+    assert min(noise(part)) > 25
+    assert all(layer.clipped is None or layer.clipped < 0.01 for layer in part.report.layers)
+    assert part.report.agreement >= 0.9
+    assert decides_alike(part, model, UNSEEN)
+
+
+def test_wider_numbers_come_nearer() -> None:
+    """Where no table rounds, weights alone separate integers from floats, and less so the wider they are."""
+    torch.manual_seed(2)
+    frames = torch.rand(16, 3, 8, 8, dtype=torch.float64)
+    model = chain(nn.Conv2d(3, 1, 3, padding=1), nn.AvgPool2d(8), nn.Flatten())
+    layers = fold_batch_norms(trace(model, frames))
+    ranges = calibrate((LeakyReLU("frames", 1.0), *layers), frames)
+    scale = FeatureScale(2.0**-24, 0, 1 << 25)
+    expected = evaluate(layers, frames)[-1].numpy()
+    errors = []
+    for bits in (4, 8, 12, 16):
+        quantised = quantise(layers, ranges, (3, 8, 8), scale, bits)
+        program, weights = quantised.public.program, quantised.public.weights
+        logits = run(program, weights, round_features(frames.numpy(), scale)).layers[-2].output
+        errors.append(float(np.abs(logits * quantised.stages[-1].scale / 64 - expected).max()))
+    assert errors[0] > 4 * errors[1] > 16 * errors[2] > 64 * errors[3]
+
+
+def test_equal_activations_share_one_table() -> None:
+    """Tables are shared by the proof if they are equal, whatever the layers' scales."""
+    model = chain(
+        *stem(),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.LeakyReLU(0.1),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.LeakyReLU(0.1),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.Flatten(),
+        nn.Linear(64, 4),
+        nn.Linear(4, 1),
+    )
+    part = split(trained(model, FRAMES), FRAMES)
+    tables = [layer.table for layer in requantisations(part)]
+    leaky, relu, identity = activation_table(0.1), activation_table(0.0), activation_table(1.0)
+    assert tables == [leaky, leaky, relu, identity, identity]
+    assert len(set(tables)) == 3
+
+
+def test_tables_hold_activation_and_saturation() -> None:
+    table = activation_table(0.1)
+    assert (table.low, table.high) == (-2048, 2047)
+    assert [int(table.values[q - table.low]) for q in (-2048, -100, -4, 0, 1, 511, 512, 2047)] == [
+        -205,
+        -10,
+        0,
+        0,
+        1,
+        511,
+        511,
+        511,
+    ]
+    assert activation_table(0.0).values.min() == 0
+    assert activation_table(1.0).values.min() == -512
+
+
+def test_nothing_is_requantised_before_the_decision() -> None:
+    part = split(trained(chain(*stem(), *PUBLIC_PARTS["average-last"]), FRAMES), FRAMES)
+    kinds = [type(layer).__name__ for layer in part.public.program.layers]
+    assert kinds == ["Convolution", "Requantise", "Convolution", "AveragePool", "Flatten", "Sign"]
+
+
+def test_calibration_frames_leave_headroom() -> None:
+    part = split(trained(chain(*stem(), *PUBLIC_PARTS["leaky"]), FRAMES), FRAMES)
+    values = features(part, FRAMES)
+    assert values.max() <= 4095 / HEADROOM + 1
+    part.public((values * 1.9).astype(np.int64))
+    with pytest.raises(
+        RangeError, match=r"features, frame .*4096|features, frame .*lies outside \[0, 4095\]"
+    ):
+        part.public(values * 3)
+
+
+def test_bias_bits_are_what_the_biases_need() -> None:
+    part = split(trained(chain(*stem(), *PUBLIC_PARTS["leaky"]), FRAMES), FRAMES)
+    for layer in part.public.program.affine_layers:
+        bias = part.public.weights.bias[layer.name]
+        peak = 1 << (layer.bias_bits - 1)
+        assert -peak <= bias.min()
+        assert bias.max() < peak
+        assert layer.bias_bits == 2 or bias.min() < -peak // 2 or bias.max() >= peak // 2
+
+
+def test_dead_channels_and_zero_weights() -> None:
+    """A channel of zeros, with and without a bias, has no scale of its own."""
+    convolution, linear = nn.Conv2d(4, 3, 3, padding=1), nn.Linear(48, 1)
+    model = chain(*stem(), convolution, nn.ReLU(), nn.Flatten(), linear)
+    assert convolution.bias is not None
+    with torch.no_grad():
+        convolution.weight[:2] = 0
+        convolution.bias[:2] = torch.tensor([0, 2.5])
+    part = split(model, FRAMES)
+    assert min(noise(part)) > 25
+    with torch.no_grad():
+        for parameter in (*convolution.parameters(), *linear.parameters()):
+            parameter.zero_()
+    assert split(model, FRAMES).public(features(part, FRAMES)).tolist() == [0] * len(FRAMES)
+
+
+def test_frames_of_zeros() -> None:
+    part = split(chain(*stem(), *PUBLIC_PARTS["leaky"]), torch.zeros(2, 1, 16, 16))
+    assert part.private.pixel_bound == 1.0
+    assert part.report.agreement == 1.0
+
+
+@pytest.mark.parametrize(
+    ("public", "message"),
+    [
+        (
+            [nn.Flatten(), nn.Linear(64, 2)],
+            r"layer5 \(Linear\): .*shape \(2,\), not one logit; end the model",
+        ),
+        ([nn.Conv2d(4, 1, 3, padding=1)], r"layer4 \(Conv2d\): .*not one logit"),
+        ([nn.Conv2d(4, 1, 4)], r"layer4 \(Conv2d\): .*shape \(1, 1, 1\), not one logit"),
+        ([nn.Flatten(), nn.Linear(64, 1), nn.ReLU()], r"layer6 \(LeakyReLU\): stands behind the last"),
+        (
+            [nn.Conv2d(4, 4, 3), Square(), nn.Flatten(), nn.Linear(16, 1)],
+            r"layer5 \(Square\): not supported behind the cut; use ReLU",
+        ),
+    ],
+)
+def test_public_parts_that_programs_cannot_express(public: list[nn.Module], message: str) -> None:
+    with pytest.raises(UnsupportedLayer, match=message):
+        split(chain(*stem(), *public), FRAMES)
