@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -38,8 +40,8 @@ def noise(part: Split) -> list[float]:
     return [layer.signal_to_noise for layer in part.report.layers if layer.signal_to_noise is not None]
 
 
-PUBLIC_PARTS: dict[str, list[nn.Module]] = {
-    "leaky": [
+PUBLIC_PARTS: dict[str, Callable[[], list[nn.Module]]] = {
+    "leaky": lambda: [
         nn.Conv2d(4, 6, 3, padding=1),
         nn.BatchNorm2d(6),
         nn.LeakyReLU(0.1),
@@ -47,7 +49,7 @@ PUBLIC_PARTS: dict[str, list[nn.Module]] = {
         nn.Flatten(),
         nn.Linear(24, 1),
     ],
-    "relu-strided": [
+    "relu-strided": lambda: [
         nn.Conv2d(4, 6, 5, stride=2, padding=2),
         nn.ReLU(),
         nn.Conv2d(6, 8, 1),
@@ -56,7 +58,7 @@ PUBLIC_PARTS: dict[str, list[nn.Module]] = {
         nn.Flatten(),
         nn.Linear(32, 1),
     ],
-    "linear-only": [
+    "linear-only": lambda: [
         nn.Flatten(),
         nn.Linear(64, 16),
         nn.BatchNorm1d(16),
@@ -64,7 +66,7 @@ PUBLIC_PARTS: dict[str, list[nn.Module]] = {
         nn.Linear(16, 16),
         nn.Linear(16, 1),
     ],
-    "pools": [
+    "pools": lambda: [
         nn.Conv2d(4, 6, 3, padding=1),
         nn.AvgPool2d(2),
         nn.ReLU(),
@@ -74,14 +76,14 @@ PUBLIC_PARTS: dict[str, list[nn.Module]] = {
         nn.Flatten(),
         nn.Linear(6, 1),
     ],
-    "twice-bent": [
+    "twice-bent": lambda: [
         nn.Conv2d(4, 6, 3, padding=1),
         nn.LeakyReLU(0.5),
         nn.LeakyReLU(-0.3),
         nn.Flatten(),
         nn.Linear(96, 1),
     ],
-    "average-last": [
+    "average-last": lambda: [
         nn.Conv2d(4, 4, 3, padding=1),
         nn.ReLU(),
         nn.Conv2d(4, 1, 1),
@@ -91,10 +93,15 @@ PUBLIC_PARTS: dict[str, list[nn.Module]] = {
 }
 
 
+def network(name: str) -> nn.Module:
+    """A stem and the public part of that name, the same at every call."""
+    torch.manual_seed(0)
+    return trained(chain(*stem(), *PUBLIC_PARTS[name]()), FRAMES)
+
+
 @pytest.mark.parametrize("name", PUBLIC_PARTS)
 def test_integers_follow_the_floats(name: str) -> None:
-    torch.manual_seed(0)
-    model = trained(chain(*stem(), *PUBLIC_PARTS[name]), FRAMES)
+    model = network(name)
     part = split(model, FRAMES)
     assert min(noise(part)) > 25
     assert all(layer.clipped is None or layer.clipped < 0.01 for layer in part.report.layers)
@@ -161,13 +168,13 @@ def test_tables_hold_activation_and_saturation() -> None:
 
 
 def test_nothing_is_requantised_before_the_decision() -> None:
-    part = split(trained(chain(*stem(), *PUBLIC_PARTS["average-last"]), FRAMES), FRAMES)
+    part = split(network("average-last"), FRAMES)
     kinds = [type(layer).__name__ for layer in part.public.program.layers]
     assert kinds == ["Convolution", "Requantise", "Convolution", "AveragePool", "Flatten", "Sign"]
 
 
 def test_calibration_frames_leave_headroom() -> None:
-    part = split(trained(chain(*stem(), *PUBLIC_PARTS["leaky"]), FRAMES), FRAMES)
+    part = split(network("leaky"), FRAMES)
     values = features(part, FRAMES)
     assert values.max() <= 4095 / HEADROOM + 1
     part.public((values * 1.9).astype(np.int64))
@@ -178,7 +185,7 @@ def test_calibration_frames_leave_headroom() -> None:
 
 
 def test_bias_bits_are_what_the_biases_need() -> None:
-    part = split(trained(chain(*stem(), *PUBLIC_PARTS["leaky"]), FRAMES), FRAMES)
+    part = split(network("leaky"), FRAMES)
     for layer in part.public.program.affine_layers:
         bias = part.public.weights.bias[layer.name]
         peak = 1 << (layer.bias_bits - 1)
@@ -204,7 +211,7 @@ def test_dead_channels_and_zero_weights() -> None:
 
 
 def test_frames_of_zeros() -> None:
-    part = split(chain(*stem(), *PUBLIC_PARTS["leaky"]), torch.zeros(2, 1, 16, 16))
+    part = split(network("leaky"), torch.zeros(2, 1, 16, 16))
     assert part.private.pixel_bound == 1.0
     assert part.report.agreement == 1.0
 
