@@ -87,11 +87,12 @@ class OwnerRole:
         Raises ParameterError, naming the layer, if no encryption parameters fit the private part, and
         CampaignError if the campaign has a program already.
         """
-        encryption_plan = plan(private)
+        program = public.program
+        encryption_plan = plan(private, max(-program.input_low, program.input_high))
         kept = OwnerSecrets(secrets.token_bytes(CAMPAIGN_BYTES), random_salt(), private, public)
         kept.keep_in(self._folder.private(ROLE))
         publish(self._folder.public.file(ENCRYPTION_PLAN), encryption_plan.to_bytes())
-        publish(self._folder.public.file(PROGRAM), public.program.to_bytes())
+        publish(self._folder.public.file(PROGRAM), program.to_bytes())
         return encryption_plan
 
     # setup

@@ -70,15 +70,17 @@ class TesterRole:
         """
         if label not in (0, 1):
             raise ValueError("a label is 0 (real) or 1 (fake)")
-        public = self._folder.public
-        if public.file(REGISTRY).exists():
+        if self._folder.public.file(REGISTRY).exists():
             raise CampaignError("the registry is closed: this campaign takes no more submissions")
-        manifest = Manifest.from_bytes(public.read(MANIFEST))
+        manifest = Manifest.from_bytes(self._folder.public.read(MANIFEST))
         plan, encryption_key = self._encryption(manifest, cluster_fingerprint)
-        ciphertext = encrypt_frame(plan, encryption_key, frame)
+        return self._register(manifest, encrypt_frame(plan, encryption_key, frame), label)
+
+    def _register(self, manifest: Manifest, ciphertext: bytes, label: int) -> Registration:
         nonce = secrets.token_bytes(NONCE_BYTES)
         info = upload_info(manifest.digest(), self.public_key, nonce)
-        upload_digest = post(self._folder.mail("owner"), seal(manifest.owner_sealing_key, ciphertext, info))
+        blob = seal(manifest.owner_sealing_key, ciphertext, info)
+        upload_digest = post(self._folder.mail("owner"), blob)
         opening = LabelOpening(random_salt(), label)
         keep_secret(self._label_path(upload_digest), opening.to_bytes())
         registration = Registration(

@@ -1,0 +1,31 @@
+"""Campaigns that were played once for the whole session, and copies of them to tamper with."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from campaign.tiny import Played, play
+from pvcnn.campaign.folder import CampaignFolder
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """Two testers with two submissions each, all of them proved, labels opened. Not to be changed."""
+    return play(tmp_path_factory.mktemp("played") / "campaign")
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """Another campaign with another model, keys and testers. Not to be changed."""
+    return play(tmp_path_factory.mktemp("other") / "campaign", testers=1, each=1, seed=2)
+
+
+@pytest.fixture
+def copy(played: Played, tmp_path: Path) -> CampaignFolder:
+    """A copy of `played` to tamper with."""
+    root = tmp_path / "copy"
+    shutil.copytree(played.folder.root, root)
+    return CampaignFolder(root)
