@@ -134,7 +134,7 @@ def train(recipe: Recipe, minutes: float) -> tuple[DeepfakeDetector, int]:
         bar = progress.add_task("training", total=recipe.steps, loss="")
         for step in range(recipe.steps):
             if time.monotonic() > deadline:
-                return recalibrate(averaged, maker, generator), step
+                return recalibrate(averaged, maker, generator, min(RECALIBRATION, recipe.steps)), step
             for group in optimiser.param_groups:
                 group["lr"] = recipe.learning_rate * schedule(step, recipe.steps)
             half = recipe.batch // 2
@@ -146,7 +146,7 @@ def train(recipe: Recipe, minutes: float) -> tuple[DeepfakeDetector, int]:
             keep_zero_mean(trainee.detector)
             average(averaged, trainee.detector, min(recipe.averaging, (step + 1) / (step + 10)))
             progress.update(bar, advance=1, loss=f"loss {loss.item():.3f}")
-    return recalibrate(averaged, maker, generator), recipe.steps
+    return recalibrate(averaged, maker, generator, min(RECALIBRATION, recipe.steps)), recipe.steps
 
 
 def schedule(step: int, steps: int) -> float:
@@ -160,7 +160,9 @@ def average(averaged: DeepfakeDetector, current: DeepfakeDetector, keep: float) 
             mean.lerp_(value, 1 - keep)
 
 
-def recalibrate(detector: DeepfakeDetector, maker: FrameMaker, generator: Generator) -> DeepfakeDetector:
+def recalibrate(
+    detector: DeepfakeDetector, maker: FrameMaker, generator: Generator, batches: int
+) -> DeepfakeDetector:
     """Batch-norm statistics of the averaged weights; the first block's mean is 0 by construction."""
     norms = [module for module in detector.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
@@ -175,7 +177,7 @@ def recalibrate(detector: DeepfakeDetector, maker: FrameMaker, generator: Genera
             for norm in norms[1:]:
                 norm.reset_running_stats()
         with torch.no_grad():
-            for step in range(RECALIBRATION):
+            for step in range(batches):
                 detector(as_input(maker.draw(64, 64, generator, hard=step % 2 == 1)))
     return detector.eval()
 

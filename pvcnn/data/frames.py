@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -14,29 +15,48 @@ from pvcnn.errors import DependencyMissing
 if TYPE_CHECKING:
     from pvcnn.data.fakes import Batch, FrameMaker
 
-#: Prepared pixels lie in [-PIXEL_BOUND, PIXEL_BOUND]; encryption parameters are planned for it.
-PIXEL_BOUND = 4.0
 FRAME_SHAPE = (64, 64)
+#: Prepared pixels lie in [-PIXEL_BOUND, PIXEL_BOUND]; encryption parameters are planned for it.
+PIXEL_BOUND = 1.0
+#: The local mean that `prepare` subtracts: a Gaussian of so many pixels, cut off at REACH.
+BLUR, REACH = 2.0, 5
+#: Detail of this size, in deviations of the frame, is where tanh begins to flatten.
+DETAIL = 0.5
 
 #: A frame (64, 64) uint8, its label (0 real, 1 fake) and the person it shows (0..39).
 LabelledFrame: TypeAlias = tuple[NDArray[np.uint8], int, int]
 
 
 def prepare(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(..., 64, 64) uint8 to (..., 1, 64, 64) float64: every frame to mean 0 and deviation 1.
+    """(..., 64, 64) uint8 to (..., 1, 64, 64) float64: fine detail, in [-PIXEL_BOUND, PIXEL_BOUND].
 
-    Then clipped to [-PIXEL_BOUND, PIXEL_BOUND]. A frame of one colour becomes 0. Raises ValueError
-    for anything but 64x64 bytes.
+    tanh((pixel - local mean) / (DETAIL * deviation of the frame)): a blend shows in fine detail, and
+    the tanh keeps strong edges from drowning it, which also keeps features small enough to encrypt
+    and quantise well. A frame of one colour becomes 0. Raises ValueError for anything but 64x64 bytes.
     """
     if frames.shape[-2:] != FRAME_SHAPE or frames.dtype != np.uint8:
         raise ValueError(f"a frame is 64x64 of uint8, not {frames.shape} of {frames.dtype}")
     pixels = frames.astype(np.float64)
-    centred = pixels - pixels.mean((-2, -1), keepdims=True)
-    deviation = np.sqrt(np.mean(centred**2, (-2, -1), keepdims=True))
+    detail = pixels - _SMOOTH @ pixels @ _SMOOTH.T
     # Below one grey level there is only rounding noise, which must not be blown up.
-    normalised = centred / np.maximum(deviation, 1.0)
-    prepared: NDArray[np.float64] = np.clip(normalised, -PIXEL_BOUND, PIXEL_BOUND)[..., None, :, :]
+    deviation = np.maximum(pixels.std((-2, -1), keepdims=True), 1.0)
+    prepared: NDArray[np.float64] = np.tanh(detail / (DETAIL * deviation))[..., None, :, :]
     return prepared
+
+
+def _smoothing(side: int) -> NDArray[np.float64]:
+    """(side, side): times a column of pixels, its local means; mirrored at both ends."""
+    matrix: NDArray[np.float64] = np.zeros((side, side))
+    for offset in range(-REACH, REACH + 1):
+        rows = np.arange(side)
+        columns = np.abs(rows + offset)
+        columns = np.where(columns < side, columns, 2 * (side - 1) - columns)
+        matrix[rows, columns] += math.exp(-0.5 * (offset / BLUR) ** 2)
+    matrix /= matrix.sum(1, keepdims=True)
+    return matrix
+
+
+_SMOOTH = _smoothing(FRAME_SHAPE[0])
 
 
 def demo_frames(testers: int, frames: int, seed: int) -> list[list[LabelledFrame]]:
