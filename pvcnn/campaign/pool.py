@@ -21,11 +21,14 @@ from typing import Any
 
 from pvcnn.errors import CampaignError, DependencyMissing, PvcnnError
 
-# Ray reads its authentication settings once, when it is imported: a token of this process's own, passed
-# to its children in the environment, keeps others on this machine out and leaves no file behind.
-if "ray" not in sys.modules and not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+# Ray reads these settings once, when it is imported: a token of this process's own, passed to its
+# children in the environment, keeps others on this machine out and leaves no file behind; without
+# clusters (the name mentions other systems, but it holds for all) Ray listens on loopback only.
+if "ray" not in sys.modules:
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 try:
     import ray
@@ -38,6 +41,7 @@ MAX_ATTEMPTS = 3
 #: Bytes of shared memory for Ray: tasks carry an index and a small report, keys are memory-mapped.
 OBJECT_STORE_BYTES = 128 << 20
 _POLL_SECONDS = 0.5
+_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,10 @@ def local_ray(workers: int, gpus: int = 0) -> Iterator[None]:
             log_to_driver=False,
             logging_level=logging.ERROR,
             object_store_memory=OBJECT_STORE_BYTES,
-            _node_ip_address="127.0.0.1",
+            _node_ip_address=_LOOPBACK,
         )
+        if ray.util.get_node_ip_address() != _LOOPBACK:
+            raise CampaignError("Ray was imported before pvcnn.campaign.pool and would listen to the network")
         yield
     finally:
         ray.shutdown()
@@ -167,6 +173,8 @@ class _Pool:
         try:
             process = ray.get(worker.process.remote())
         except RayActorError as error:
+            if error.actor_init_failed:
+                raise CampaignError(f"a worker cannot open the campaign: {_last_line(error)}") from error
             self._lost(index, 0, error)
             return
         self._running[worker.prove.remote(index)] = (index, worker, process)
@@ -194,3 +202,8 @@ class _Pool:
     def _finish(self, index: int, process: int, report: WorkerReport) -> None:
         self._outcomes[index] = Outcome(index, self._attempts[index], report.seconds, report.failure)
         self._on_event(Event("failed" if report.failure else "proved", index, process, report.failure))
+
+
+def _last_line(error: Exception) -> str:
+    """What was raised in the other process, without its trace."""
+    return str(error).strip().rpartition("\n")[2]
