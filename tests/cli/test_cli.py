@@ -1,0 +1,188 @@
+"""The command line: every role by its own command, exit codes, JSON on the last line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pvcnn.cli.main import run
+from pvcnn.data.frames import demo_frames, prepare
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = "cli.tiny_model:build"
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, dict[str, Any]]:
+    """Exit status, and the JSON object on the last line of stdout (empty if there is none)."""
+    capsys.readouterr()
+    status = run([*map(str, arguments), "--json"])
+    lines = capsys.readouterr().out.splitlines()
+    return status, json.loads(lines[-1]) if lines else {}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A campaign that was played command by command; the test below checks what each said."""
+    return tmp_path_factory.mktemp("cli") / "campaign"
+
+
+def test_every_role_has_its_command(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = [frame for frame, _, _ in demo_frames(1, 3, seed=1)[0]]
+    np.save(tmp_path / "calibration.npy", prepare(np.stack(frames)))
+    np.save(tmp_path / "frame.npy", frames[0])
+
+    calibration = tmp_path / "calibration.npy"
+    status, _ = call(capsys, "split", finished, "--model", MODEL, "--calibration", calibration)
+    assert status == 0
+    status, card = call(capsys, "keygen", finished)
+    assert status == 0
+    status, manifest = call(capsys, "setup", finished, "--party", "a named party", "--max-proofs", "4")
+    assert status == 0
+    assert manifest["setup_party"] == "a named party"
+
+    fingerprint = card["cluster_fingerprint"]
+    submit = ("encrypt", finished, "--cluster-fingerprint", fingerprint)
+    given = ("--frame", tmp_path / "frame.npy", "--label", "real")
+    assert call(capsys, *submit, "--tester", "ann", *given)[0] == 0
+    assert call(capsys, *submit, "--tester", "ann", "--demo-frame", "1")[0] == 0
+    assert call(capsys, *submit, "--tester", "bob", "--demo-frame", "2")[0] == 0
+
+    status, inferred = call(capsys, "infer", finished)
+    assert status == 0
+    assert inferred["registered"] == 3
+    assert not inferred["refused"]
+    assert call(capsys, *submit, "--tester", "eve", "--demo-frame", "3")[0] == 2, "the registry is closed"
+
+    status, proved = call(capsys, "prove", finished, "--workers", "1")
+    assert status == 0
+    assert proved == {"proved": 3, "failed": {}}
+    status, aggregate = call(capsys, "aggregate", finished)
+    assert status == 0
+    assert aggregate["proved"] == [0, 1, 2]
+    assert call(capsys, "open-labels", finished, "--tester", "ann") == (0, {"opened": 2})
+
+    status, verdict = call(capsys, "verify", finished)
+    assert status == 0
+    assert verdict["verified"] is True
+    assert verdict["setup_party"] == "a named party"
+    assert verdict["labels"]["opened"] == 2
+
+
+def test_verify_prints_what_is_and_is_not_proved(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["verify", str(finished)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for sentence in (
+        "3 submissions registered, 3 proved: for each of these, the decisions are the outputs of the "
+        "committed public part on the committed features.",
+        "Not proved: that those features are the honest decryption of the honest private part",
+        "key matches program: trusted to a named party",
+        "privacy against the cluster: not proved",
+        "VERIFIED",
+    ):
+        assert sentence in printed
+
+
+def test_inspect_lists_and_shows(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, listed = call(capsys, "inspect", finished)
+    assert status == 0
+    assert {"manifest.cbor", "aggregate.cbor", "statements/000002.cbor"} <= {
+        each["file"] for each in listed["files"]
+    }
+    status, manifest = call(capsys, "inspect", finished / "public" / "manifest.cbor")
+    assert status == 0
+    assert manifest["body"]["setup_party"] == "a named party"
+    assert run(["inspect", str(finished)]) == 0
+    assert "registry (signed)" in capsys.readouterr().out
+
+
+def test_changed_byte_is_exit_status_1_or_2(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = finished / "public" / "statements" / "000001.cbor"
+    data = path.read_bytes()
+    try:
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        assert run(["verify", str(finished)]) in (1, 2)
+    finally:
+        path.write_bytes(data)
+    assert run(["verify", str(finished)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["submit", "DIR", "--address", "http://127.0.0.1:1"], "pvcnn prove"),
+        (["status", "DIR"], "pvcnn inspect"),
+        (["stream", "SOURCE"], "pvcnn encrypt"),
+        (["bench", "msm", "--log-n", "16"], "benchmarks/"),
+        (["demo", "--device", "cuda"], "--device cpu"),
+        (["demo", "--weights", "published"], "--weights committed"),
+        (["split", "DIR", "--weights", "published"], "--weights committed"),
+        (["aggregate", "DIR", "--scheme", "packed"], "--scheme snarkpack"),
+    ],
+)
+def test_what_is_not_built_exits_2_and_names_the_remedy(
+    arguments: list[str], remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    assert remedy in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["verify", "NOWHERE"], "manifest.cbor"),
+        (["keygen", "NOWHERE"], "encryption_plan.cbor"),
+        (["prove", "NOWHERE"], "manifest.cbor"),
+        (["inspect", "NOWHERE"], "NOWHERE"),
+        (["demo", "--testers", "40", "--frames", "3"], "80 images"),
+        (["split", "DIR", "--model", "nonsense"], "MODULE:FUNCTION"),
+        (["setup", "NOWHERE", "--party", "cluster"], "cluster must not run the setup"),
+    ],
+)
+def test_errors_name_the_file_or_the_option(
+    arguments: list[str],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 2
+    assert named in " ".join(capsys.readouterr().err.split())
+
+
+def test_frames_that_cannot_be(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text.png").write_text("not an image")
+    np.save(tmp_path / "small.npy", np.zeros((8, 8), np.uint8))
+    submit = ["encrypt", str(finished), "--tester", "x", "--cluster-fingerprint", "0" * 64]
+    for extra in (
+        [],
+        ["--frame", str(tmp_path / "small.npy")],
+        ["--frame", str(tmp_path / "text.png"), "--label", "real"],
+        ["--frame", str(tmp_path / "small.npy"), "--label", "real"],
+    ):
+        assert run([*submit, *extra]) == 2
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("command", [["-m", "pvcnn"], ["-c", "from pvcnn.cli.main import main; main()"]])
+def test_it_runs_as_a_program(command: list[str]) -> None:
+    result = subprocess.run(
+        [sys.executable, *command, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+    assert result.returncode == 0
+    for name in ("demo", "split", "keygen", "setup", "encrypt", "infer", "prove", "aggregate", "verify"):
+        assert name in result.stdout
