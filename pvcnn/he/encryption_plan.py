@@ -29,8 +29,8 @@ MAX_SCALE_BITS = 50
 #: feature in sixteen to the neighbouring integer, and none further.
 FLOODING_FRACTION = 1 / 8
 
-#: The modulus that is left at the end exceeds the outputs, at their scale, by this many bits. One is
-#: the sign's; the others leave room for the noise in slots that hold no output.
+#: The first prime, which is left at the end, exceeds the features at their scale by this many bits. One
+#: is the sign's; the others leave room for the noise in slots that hold no output.
 OUTPUT_HEADROOM_BITS = 3
 
 
@@ -55,7 +55,8 @@ class EncryptionPlan:
     """Ring, modulus chain, scale, slot layout and rotations for one private part.
 
     moduli          the data primes q_0 .. q_depth, then the key-switching prime
-    scale_bits      frames and features have scale 2^scale_bits; depth is 2 or more
+    scale_bits      frames and features have scale 2^scale_bits
+    feature_limit   integer features (output / feature_step) are at most this, in absolute value
     steps           rotation steps that evaluation makes, each in [1, slots), ascending
     flooding_bits   by how many bits the flooding noise exceeds the worst-case evaluation noise
     """
@@ -68,6 +69,7 @@ class EncryptionPlan:
     output_shape: tuple[int, int, int]
     output_gap: int
     feature_step: float
+    feature_limit: int
     steps: tuple[int, ...]
     flooding_bits: int
     layers: tuple[LayerReport, ...]
@@ -92,6 +94,9 @@ class EncryptionPlan:
             fits = self.output_shape[side] * self.output_gap <= self.input_shape[side]
             _require(fits, "the outputs exceed the frame")
         _require(self.output_shape[0] <= self.output_layout.capacity, "the outputs exceed one ciphertext")
+        reach = self.feature_limit * self.feature_step * self.scale
+        fits = reach * 2**OUTPUT_HEADROOM_BITS <= 2 ** self.moduli[0].bit_length()
+        _require(self.feature_limit >= 1 and fits, "the features exceed the first prime")
         ordered = all(a < b for a, b in zip(self.steps, self.steps[1:], strict=False))
         _require(ordered, "rotation steps ascend")
         _require(all(0 < step < self.slot_count for step in self.steps), "a rotation step is out of range")
@@ -160,6 +165,7 @@ class EncryptionPlan:
                 "output_shape": list(self.output_shape),
                 "output_gap": self.output_gap,
                 "feature_step": struct.pack(">d", self.feature_step),
+                "feature_limit": self.feature_limit,
                 "steps": list(self.steps),
                 "flooding_bits": self.flooding_bits,
                 "layers": [vars(layer) for layer in self.layers],
@@ -181,6 +187,7 @@ class EncryptionPlan:
                 output_shape=_shape(fields, "output_shape"),
                 output_gap=fields.integer("output_gap", 1, 1 << 15),
                 feature_step=_double(fields, "feature_step"),
+                feature_limit=fields.integer("feature_limit", 1, 1 << 31),
                 steps=tuple(fields.integer_sequence("steps", 1 << 10, 1, 1 << 15)),
                 flooding_bits=fields.integer("flooding_bits", 0, 64),
                 layers=tuple(_report(item) for item in fields.mappings("layers", MAX_LAYERS)),

@@ -34,7 +34,7 @@ class Evaluator:
         private: PrivatePart,
     ) -> None:
         """Raises ParameterError if the plan is not the one of this private part."""
-        if make_plan(private) != plan:
+        if make_plan(private, plan.feature_limit) != plan:
             raise ParameterError("the encryption plan was made for another private part")
         self._plan = plan
         self._context = open_context(plan)

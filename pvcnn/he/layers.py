@@ -82,8 +82,8 @@ def _never_zero(context: EncryptionContext, values: NDArray[np.float64], level: 
     """The plaintext of `values`, or of 1 / scale in every slot if that would be zero.
 
     SEAL refuses a product with zero as transparent, and leaving the product out would show, in time, which
-    weights are zero. The substitute is the constant polynomial 1, the smallest that is not zero: it
-    adds 2^-40 of a pixel at a scale of 2^40, less than encryption's own noise by a factor of 10^4.
+    weights are zero. The substitute is the constant polynomial 1, the smallest that is not zero: at a
+    scale of 2^40 it adds 2^-40 of a pixel, less than encryption's own noise by a factor of 10^4.
     """
     plaintext = context.encode(values, level.primes, level.plaintext_scale)
     if not plaintext.is_zero():

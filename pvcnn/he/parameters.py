@@ -1,14 +1,14 @@
 """Chooses encryption parameters for a private part (docs/protocol.md, section "Private part").
 
 The smallest degree is taken at which everything fits: the frame and the outputs into the slots, the
-chain's depth into the modulus that 128-bit security allows, the largest possible output under the
-last prime, and the noise under the features' quantisation step with room for flooding.
+chain's depth into the modulus that 128-bit security allows, every value under the primes that are left,
+and the noise under the features' quantisation step with room for flooding.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,13 +20,24 @@ from pvcnn.he.encryption_plan import (
     EncryptionPlan,
     LayerReport,
 )
-from pvcnn.he.packing import TAPS, OutputLayout
-from pvcnn.he.precision import TAIL, Estimate, NoiseModel
+from pvcnn.he.packing import OutputLayout
+from pvcnn.he.precision import (
+    TAIL,
+    Estimate,
+    NoiseModel,
+    answer_noise,
+    estimates,
+    magnitudes,
+    relevant_magnitudes,
+)
 from pvcnn.he.primes import MAX_PRIME_BITS, MODULUS_BUDGET, transform_primes
 from pvcnn.he.schedule import Level, Stage, levels, stages
 from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, PrivatePart, Square
 
-__all__ = ["EncryptionPlan", "LayerReport", "plan"]
+__all__ = ["FEATURE_LIMIT", "EncryptionPlan", "LayerReport", "plan"]
+
+#: Features of twelve bits and a sign are planned for unless told otherwise.
+FEATURE_LIMIT = 1 << 12
 
 MIN_SCALE_BITS = 20
 
@@ -34,73 +45,122 @@ MIN_SCALE_BITS = 20
 MIN_HEADROOM_BITS = 10
 
 #: A plan must leave room for flooding noise at least this many bits above the evaluation noise.
-MIN_FLOODING_BITS = 3
+MIN_FLOODING_BITS = 6
 
-#: The key-switching prime is this much smaller than the first prime: key-switching noise is then
-#: about that of fresh encryption, and every bit saved here makes the scale larger.
-SPECIAL_PRIME_SAVING = 2
+#: By how many bits the key-switching prime may exceed the first prime. A larger one makes key switching
+#: quieter and, within the budget, the scale smaller; the planner takes what leaves least noise.
+SPECIAL_PRIME_MARGINS = range(-2, 9)
+
+_KINDS: dict[type, str] = {
+    PrivateConvolution: "convolution",
+    Square: "square",
+    PrivateAveragePool: "average-pool",
+}
 
 
 class _TooSmallError(Exception):
     """The degree at hand does not do; the message names what does not fit."""
 
 
-def plan(private: PrivatePart) -> EncryptionPlan:
-    """The plan of smallest degree for a private part.
+def plan(private: PrivatePart, feature_limit: int = FEATURE_LIMIT) -> EncryptionPlan:
+    """The plan of smallest degree for a private part, deterministic.
 
-    Deterministic: owner and cluster get the same plan from the same layers. Raises ParameterError,
-    naming the layer that does not fit at any degree.
+    feature_limit bounds the integer features (output / feature_step) in absolute value. Larger ones up
+    to eight times the limit decrypt correctly and `quantise` refuses them; beyond that decryption wraps
+    around, which throws all outputs off by multiples of the first prime, and `quantise` refuses them too.
+
+    Raises ParameterError, naming the layer that does not fit at any degree.
     """
-    if not (math.isfinite(private.pixel_bound) and private.pixel_bound > 0):
-        raise ParameterError(f"the pixel bound {private.pixel_bound} is not a positive number")
-    if not (math.isfinite(private.feature_step) and private.feature_step > 0):
-        raise ParameterError(f"the feature step {private.feature_step} is not a positive number")
+    if feature_limit < 1:
+        raise ParameterError(f"features cannot be bounded by {feature_limit}")
     chain = stages(private)
     reason = ""
     for degree in MODULUS_BUDGET:
         try:
-            return _plan_at(degree, private, chain)
+            return _plan_at(degree, private, feature_limit, chain)
         except _TooSmallError as error:
             reason = str(error)
     raise ParameterError(reason)
 
 
-def _plan_at(degree: int, private: PrivatePart, chain: tuple[Stage, ...]) -> EncryptionPlan:
+@dataclass(frozen=True)
+class _Choice:
+    """A modulus chain, with what it makes of the layers."""
+
+    scale_bits: int
+    moduli: tuple[int, ...]
+    track: tuple[Level, ...]
+    noises: tuple[Estimate, ...]
+    answer_noise: float
+
+
+def _plan_at(
+    degree: int, private: PrivatePart, feature_limit: int, chain: tuple[Stage, ...]
+) -> EncryptionPlan:
     layout = _layout(degree // 2, private, chain)
-    scale_bits, moduli = _moduli(degree, chain, private.pixel_bound)
-    model = NoiseModel(degree, moduli)
-    track = levels(chain, moduli, 2.0**scale_bits)
-    start = Estimate(private.pixel_bound, model.fresh(2.0**scale_bits))
-    estimates = list(_estimates(chain, track, model, start))
-    noise = TAIL * _answer_noise(chain[-1], track[-1], model, estimates[-1], 2.0**scale_bits)
+    feature_bound = feature_limit * private.feature_step
+    reach = relevant_magnitudes(chain, private.pixel_bound, feature_bound)
+    choice = _quietest(degree, chain, feature_bound, reach)
+    rooms = _rooms(chain, choice, private.pixel_bound)
+    noise = TAIL * choice.answer_noise
     flooding_bits = math.floor(math.log2(private.feature_step * FLOODING_FRACTION / noise))
     if flooding_bits < MIN_FLOODING_BITS:
-        ratios = [
-            after.noise * stage.output_factor / (before.noise * stage.factor)
-            for stage, before, after in zip(chain, [start, *estimates], estimates, strict=False)
-        ]
-        name = chain[int(np.argmax(ratios))].layer.name
         raise _TooSmallError(
-            f"{name}: loses the precision that features of step {private.feature_step:.3g} need:"
-            f" noise may reach {noise:.1g} at degree {degree} and scale 2^{scale_bits}"
+            f"{_lossiest(chain, choice.noises)}: loses the precision that features of step"
+            f" {private.feature_step:.3g} need: noise may reach {noise:.1g} at degree {degree}"
         )
     turns = [step for stage in chain for step in stage.steps] + layout.steps()
     return EncryptionPlan(
         degree=degree,
-        moduli=moduli,
-        scale_bits=scale_bits,
+        moduli=choice.moduli,
+        scale_bits=choice.scale_bits,
         input_shape=_three(private.input_shape),
         pixel_bound=float(private.pixel_bound),
         output_shape=_three(private.output_shape),
         output_gap=chain[-1].output_grid.gap,
         feature_step=float(private.feature_step),
+        feature_limit=feature_limit,
         steps=tuple(sorted({step % (degree // 2) for step in turns} - {0})),
         flooding_bits=flooding_bits,
         layers=tuple(
-            _report(stage, level, estimate, moduli)
-            for stage, level, estimate in zip(chain, track[1:], estimates, strict=True)
+            LayerReport(
+                name=stage.layer.name,
+                kind=_KINDS[type(stage.layer)],
+                primes=level.primes,
+                headroom_bits=math.floor(room),
+                precision_bits=math.floor(-math.log2(TAIL * estimate.noise * stage.output_factor)),
+            )
+            for stage, level, room, estimate in zip(
+                chain, choice.track[1:], rooms, choice.noises[1:], strict=True
+            )
         ),
     )
+
+
+def _quietest(
+    degree: int, chain: tuple[Stage, ...], feature_bound: float, reach: tuple[float, ...]
+) -> _Choice:
+    """The chain that leaves least noise, over all margins at which there is one."""
+    choices = []
+    for margin in SPECIAL_PRIME_MARGINS:
+        try:
+            choices.append(_choose(degree, chain, feature_bound, reach, margin))
+        except _TooSmallError:
+            if not choices:
+                raise
+    return min(choices, key=lambda choice: choice.answer_noise)
+
+
+def _choose(
+    degree: int, chain: tuple[Stage, ...], feature_bound: float, reach: tuple[float, ...], margin: int
+) -> _Choice:
+    scale_bits, moduli = _moduli(degree, chain, feature_bound, margin)
+    scale = 2.0**scale_bits
+    track = levels(chain, moduli, scale)
+    model = NoiseModel(degree, moduli)
+    noises = tuple(estimates(chain, track, model, reach))
+    last = answer_noise(chain[-1], track[-1], model, noises[-1], scale)
+    return _Choice(scale_bits, moduli, track, noises, last)
 
 
 def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -126,100 +186,56 @@ def _layout(slot_count: int, private: PrivatePart, chain: tuple[Stage, ...]) -> 
     return layout
 
 
-def _moduli(degree: int, chain: tuple[Stage, ...], pixel_bound: float) -> tuple[int, tuple[int, ...]]:
-    """(bits of the scale, primes): the largest scale that budget, depth and magnitudes allow."""
-    depth = 1 + sum(stage.primes_used for stage in chain)
-    headroom = MIN_HEADROOM_BITS
-    for stage, magnitude in zip(chain, _magnitudes(chain, pixel_bound), strict=True):
-        bits = math.ceil(math.log2(max(magnitude * stage.output_factor, 1.0))) + OUTPUT_HEADROOM_BITS
-        if bits + MIN_SCALE_BITS > MAX_PRIME_BITS:
-            raise _TooSmallError(
-                f"{stage.layer.name}: values may reach 2^{bits - OUTPUT_HEADROOM_BITS}, for which no prime"
-                " has room"
-            )
-        if stage is chain[-1]:
-            headroom = max(headroom, bits)
-    budget = MODULUS_BUDGET[degree] - 2 * headroom + SPECIAL_PRIME_SAVING
-    scale_bits = min(MAX_SCALE_BITS, MAX_PRIME_BITS - headroom, budget // (depth + 2))
-    if scale_bits < MIN_SCALE_BITS:
-        raise _TooSmallError(f"{_first_too_deep(degree, chain, headroom)}: is too deep for degree {degree}")
-    first = scale_bits + headroom
-    bit_lengths = (first, *[scale_bits] * depth, first - SPECIAL_PRIME_SAVING)
-    return scale_bits, transform_primes(degree, bit_lengths)
-
-
-def _first_too_deep(degree: int, chain: tuple[Stage, ...], headroom: int) -> str:
-    depth = 1
+def _moduli(
+    degree: int, chain: tuple[Stage, ...], feature_bound: float, margin: int
+) -> tuple[int, tuple[int, ...]]:
+    """(bits of the scale, primes): the largest scale that budget, depth and features allow."""
+    feature_bits = math.ceil(math.log2(feature_bound))
+    headroom = max(MIN_HEADROOM_BITS, feature_bits + OUTPUT_HEADROOM_BITS)
+    if headroom + MIN_SCALE_BITS > MAX_PRIME_BITS - max(margin, 0):
+        raise _TooSmallError(
+            f"{chain[-1].layer.name}: features may reach 2^{feature_bits}, for which no prime has room"
+        )
+    largest = min(MAX_SCALE_BITS, MAX_PRIME_BITS - headroom - max(margin, 0))
+    budget = MODULUS_BUDGET[degree] - 2 * headroom - margin
+    depth = 1  # the final mask
     for stage in chain:
         depth += stage.primes_used
-        if (MODULUS_BUDGET[degree] - 2 * headroom + SPECIAL_PRIME_SAVING) // (depth + 2) < MIN_SCALE_BITS:
-            return stage.layer.name
-    return chain[-1].layer.name
+        if budget // (depth + 2) < MIN_SCALE_BITS:
+            raise _TooSmallError(_too_deep(stage, depth, degree))
+    scale_bits = min(largest, budget // (depth + 2))
+    first = scale_bits + headroom
+    bit_lengths = (first, *[scale_bits] * depth, first + margin)
+    try:
+        return scale_bits, transform_primes(degree, bit_lengths)
+    except ValueError as error:
+        raise _TooSmallError(_too_deep(chain[-1], depth, degree)) from error
 
 
-def _magnitudes(chain: tuple[Stage, ...], pixel_bound: float) -> Iterator[float]:
-    """After each stage, the largest absolute value that a slot can hold."""
-    magnitude = pixel_bound
-    for stage in chain:
-        match stage.layer:
-            case PrivateConvolution(bias=bias):
-                magnitude = float(np.max(np.abs(stage.kernel).sum((1, 2)) * magnitude + np.abs(bias)))
-            case Square():
-                magnitude **= 2
-            case PrivateAveragePool(size=size):
-                magnitude *= size**2
-        yield magnitude
-
-
-def _estimates(
-    chain: tuple[Stage, ...], track: tuple[Level, ...], model: NoiseModel, start: Estimate
-) -> Iterator[Estimate]:
-    """After each stage, magnitude and noise of the slots."""
-    noise = start.noise
-    before = start.magnitude
-    for index, (stage, after) in enumerate(zip(chain, _magnitudes(chain, start.magnitude), strict=True)):
-        level, scale = track[index], track[index + 1].scale
-        match stage.layer:
-            case PrivateConvolution():
-                turned = math.hypot(noise, model.key_switch(level.primes, level.scale))
-                norm = float(np.sqrt((stage.kernel**2).sum((1, 2))).max())
-                taps = math.sqrt(stage.channels * len(TAPS))
-                coded = taps * model.encoding(before, level.plaintext_scale)
-                noise = math.hypot(norm * turned, coded, model.rounding(scale))
-            case Square():
-                switched = model.key_switch(level.primes, level.scale**2)
-                noise = math.hypot(2 * before * noise, noise**2, switched, model.rounding(scale))
-            case PrivateAveragePool():
-                for _ in stage.steps:
-                    noise = math.hypot(noise, noise, model.key_switch(level.primes, level.scale))
-        before = after
-        yield Estimate(after, noise)
-
-
-def _answer_noise(last: Stage, level: Level, model: NoiseModel, estimate: Estimate, scale: float) -> float:
-    """Deviation of an output's noise, in the output's units, before flooding."""
-    coded = model.encoding(estimate.magnitude, level.plaintext_scale)
-    switched = model.key_switch(level.primes, level.scale * level.plaintext_scale)
-    placed = math.sqrt(last.output_channels) * switched
-    # Twice the rounding: the answer's own, and that of the fresh encryption of zero.
-    finish = math.sqrt(2) * model.rounding(scale)
-    return math.hypot(last.output_factor * estimate.noise, coded, placed, finish)
-
-
-def _report(stage: Stage, after: Level, estimate: Estimate, moduli: tuple[int, ...]) -> LayerReport:
-    modulus_bits = sum(math.log2(modulus) for modulus in moduli[: after.primes])
-    room = modulus_bits - 1 - math.log2(after.scale) - math.log2(max(estimate.magnitude, 2.0**-64))
-    return LayerReport(
-        name=stage.layer.name,
-        kind=_KINDS[type(stage.layer)],
-        primes=after.primes,
-        headroom_bits=math.floor(room),
-        precision_bits=math.floor(-math.log2(TAIL * estimate.noise * stage.output_factor)),
+def _too_deep(stage: Stage, depth: int, degree: int) -> str:
+    return (
+        f"{stage.layer.name}: the chain is too deep here: at degree {degree} there are no {depth} primes"
+        f" of {MIN_SCALE_BITS} bits or more within the secure modulus"
     )
 
 
-_KINDS: dict[type, str] = {
-    PrivateConvolution: "convolution",
-    Square: "square",
-    PrivateAveragePool: "average-pool",
-}
+def _rooms(chain: tuple[Stage, ...], choice: _Choice, pixel_bound: float) -> list[float]:
+    """After each stage, the bits between the largest possible value and half the modulus."""
+    rooms = []
+    reach = magnitudes(chain, pixel_bound)
+    for stage, level, magnitude in zip(chain, choice.track[1:], reach[1:], strict=True):
+        modulus_bits = sum(math.log2(modulus) for modulus in choice.moduli[: level.primes])
+        room = modulus_bits - 1 - math.log2(level.scale) - math.log2(max(magnitude, 1.0))
+        if room < 1:
+            raise _TooSmallError(f"{stage.layer.name}: values may reach {magnitude:.1g}, beyond the modulus")
+        rooms.append(room)
+    return rooms
+
+
+def _lossiest(chain: tuple[Stage, ...], noises: tuple[Estimate, ...]) -> str:
+    """The layer that amplifies noise most."""
+    values = [noises[0].noise]
+    values += [
+        estimate.noise * stage.output_factor for stage, estimate in zip(chain, noises[1:], strict=True)
+    ]
+    return chain[int(np.argmax(np.diff(np.log(values))))].layer.name

@@ -1,0 +1,223 @@
+"""Encrypted evaluation against the plain reference, for all chains that are supported."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from he.conftest import Roles
+from he.parts import convolution, default_part, expected, private_part, random_frame, small_part
+from pvcnn.errors import ParameterError, RangeError
+from pvcnn.he.checks import features_content, frame_content, read_ciphertexts, write_ciphertexts
+from pvcnn.he.context import open_context
+from pvcnn.he.evaluation import Evaluator
+from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, PrivateLayer, PrivatePart, Square
+
+
+def evaluate_plainly(roles: Roles, upload: bytes) -> bytes:
+    """An answer as `Evaluator.features` leaves it: neither re-randomised nor flooded."""
+    plan, context = roles.plan, open_context(roles.plan)
+    frame, content = frame_content(plan), features_content(plan)
+    channels = read_ciphertexts(plan, frame, context.parms_id(frame.primes), upload)
+    loaded = [context.ciphertext(channel, frame.primes, plan.scale) for channel in channels]
+    answer = context.components(roles.evaluator.features(loaded))
+    return write_ciphertexts(plan, content, context.parms_id(1), plan.scale, [answer])
+
+
+LAYERS: dict[str, PrivateLayer] = {
+    "filters": convolution("filters", 3, 1),
+    "square": Square("square"),
+    "pooling": PrivateAveragePool("pooling", 2),
+}
+
+
+def chain(*names: str) -> list[PrivateLayer]:
+    return [LAYERS[name] for name in names]
+
+
+CHAINS = {
+    "convolution": private_part((1, 16, 16), chain("filters")),
+    "convolution, square": private_part((1, 16, 16), chain("filters", "square")),
+    "convolution, pooling": private_part((1, 16, 16), chain("filters", "pooling")),
+    "convolution, pooling, square": private_part((1, 16, 16), chain("filters", "pooling", "square")),
+    "two channels, odd sides": private_part(
+        (2, 9, 11), [convolution("filters", 3, 2), Square("square"), PrivateAveragePool("pooling", 4)]
+    ),
+    "two blocks": private_part(
+        (1, 16, 16),
+        [
+            convolution("filters1", 1, 1),
+            Square("square1"),
+            PrivateAveragePool("pooling1", 2),
+            convolution("filters2", 2, 1, seed=1),
+            Square("square2"),
+            PrivateAveragePool("pooling2", 2),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_chain(name: str) -> None:
+    roles = Roles.of(CHAINS[name])
+    frame = random_frame(roles.private.input_shape)
+    reference = expected(roles.private, frame)
+    upload = roles.encrypt(frame)
+    plain = roles.decrypt(evaluate_plainly(roles, upload))
+    noise = roles.plan.flooding_amplitude / 2**roles.plan.flooding_bits
+    assert abs(plain - reference).max() < noise, "the planner promised less noise"
+    found = roles.decrypt(roles.evaluator.evaluate(upload))
+    assert abs(found - reference).max() <= roles.plan.flooding_amplitude + noise
+
+
+def test_default_block() -> None:
+    roles = Roles.of(default_part())
+    frame = random_frame((1, 64, 64))
+    upload = roles.encrypt(frame)
+    answer = roles.evaluator.evaluate(upload)
+    assert len(upload) < 360_000
+    assert len(answer) < 110_000
+    error = abs(roles.decrypt(answer) - expected(roles.private, frame)).max()
+    assert roles.plan.flooding_amplitude / 2 < error < roles.plan.feature_step / 4
+
+
+def test_slots_that_are_no_output_are_zero(small: Roles, upload: bytes) -> None:
+    """Before flooding. An unmasked slot holds products of single weights and pixels."""
+    slots = small.slots(evaluate_plainly(small, upload))
+    outputs = small.plan.output_layout.slots()
+    largest = abs(slots[outputs]).max()
+    slots[outputs] = 0
+    assert largest > 0.1
+    assert abs(slots).max() < 1e-5
+
+
+def test_the_order_of_channels_is_kept() -> None:
+    """Each channel has a bias of its own, so that a swap would show."""
+    layers: list[PrivateLayer] = [
+        PrivateConvolution("filters", np.zeros((5, 1, 3, 3)), np.arange(5.0)),
+        Square("square"),
+    ]
+    roles = Roles.of(private_part((1, 8, 8), layers, step=1e-2))
+    found = roles.decrypt(roles.evaluator.evaluate(roles.encrypt(random_frame((1, 8, 8)))))
+    assert abs(found - np.arange(5.0)[:, None, None] ** 2).max() < 1e-2
+
+
+def test_zero_weights_work_and_take_the_same_time(small: Roles) -> None:
+    """Neither single zeros nor a filter of zeros may crash, be left out, or show in the time taken."""
+    filters = small.private.layers[0]
+    assert isinstance(filters, PrivateConvolution)
+    weight, bias = filters.weight.copy(), filters.bias.copy()
+    weight[0], bias[0] = 0.0, 0.0
+    weight[1, 0, 1] = 0.0
+    weight[2, 0, 0, 0] = 1e-15  # rounds to zero at any scale
+    sparse = PrivatePart(
+        small.private.input_shape,
+        small.private.pixel_bound,
+        (PrivateConvolution("filters", weight, bias), *small.private.layers[1:]),
+        small.private.feature_step,
+        small.private.output_shape,
+    )
+    roles = Roles.of(sparse)
+    frame = random_frame((1, 16, 16))
+    found = roles.decrypt(roles.evaluator.evaluate(roles.encrypt(frame)))
+    assert abs(found - expected(sparse, frame)).max() < roles.plan.feature_step / 4
+
+    def seconds(evaluator: Evaluator, upload: bytes) -> float:
+        times = []
+        for _ in range(5):
+            start = time.process_time()
+            evaluator.evaluate(upload)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    dense_time = seconds(small.evaluator, small.encrypt(frame))
+    assert 0.75 < seconds(roles.evaluator, roles.encrypt(frame)) / dense_time < 1.33
+
+
+def test_answers_are_randomised(small: Roles, upload: bytes) -> None:
+    """Two answers to one frame differ in every coefficient of both components."""
+    context = open_context(small.plan)
+    content = features_content(small.plan)
+
+    def residues(answer: bytes) -> NDArray[np.uint64]:
+        (found,) = read_ciphertexts(small.plan, content, context.parms_id(1), answer)
+        return found
+
+    first, second = (residues(small.evaluator.evaluate(upload)) for _ in range(2))
+    assert (first == second).mean() < 1e-3
+    first, second = (residues(evaluate_plainly(small, upload)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)  # without it, evaluation is a function of its input
+
+
+def test_a_guess_of_the_weights_is_confirmed_by_plain_answers_only(small: Roles, upload: bytes) -> None:
+    """Why an encryption of zero is added, always.
+
+    Who has a frame's ciphertext and the public evaluation keys recomputes the answer under a guess of the
+    weights. On a plain answer the right guess meets the second component exactly, so weights fall one
+    by one; on a hidden answer no guess meets it, right or wrong.
+    """
+    filters = small.private.layers[0]
+    assert isinstance(filters, PrivateConvolution)
+    wrong = filters.weight.copy()
+    wrong[0, 0, 0, 0] += 2.0**-20
+    guesses = {
+        "right": small.private,
+        "wrong": PrivatePart(
+            small.private.input_shape,
+            small.private.pixel_bound,
+            (PrivateConvolution("filters", wrong, filters.bias), *small.private.layers[1:]),
+            small.private.feature_step,
+            small.private.output_shape,
+        ),
+    }
+    context = open_context(small.plan)
+
+    def second_component(answer: bytes) -> NDArray[np.uint64]:
+        content = features_content(small.plan)
+        (found,) = read_ciphertexts(small.plan, content, context.parms_id(1), answer)
+        component: NDArray[np.uint64] = found[1]
+        return component
+
+    def agreement(answer: bytes, guess: PrivatePart) -> float:
+        attacker = Roles(
+            guess,
+            small.plan,
+            small.secret_key,
+            small.public_key,
+            small.evaluation_keys,
+            Evaluator(small.plan, small.public_key, small.evaluation_keys, guess),
+        )
+        recomputed = second_component(evaluate_plainly(attacker, upload))
+        return float((second_component(answer) == recomputed).mean())
+
+    plain, hidden = evaluate_plainly(small, upload), small.evaluator.evaluate(upload)
+    assert agreement(plain, guesses["right"]) == 1.0
+    assert agreement(plain, guesses["wrong"]) < 0.01
+    for guess in guesses.values():
+        assert agreement(hidden, guess) < 0.01
+
+
+def test_evaluator_wants_the_plan_of_its_private_part(small: Roles) -> None:
+    other = private_part((1, 16, 16), chain("filters", "square"))
+    with pytest.raises(ParameterError, match="another private part"):
+        Evaluator(small.plan, small.public_key, small.evaluation_keys, other)
+
+
+@pytest.mark.parametrize("pixel", [1.5, -1.5, float("nan"), float("inf")])
+def test_pixels_out_of_bounds(small: Roles, pixel: float) -> None:
+    frame = random_frame((1, 16, 16))
+    frame[0, 3, 5] = pixel
+    with pytest.raises(RangeError, match=r"pixel \(0, 3, 5\)"):
+        small.encrypt(frame)
+
+
+def test_frame_of_another_shape(small: Roles) -> None:
+    with pytest.raises(ValueError, match="shape"):
+        small.encrypt(np.zeros((1, 8, 8)))
+
+
+def test_small_part_is_the_fixture(small: Roles) -> None:
+    assert small.private.output_shape == small_part().output_shape

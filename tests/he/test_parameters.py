@@ -1,0 +1,178 @@
+"""The planner: what it chooses, and what it refuses, by name."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from he.parts import convolution, default_part, private_part, small_part
+from pvcnn.errors import DecodeError, ParameterError
+from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.parameters import MIN_FLOODING_BITS, plan
+from pvcnn.he.primes import MODULUS_BUDGET
+from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, PrivateLayer, PrivatePart, Square
+
+
+def test_default_block() -> None:
+    found = plan(default_part())
+    assert found.degree == 8192
+    assert sum(found.chain_bits) <= MODULUS_BUDGET[8192] == 218
+    assert found.chain_bits == (48, 38, 38, 38, 56)
+    assert found.scale_bits == 38
+    assert found.depth == 3
+    assert found.output_gap == 4
+    # Eight neighbours, two doublings each way (of which 1 and 64 are neighbours), none for placing.
+    assert found.steps == (1, 2, 63, 64, 65, 128, 4031, 4032, 4033, 4095)
+    assert [layer.primes for layer in found.layers] == [3, 2, 2]
+    assert all(layer.headroom_bits > 20 and layer.precision_bits > 10 for layer in found.layers)
+    assert found.flooding_bits >= MIN_FLOODING_BITS
+
+
+def test_plan_is_deterministic() -> None:
+    assert plan(default_part()) == plan(default_part())
+    assert plan(default_part()).digest == plan(default_part()).digest
+
+
+def test_finer_features_take_a_larger_degree() -> None:
+    found = plan(replace(default_part(), feature_step=1e-5))
+    assert found.degree == 16384
+    assert found.flooding_bits >= MIN_FLOODING_BITS
+
+
+def test_larger_features_take_a_larger_first_prime() -> None:
+    part = default_part()
+    larger = plan(part, 1 << 20)
+    assert larger.chain_bits[0] - larger.scale_bits == 20 - 9 + 3 - 1 + 1
+    assert larger.digest != plan(part).digest
+
+
+def test_shallow_coarse_part_takes_a_small_degree() -> None:
+    layers: list[PrivateLayer] = [convolution("filters", 2, 1), PrivateAveragePool("pooling", 2)]
+    assert plan(private_part((1, 16, 16), layers, step=100.0), 4).degree == 4096
+
+
+def deep(blocks: int) -> PrivatePart:
+    layers: list[PrivateLayer] = []
+    for index in range(blocks):
+        mean = PrivateConvolution(f"filters{index}", np.full((1, 1, 3, 3), 1 / 9), np.zeros(1))
+        layers += [mean, Square(f"square{index}")]
+    return private_part((1, 8, 8), layers)
+
+
+def test_too_deep_names_the_layer() -> None:
+    with pytest.raises(ParameterError, match=r"filters20: the chain is too deep"):
+        plan(deep(30))
+
+
+def test_too_large_a_frame_names_the_layer() -> None:
+    with pytest.raises(ParameterError, match=r"filters: a 256x256 channel does not fit"):
+        plan(private_part((1, 256, 256), [convolution("filters", 1, 1)]))
+
+
+def test_too_many_outputs_name_the_layer() -> None:
+    layers: list[PrivateLayer] = [convolution("filters", 5, 1), Square("square")]
+    with pytest.raises(ParameterError, match=r"square: leaves 5 channels of 64x64, and one .* holds 4"):
+        plan(private_part((1, 64, 64), layers))
+
+
+def test_lost_precision_names_the_layer() -> None:
+    with pytest.raises(ParameterError, match=r"(filters|square|pooling): loses the precision"):
+        plan(replace(small_part(), feature_step=1e-14))
+
+
+def test_values_beyond_the_modulus_name_the_layer() -> None:
+    layers = [
+        PrivateConvolution(f"filters{size:.0e}", np.full((1, 1, 3, 3), size), np.zeros(1))
+        for size in (1e40, 1e-40)
+    ]
+    with pytest.raises(ParameterError, match=r"filters1e\+40: values may reach"):
+        plan(private_part((1, 8, 8), layers))
+
+
+def test_features_beyond_any_prime_name_the_layer() -> None:
+    with pytest.raises(ParameterError, match=r"pooling: features may reach"):
+        plan(small_part(), 1 << 60)
+
+
+def test_window_that_is_no_power_of_two_names_the_layer() -> None:
+    layers: list[PrivateLayer] = [convolution("filters", 1, 1), PrivateAveragePool("pooling", 3)]
+    with pytest.raises(ParameterError, match=r"pooling: only windows of a power of two"):
+        plan(private_part((1, 9, 9), layers))
+
+
+def test_wrong_channels_name_the_layer() -> None:
+    with pytest.raises((ParameterError, ValueError), match="filters"):
+        plan(private_part((2, 8, 8), [convolution("filters", 1, 1)]))
+
+
+def test_plan_round_trip() -> None:
+    found = plan(default_part())
+    assert EncryptionPlan.from_bytes(found.to_bytes()) == found
+
+
+def test_plan_shows_no_weight() -> None:
+    part, data = default_part(), plan(default_part()).to_bytes()
+    (filters, *_) = part.layers
+    assert isinstance(filters, PrivateConvolution)
+    for weight in [*filters.weight.ravel(), *filters.bias]:
+        assert np.float64(weight).tobytes() not in data
+        assert np.float64(weight).tobytes()[::-1] not in data
+
+
+GOOD = plan(small_part())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"degree": 4096},  # the same primes are not secure at half the degree
+        {"degree": 8190},
+        {"moduli": (*GOOD.moduli, GOOD.moduli[0])},
+        {"moduli": GOOD.moduli[:2]},
+        {"moduli": (GOOD.moduli[0] + 2, *GOOD.moduli[1:])},
+        {"scale_bits": 0},
+        {"scale_bits": 50},
+        {"pixel_bound": float("nan")},
+        {"pixel_bound": float("inf")},
+        {"feature_step": 0.0},
+        {"feature_step": -1.0},
+        {"feature_limit": 1 << 40},
+        {"input_shape": (1, 128, 128)},
+        {"output_shape": (3, 9, 8)},
+        {"output_shape": (65, 8, 8)},
+        {"output_gap": 3},
+        {"steps": (2, 1)},
+        {"steps": (0,)},
+        {"steps": (4096,)},
+    ],
+)
+def test_bad_plans_are_refused_when_made_and_when_read(changes: dict[str, object]) -> None:
+    with pytest.raises(ParameterError):
+        replace(GOOD, **changes)  # type: ignore[arg-type]
+    forged = object.__new__(EncryptionPlan)
+    for name, value in {**vars(GOOD), **changes}.items():
+        if name != "digest":
+            object.__setattr__(forged, name, value)
+    with pytest.raises(DecodeError):
+        EncryptionPlan.from_bytes(forged.to_bytes())
+
+
+def test_flipped_bits_never_give_the_same_plan() -> None:
+    data = GOOD.to_bytes()
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with contextlib.suppress(DecodeError):
+            assert EncryptionPlan.from_bytes(bytes(flipped)) != GOOD
+
+
+@given(st.binary(max_size=300))
+def test_random_bytes(data: bytes) -> None:
+    for hostile in (data, GOOD.to_bytes() + data[:1] + b"\0", GOOD.to_bytes()[: -1 - len(data)]):
+        with pytest.raises(DecodeError):
+            EncryptionPlan.from_bytes(hostile)
