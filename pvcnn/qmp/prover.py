@@ -26,6 +26,7 @@ from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.curve import g1_to_points, msm_g1, msm_g2
 from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.points import G1Point, G2Point, linear_combination_g1, random_scalar, scalar
+from pvcnn.algebra.repeated import merge_repeated
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.algebra.sparse import rows_times
 from pvcnn.qmp.challenges import derive_challenges
@@ -91,7 +92,7 @@ def prove_witness(
         a_blinding, b_blinding = random_scalar(), random_scalar()
         a, b_g1, b = _a_and_b(key, witness, a_blinding, b_blinding)
     with step("C"):
-        c = msm_g1(key.private_g1, witness.private) + msm_g1(key.quotient_g1, quotient)
+        c = msm_g1(*merge_repeated(key.private_g1, witness.private)) + msm_g1(key.quotient_g1, quotient)
         c += _blinding_of_c(key, a, b_g1, a_blinding, b_blinding, nu)
     proof = Proof(a, b, c, auxiliary, statement)
     if check:
@@ -191,13 +192,13 @@ def _a_and_b(
     beta, delta = _single(key.beta_g1), _single(key.delta_g1)
     small, full = witness.split(key, key.a_wires)
     count = len(small)
-    a = msm_g1(key.u_g1[:count], small) + msm_g1(key.u_g1[count:], full)
+    a = msm_g1(key.u_g1[:count], small) + msm_g1(*merge_repeated(key.u_g1[count:], full))
     a += circuit_key.alpha_g1 + delta * scalar(a_blinding)
     small, full = witness.split(key, key.b_wires)
     count = len(small)
-    b_g1 = msm_g1(key.v_g1[:count], small) + msm_g1(key.v_g1[count:], full)
+    b_g1 = msm_g1(key.v_g1[:count], small) + msm_g1(*merge_repeated(key.v_g1[count:], full))
     b_g1 += beta + delta * scalar(b_blinding)
-    b_g2 = msm_g2(key.v_g2[:count], small) + msm_g2(key.v_g2[count:], full)
+    b_g2 = msm_g2(key.v_g2[:count], small) + msm_g2(*merge_repeated(key.v_g2[count:], full))
     b_g2 += circuit_key.beta_g2 + circuit_key.delta_g2 * scalar(b_blinding)
     return a, b_g1, b_g2
 

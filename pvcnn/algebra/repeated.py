@@ -1,0 +1,72 @@
+"""Sums of multiples in which scalars repeat: first add the points that have a scalar in common.
+
+Of a proof's second stage two thirds of the values occur more than once: a lookup's 1/(theta - f) is the
+same wherever f is, and most rows of a table are looked up by nobody. One addition then replaces a
+point's twenty and more.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.algebra import threads
+from pvcnn.algebra.batches import Batch, PointVector
+from pvcnn.algebra.kernels import buckets
+from pvcnn.algebra.scalars import ScalarVector
+
+__all__ = ["merge_repeated"]
+
+#: Fewer scalars than this are not worth a thread of their own.
+_MINIMUM_SCALARS = 256
+
+
+def merge_repeated(points: PointVector, values: ScalarVector) -> tuple[PointVector, ScalarVector]:
+    """(m, ..) points and (m, 4) scalars with the same sum of multiples, m the number of distinct scalars.
+
+    points: (n, 12) of G1 or (n, 24) of G2, contiguous; values: (n, 4). Points whose scalar is 0 are
+    left out. ValueError if the lengths differ.
+    """
+    if len(points) != len(values):
+        raise ValueError(f"{len(points)} points and {len(values)} scalars")
+    present = np.flatnonzero(values.any(axis=1))
+    order = present[np.argsort(values[present, 0])]
+    ordered = values[order]
+    first = np.ones(len(order), np.bool_)
+    # Scalars that agree in one word only may lie between equal ones: those then make two groups.
+    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    starts = np.flatnonzero(first)
+    if len(starts) == len(order):
+        return points[order], ordered
+    ends = np.append(starts[1:], len(order))
+    sums = np.empty((len(starts), points.shape[1]), np.uint64)
+    tasks = [
+        partial(_sum_lists, points, order[starts[a] : ends[b - 1]], starts[a:b] - starts[a], sums[a:b])
+        for a, b in threads.spans(len(starts), _MINIMUM_SCALARS)
+    ]
+    threads.run(tasks)
+    return sums, ordered[starts]
+
+
+def _sum_lists(
+    points: PointVector, order: NDArray[np.intp], starts: NDArray[np.intp], sums: PointVector
+) -> None:
+    """sums[i] becomes the sum of points[order[starts[i] : starts[i + 1]]]; no list is empty."""
+    batch = Batch(max(len(order) // 2, len(starts)) + 1, points.shape[1] // 12)
+    entries = points.ctypes.data + batch.point_bytes * order.astype(np.int64)
+    begins = starts.astype(np.int64)
+    lengths = np.diff(np.append(begins, len(order)))
+    pools = np.empty((2, len(order) // 2 + 1, points.shape[1]), np.uint64)
+    level = 0
+    while queued := buckets.pair_neighbours(
+        entries, begins, lengths, pools[level % 2].ctypes.data, batch.point_bytes, batch.tasks
+    ):
+        batch.add(queued)
+        level += 1
+    operands = np.empty(len(starts), np.int64)
+    queued = buckets.move_sums(
+        operands, entries, begins, lengths, sums.ctypes.data, batch.point_bytes, batch.tasks
+    )
+    batch.copy(queued)
