@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pvcnn.cli.options import check_device, check_weights, device_option, json_option, workers_option
+from pvcnn.cli.options import (
+    check_device,
+    check_weights,
+    device_option,
+    json_option,
+    use_one_torch_thread,
+    workers_option,
+)
 from pvcnn.cli.output import duration, notes, print_json, results, size, table
 from pvcnn.cli.progress import StepProgress
 from pvcnn.cli.verdict import print_verdict
@@ -70,6 +77,7 @@ def demo_command(
     check_weights(weights)
     from pvcnn.campaign.demo import run_demo
 
+    use_one_torch_thread()
     directory = out or next(path for path in _free_names() if not path.exists())
     try:
         with StepProgress(_TITLES) as progress:
@@ -100,16 +108,17 @@ def _print_report(report: DemoReport) -> None:
         if name in report.sizes:
             sizes.add_row(what, size(report.sizes[name]))
     results.print(sizes)
-    people = table("Who submitted what (only the demo knows this)", ">#", ">tester", ">frame", "truth")
-    for index, submitted in sorted(report.truth.items()):
-        truth = "fake" if submitted.label else "real"
-        people.add_row(str(index), str(submitted.tester), str(submitted.frame), truth)
-    results.print(people)
     retries = sum(outcome.attempts - 1 for outcome in report.outcomes)
     if retries:
         notes.print(f"{retries} proofs were tried again because a worker died")
     results.print(f"{report.constraints} constraints a proof.")
-    results.print(f"Cluster's fingerprint, which testers got out of band: {report.cluster_fingerprint}")
+    results.print(
+        f"Cluster's fingerprint, which testers got out of band: {report.cluster_fingerprint}", soft_wrap=True
+    )
     if report.verdict is not None:
-        print_verdict(report.verdict)
+        names = {
+            index: f"tester {submitted.tester}, frame {submitted.frame}"
+            for index, submitted in report.truth.items()
+        }
+        print_verdict(report.verdict, names)
     results.print(f"Check it yourself: pvcnn verify {report.directory}", soft_wrap=True)

@@ -38,3 +38,10 @@ def check_weights(weights: str) -> None:
     """Raises UsageError for weights that cannot be proved about yet."""
     if weights == "published":
         raise click.UsageError("published weights are not built yet; use --weights committed")
+
+
+def use_one_torch_thread() -> None:
+    """Small convolutions are several times slower when torch spreads them over threads."""
+    import torch
+
+    torch.set_num_threads(1)

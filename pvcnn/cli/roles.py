@@ -16,6 +16,7 @@ from pvcnn.cli.options import (
     device_option,
     directory_argument,
     json_option,
+    use_one_torch_thread,
     workers_option,
 )
 from pvcnn.cli.output import notes, print_json
@@ -54,6 +55,7 @@ def split_command(
     from pvcnn.data.frames import PIXEL_BOUND, calibration_frames
     from pvcnn.partition.split import split
 
+    use_one_torch_thread()
     with notes.status("splitting, calibrating and quantising"):
         bound = None
         if calibration is None:

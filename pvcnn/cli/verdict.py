@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.markup import escape
 
-from pvcnn.campaign.report import Outcome, Status, Verdict
+from pvcnn.campaign.report import SHOWN_DIGITS, Outcome, Status, Verdict
 from pvcnn.cli.output import results, table
 
 _NAMES = {0: "real", 1: "fake"}
 
 
-def print_verdict(verdict: Verdict) -> None:
-    """The decisions, the sentences on what is and is not proved, and the verdict itself."""
-    shown = table("Decisions", ">#", "tester", "outcome", "label opened by the tester", "")
+def print_verdict(verdict: Verdict, names: Mapping[int, str] | None = None) -> None:
+    """The decisions, the sentences on what is and is not proved, and the verdict itself.
+
+    `names`, where somebody knows them, says who is behind each submission of the registry.
+    """
+    shown = table("Decisions", ">#", "tester", "decision", "label that the tester opened", "")
     for outcome in verdict.outcomes:
+        name = names[outcome.index] + ", " if names else ""
         shown.add_row(
             str(outcome.index),
-            outcome.tester[:16],
+            f"{name}key {outcome.tester[:SHOWN_DIGITS]}",
             escape(_outcome(outcome)),
             "" if outcome.label is None else _NAMES[outcome.label],
             _agreement(outcome),
