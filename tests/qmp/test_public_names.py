@@ -113,7 +113,7 @@ except pvcnn.VerificationError:
 
 
 class Made:
-    """Keys for batches of two frames of the small program."""
+    """Keys for single frames of the small program."""
 
     def __init__(self) -> None:
         self.case: Case = small_case(frames=1)
