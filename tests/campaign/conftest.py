@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.tiny import Played, play
+from campaign.tiny import Played, play, prepare
 from pvcnn.campaign.folder import CampaignFolder
 
 
@@ -29,3 +29,17 @@ def copy(played: Played, tmp_path: Path) -> CampaignFolder:
     root = tmp_path / "copy"
     shutil.copytree(played.folder.root, root)
     return CampaignFolder(root)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[CampaignFolder, str]:
+    """A campaign after `setup`, and the cluster's fingerprint. Not to be changed."""
+    folder, _, _, fingerprint = prepare(tmp_path_factory.mktemp("prepared") / "campaign")
+    return folder, fingerprint
+
+
+@pytest.fixture
+def fresh(prepared: tuple[CampaignFolder, str], tmp_path: Path) -> tuple[CampaignFolder, str]:
+    """A copy of `prepared`, in which testers may enrol."""
+    shutil.copytree(prepared[0].root, tmp_path / "fresh")
+    return CampaignFolder(tmp_path / "fresh"), prepared[1]
