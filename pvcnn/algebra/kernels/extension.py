@@ -67,12 +67,24 @@ class QuadraticExtension:
         return pack(builder, self.type, [real, negated])
 
     def _product(self, builder: Builder, left: Value, right: Value) -> Value:
-        (a0, a1), (b0, b1) = unpack(builder, left), unpack(builder, right)
+        """Three products of integers, and two reductions of what they combine to.
+
+        The sums a0 + a1 and b0 + b1 are not reduced: both are below 2 p, and 4 p < 2^(64 n). So all
+        of a0 b0 + a1 b1, a0 b1 + a1 b0 <= 2 (p - 1)^2 and a0 b0 - a1 b1 (plus p 2^(64 n) if it is
+        negative) are in range for a reduction.
+        """
         field = self._field
-        low, high = field.multiply(builder, a0, b0), field.multiply(builder, a1, b1)
-        cross = field.multiply(builder, field.add(builder, a0, a1), field.add(builder, b0, b1))
-        imaginary = field.subtract(builder, field.subtract(builder, cross, low), high)
-        return pack(builder, self.type, [field.subtract(builder, low, high), imaginary])
+        (a0, a1), (b0, b1) = unpack(builder, left), unpack(builder, right)
+        low = field.wide_product(builder, unpack(builder, a0), unpack(builder, b0))
+        high = field.wide_product(builder, unpack(builder, a1), unpack(builder, b1))
+        left_sum, right_sum = field.integer_sum(builder, a0, a1), field.integer_sum(builder, b0, b1)
+        cross = field.wide_product(builder, left_sum, right_sum)
+        imaginary = builder.sub(builder.sub(cross, low), high)
+        borrowed = builder.icmp_unsigned("<", low, high)
+        correction = builder.select(borrowed, field.shifted_modulus, field.shifted_modulus.type(0))
+        real = builder.add(builder.sub(low, high), correction)
+        parts = [field.reduce_wide(builder, real), field.reduce_wide(builder, imaginary)]
+        return pack(builder, self.type, parts)
 
     def _square(self, builder: Builder, element: Value) -> Value:
         a0, a1 = unpack(builder, element)

@@ -34,6 +34,8 @@ class PrimeField:
         self._wide = ir.IntType(64 * words)
         self._modulus_words = [(modulus >> (64 * i)) & _WORD_MASK for i in range(words)]
         self._negative_inverse = -pow(modulus, -1, 1 << 64) % (1 << 64)
+        #: p 2^(64 n), a multiple of p that a product of two elements is below.
+        self.shifted_modulus = ir.IntType(128 * words)(modulus << (64 * words))
 
     def constant(self, value: int) -> Value:
         """The element of an integer, brought into Montgomery form."""
@@ -88,6 +90,47 @@ class PrimeField:
     def times_conjugate(self, _builder: Builder, _element: Value, factor: Value) -> Value:
         """factor times the product of the element's other conjugates, of which there are none."""
         return factor
+
+    def integer_sum(self, builder: Builder, left: Value, right: Value) -> list[Value]:
+        """The words of left + right, not reduced."""
+        total = builder.add(self._join(builder, left), self._join(builder, right))
+        return split_words(builder, total, self.words)
+
+    def wide_product(self, builder: Builder, left: Sequence[Value], right: Sequence[Value]) -> Value:
+        """The product of two integers of n words, as one integer of 2 n words."""
+        accumulator: list[Value] = [WORD(0)] * (2 * self.words)
+        for i, word in enumerate(right):
+            carry = WORD(0)
+            row = builder.zext(word, _DOUBLE)
+            for j, factor in enumerate(left):
+                product = builder.mul(builder.zext(factor, _DOUBLE), row)
+                accumulator[i + j], carry = _halves(
+                    builder, _sum(builder, product, accumulator[i + j], carry)
+                )
+            accumulator[i + self.words] = carry
+        return join_words(builder, accumulator, ir.IntType(128 * self.words))
+
+    def reduce_wide(self, builder: Builder, wide: Value) -> Value:
+        """wide / 2^(64 n) mod p, for an integer of 2 n words below p 2^(64 n)."""
+        n = self.words
+        accumulator = split_words(builder, wide, 2 * n)
+        top_carry = WORD(0)
+        for i in range(n):
+            multiple = builder.mul(accumulator[i], WORD(self._negative_inverse))
+            multiple = builder.zext(multiple, _DOUBLE)
+            carry = WORD(0)
+            for j in range(n):
+                product = builder.mul(multiple, _DOUBLE(self._modulus_words[j]))
+                accumulator[i + j], carry = _halves(
+                    builder, _sum(builder, product, accumulator[i + j], carry)
+                )
+            total = builder.add(
+                builder.add(builder.zext(accumulator[i + n], _DOUBLE), builder.zext(carry, _DOUBLE)),
+                builder.zext(top_carry, _DOUBLE),
+            )
+            accumulator[i + n], top_carry = _halves(builder, total)
+        total = join_words(builder, accumulator[n:], self._wide)
+        return self._split(builder, self._subtract_once(builder, total))
 
     def _join(self, builder: Builder, element: Value) -> Value:
         return join_words(builder, unpack(builder, element), self._wide)
