@@ -140,7 +140,7 @@ class EncryptionPlan:
 
     @property
     def outer_flooding_amplitude(self) -> float:
-        """Largest noise added where no output is: the remaining slots and all imaginary parts."""
+        """Largest noise added to real and imaginary parts that hold no output."""
         return self.moduli[0] / self.scale / 2.0**OUTPUT_HEADROOM_BITS
 
     @property

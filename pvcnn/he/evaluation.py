@@ -98,7 +98,7 @@ class Evaluator:
             case PrivateConvolution():
                 return EncryptedConvolution(self._context, self._galois, stage, before, after)
             case Square():
-                return EncryptedSquare(self._context, self._relinearisation)
+                return EncryptedSquare(self._context, self._relinearisation, stage)
             case PrivateAveragePool():
                 return EncryptedSum(self._context, self._galois, stage)
 
@@ -107,7 +107,7 @@ class Evaluator:
         return channel
 
     def _interleaved(self, channels: list[seal.Ciphertext]) -> seal.Ciphertext:
-        """All channels in one ciphertext, channel k moved to its place in the output layout.
+        """All pairs of channels in one ciphertext, pair k moved to its place in the output layout.
 
         By Horner's rule, so that three rotation steps serve any number of channels: the last place of a row
         moves right by one and the place before is added, then rows, then frames likewise.

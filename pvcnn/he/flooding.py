@@ -1,14 +1,14 @@
 """Noise that the owner adds to its answer, so that evaluation noise says less about the weights.
 
 What an answer carries besides the features is noise from the evaluation, which depends on the
-weights, in every slot and in every imaginary part. Two kinds of noise are laid over it, uniform and
+weights, in the real and imaginary part of every slot. Two kinds of noise are laid over it, uniform and
 from the operating system's generator:
 
 - On the outputs themselves, as much as their quantisation step hides. That is `plan.flooding_bits`
   bits above the worst-case evaluation noise: a heuristic, not a statistical guarantee, which would
   take some 40 bits and the logarithm of the number of values released.
-- Everywhere else (slots that hold no output, and all imaginary parts), where no precision is to be
-  lost, as much as the last prime has room for: some 28 bits above the noise at degree 8192.
+- Everywhere else, where no precision is to be lost, as much as the last prime has room for: some 28
+  bits above the evaluation noise at degree 8192.
 
 The map from slots to coefficients is linear and invertible, so noise that covers the evaluation noise
 slot by slot covers it altogether. It passes through the encoder's double-precision numbers unharmed:
@@ -35,6 +35,7 @@ def flooding_noise(plan: EncryptionPlan) -> NDArray[np.complex128]:
     """(slots,) noise to be added to an answer."""
     outer = plan.outer_flooding_amplitude
     real, imaginary = outer * uniform_noise(plan.slot_count), outer * uniform_noise(plan.slot_count)
-    outputs = plan.output_layout.slots().ravel()
-    real[outputs] *= plan.flooding_amplitude / outer
+    slots, ratio = plan.output_layout.slots(), plan.flooding_amplitude / outer
+    real[slots.ravel()] *= ratio
+    imaginary[slots[: plan.output_shape[0] // 2].ravel()] *= ratio
     return real + 1j * imaginary

@@ -47,10 +47,11 @@ class EncryptedConvolution:
                 for row in kernel
                 for t, weight in enumerate(row)
             ]
-            for kernel in stage.kernel
+            for kernel in _phased(stage, stage.kernel)
         ]
         self._biases = [
-            context.encode(bias * everywhere, after.primes, after.scale) for bias in stage.layer.bias
+            context.encode(bias * everywhere, after.primes, after.scale)
+            for bias in _phased(stage, stage.layer.bias)
         ]
 
     def __call__(self, channels: list[seal.Ciphertext]) -> list[seal.Ciphertext]:
@@ -78,7 +79,18 @@ class EncryptedConvolution:
         return total
 
 
-def _never_zero(context: EncryptionContext, values: NDArray[np.float64], level: Level) -> seal.Plaintext:
+def _phased(stage: Stage, channels: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Odd output channels times the stage's phase, and added to the even ones if the stage merges."""
+    phased = channels.astype(np.complex128)
+    phased[1::2] *= stage.phase
+    if not stage.merges:
+        return phased
+    merged = phased[0::2].copy()
+    merged[: len(phased) // 2] += phased[1::2]
+    return merged
+
+
+def _never_zero(context: EncryptionContext, values: NDArray[np.complex128], level: Level) -> seal.Plaintext:
     """The plaintext of `values`, or of 1 / scale in every slot if that would be zero.
 
     SEAL refuses a product with zero as transparent, and leaving the product out would show, in time, which
@@ -93,15 +105,21 @@ def _never_zero(context: EncryptionContext, values: NDArray[np.float64], level: 
 
 
 class EncryptedSquare:
-    """Entrywise square, relinearised and rescaled."""
+    """Entrywise square, relinearised and rescaled; pairs are added before that if the stage merges."""
 
-    def __init__(self, context: EncryptionContext, relinearisation: seal.RelinKeys) -> None:
+    def __init__(self, context: EncryptionContext, relinearisation: seal.RelinKeys, stage: Stage) -> None:
         self._evaluator = context.evaluator
         self._relinearisation = relinearisation
+        self._merges = stage.merges
 
     def __call__(self, channels: list[seal.Ciphertext]) -> list[seal.Ciphertext]:
         for channel in channels:
             self._evaluator.square_inplace(channel)
+        if self._merges:
+            for even, odd in zip(channels[0::2], channels[1::2], strict=False):
+                self._evaluator.add_inplace(even, odd)
+            channels = channels[0::2]
+        for channel in channels:
             self._evaluator.relinearize_inplace(channel, self._relinearisation)
             self._evaluator.rescale_to_next_inplace(channel)
         return channels

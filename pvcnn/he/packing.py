@@ -3,7 +3,8 @@
 A frame lies row by row in the first height x width slots, one channel per ciphertext. Layers leave
 values where they are: pooling only widens the gap between the values that count, and everything in
 between is garbage until the final mask zeroes it. The outputs of all channels are then interleaved
-into those gaps (multiplexed packing, Lee et al., ICML 2022), so that one ciphertext carries them.
+into those gaps (multiplexed packing, Lee et al., ICML 2022), two channels to a slot, so that one
+ciphertext carries them.
 
 Rotating by a step moves the value of slot i + step to slot i, cyclically over all slots.
 """
@@ -67,8 +68,9 @@ class Grid:
 class OutputLayout:
     """The outputs of all channels in one ciphertext.
 
-    Channel k is moved right by the k-th of `places`: first along a row of a gap, then down the rows
-    of a gap, then by whole frames where the slots hold several.
+    Two channels share slots, one as real and one as imaginary part. Pair k is moved right to its place:
+    first along a row of a gap, then down the rows of a gap, then by whole frames where the slots hold
+    several.
     """
 
     grid: Grid
@@ -76,21 +78,21 @@ class OutputLayout:
     slot_count: int
 
     @property
+    def pairs(self) -> int:
+        return (self.channels + 1) // 2
+
+    @property
     def capacity(self) -> int:
         """How many channels fit."""
-        return self.grid.gap**2 * self._blocks
+        return 2 * self.grid.gap**2 * (self.slot_count // self._area)
 
     @property
     def _area(self) -> int:
         return self.grid.pitch * self.grid.rows * self.grid.gap
 
-    @property
-    def _blocks(self) -> int:
-        return self.slot_count // self._area
-
-    def place(self, channel: int) -> tuple[int, int, int]:
-        """(frame, row, column) of a channel: the frame's copy and the position in every gap."""
-        frame, position = divmod(channel, self.grid.gap**2)
+    def place(self, pair: int) -> tuple[int, int, int]:
+        """(frame, row, column) of a pair: the frame's copy and the position in every gap."""
+        frame, position = divmod(pair, self.grid.gap**2)
         return frame, *divmod(position, self.grid.gap)
 
     def unit_steps(self) -> tuple[int, int, int]:
@@ -98,14 +100,18 @@ class OutputLayout:
         return -self._area, -self.grid.pitch, -1
 
     def steps(self) -> list[int]:
-        """Those of `unit_steps` that placing the channels needs."""
-        last = [self.place(k) for k in range(self.channels)]
-        return [step for axis, step in enumerate(self.unit_steps()) if any(place[axis] for place in last)]
+        """Those of `unit_steps` that placing the pairs needs."""
+        places = [self.place(k) for k in range(self.pairs)]
+        return [s for axis, s in enumerate(self.unit_steps()) if any(place[axis] for place in places)]
 
     def slots(self) -> NDArray[np.int64]:
-        """(channels, rows, columns) slot numbers."""
+        """(pairs, rows, columns) slot numbers."""
         units = self.unit_steps()
-        offsets = [
-            -sum(u * p for u, p in zip(units, self.place(k), strict=True)) for k in range(self.channels)
-        ]
+        offsets = [-sum(u * p for u, p in zip(units, self.place(k), strict=True)) for k in range(self.pairs)]
         return np.array(offsets)[:, None, None] + self.grid.slots()
+
+    def gather(self, slots: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """(channels, rows, columns) outputs of (slot_count,) decrypted slots."""
+        pairs = slots[self.slots()]
+        parts = np.stack([pairs.real, pairs.imag], axis=1)
+        return parts.reshape(-1, *pairs.shape[1:])[: self.channels]

@@ -135,6 +135,8 @@ def estimates(
             case PrivateAveragePool():
                 for _ in stage.steps:
                     noise = math.hypot(noise, noise, model.key_switch(level.primes, level.scale))
+        if stage.merges:
+            noise *= math.sqrt(2)
         yield Estimate(reach[index + 1], noise)
 
 
@@ -145,7 +147,7 @@ def answer_noise(last: Stage, level: Level, model: NoiseModel, estimate: Estimat
     """
     coded = model.encoding(estimate.magnitude, level.plaintext_scale)
     switched = model.key_switch(level.primes, level.scale * level.plaintext_scale)
-    placed = math.sqrt(last.output_channels) * switched
+    placed = math.sqrt(last.output_channels / 2) * switched
     # Twice the rounding: the answer's own, and that of the fresh encryption of zero.
     finish = math.sqrt(2) * model.rounding(scale)
     return math.hypot(last.output_factor * estimate.noise, coded, placed, finish)

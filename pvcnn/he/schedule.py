@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import cmath
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,11 @@ class Stage:
 
     A slot holds value / factor: pooling leaves sums, and the division waits for the next
     plaintext product, which costs nothing extra there.
+
+    Slots are complex, so two channels fit one ciphertext, as u + i v. The stage that `merges` is the last
+    one that is not pooling, and adds channels 2k and 2k + 1. What v needs to arrive with a factor of i is the
+    `phase` with which the last convolution multiplies odd channels: i itself if it merges, and a root of i
+    if squares follow, since (e^(i pi / 4) v)^2 = i v^2. All that comes after merging is done once for two.
     """
 
     layer: PrivateLayer
@@ -34,6 +40,8 @@ class Stage:
     output_grid: Grid
     output_channels: int
     output_factor: float
+    phase: complex = 1.0
+    merges: bool = False
 
     @property
     def primes_used(self) -> int:
@@ -42,7 +50,7 @@ class Stage:
 
     @property
     def kernel(self) -> NDArray[np.float64]:
-        """A convolution's weights as they multiply slots, (out, in, 9): `factor` included."""
+        """A convolution's weights as they multiply slots, (out, in, 9), but for the phase."""
         assert isinstance(self.layer, PrivateConvolution)
         return self.factor * self.layer.weight.reshape(self.output_channels, self.channels, len(TAPS))
 
@@ -63,9 +71,7 @@ def stages(private: PrivatePart) -> tuple[Stage, ...]:
     if len(private.input_shape) != 3 or min(private.input_shape) < 1:
         raise ParameterError(f"a frame has channels, rows and columns, not shape {private.input_shape}")
     channels, rows, columns = private.input_shape
-    chain = tuple(_walk(private.layers, channels, Grid(rows, columns, columns)))
-    if not chain:
-        raise ParameterError("the private part has no layer")
+    chain = _paired(list(_walk(private.layers, channels, Grid(rows, columns, columns))))
     last = chain[-1]
     reached = (last.output_channels, last.output_grid.rows, last.output_grid.columns)
     if reached != tuple(private.output_shape):
@@ -73,6 +79,19 @@ def stages(private: PrivatePart) -> tuple[Stage, ...]:
             f"{last.layer.name}: leaves features of shape {reached}, not {tuple(private.output_shape)}"
         )
     return chain
+
+
+def _paired(chain: list[Stage]) -> tuple[Stage, ...]:
+    """The chain with the stage that merges channels in pairs, and the phase that lets it."""
+    convolutions = [i for i, stage in enumerate(chain) if isinstance(stage.layer, PrivateConvolution)]
+    if not convolutions:
+        raise ParameterError("the private part has no convolution: nothing in it would be private")
+    products = [i for i, stage in enumerate(chain) if not isinstance(stage.layer, PrivateAveragePool)]
+    last, merging = convolutions[-1], products[-1]
+    squares = sum(isinstance(stage.layer, Square) for stage in chain[last:])
+    chain[last] = replace(chain[last], phase=cmath.exp(0.5j * cmath.pi / 2**squares))
+    chain[merging] = replace(chain[merging], merges=True)
+    return tuple(chain)
 
 
 def _walk(layers: tuple[PrivateLayer, ...], channels: int, grid: Grid) -> Iterator[Stage]:

@@ -49,23 +49,31 @@ def test_pooling_steps_sum_windows(grid: Grid, size: int) -> None:
 @pytest.mark.parametrize(
     ("grid", "channels", "capacity"),
     [
-        (Grid(2, 2, 8, 4), 16, 16),
-        (Grid(4, 4, 4), 4, 4),  # no gaps: whole frames side by side
-        (Grid(2, 2, 4, 2), 11, 16),  # both
-        (Grid(2, 3, 7, 2), 5, 8),
+        (Grid(2, 2, 8, 4), 32, 32),
+        (Grid(4, 4, 4), 7, 8),  # no gaps: whole frames side by side
+        (Grid(2, 2, 4, 2), 21, 32),  # both
+        (Grid(2, 3, 7, 2), 9, 16),
     ],
 )
 def test_outputs_never_overlap(grid: Grid, channels: int, capacity: int) -> None:
     layout = OutputLayout(grid, channels, SLOTS)
     assert layout.capacity == capacity
     slots = layout.slots()
-    assert slots.shape == (channels, grid.rows, grid.columns)
+    assert slots.shape == ((channels + 1) // 2, grid.rows, grid.columns)
     assert len(set(slots.ravel().tolist())) == slots.size
     assert slots.min() >= 0
     assert slots.max() < SLOTS
 
 
+def test_gathering_separates_real_and_imaginary_parts() -> None:
+    layout = OutputLayout(Grid(2, 2, 8, 4), 3, SLOTS)
+    outputs = np.random.default_rng(2).random((3, 2, 2))
+    slots = np.full(SLOTS, 1e6 + 1e6j)
+    slots[layout.slots()] = [outputs[0] + 1j * outputs[1], outputs[2] + 1e6j]
+    np.testing.assert_array_equal(layout.gather(slots), outputs)
+
+
 def test_only_steps_that_are_used_are_listed() -> None:
-    assert OutputLayout(Grid(16, 16, 64, 4), 8, 4096).steps() == [-64, -1]
-    assert OutputLayout(Grid(16, 16, 64, 4), 1, 4096).steps() == []
-    assert OutputLayout(Grid(16, 16, 16), 2, 4096).steps() == [-256]
+    assert OutputLayout(Grid(16, 16, 64, 4), 12, 4096).steps() == [-64, -1]
+    assert OutputLayout(Grid(16, 16, 64, 4), 2, 4096).steps() == []
+    assert OutputLayout(Grid(16, 16, 16), 3, 4096).steps() == [-256]

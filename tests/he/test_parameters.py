@@ -75,9 +75,14 @@ def test_too_large_a_frame_names_the_layer() -> None:
 
 
 def test_too_many_outputs_name_the_layer() -> None:
-    layers: list[PrivateLayer] = [convolution("filters", 5, 1), Square("square")]
-    with pytest.raises(ParameterError, match=r"square: leaves 5 channels of 64x64, and one .* holds 4"):
+    layers: list[PrivateLayer] = [convolution("filters", 9, 1), Square("square")]
+    with pytest.raises(ParameterError, match=r"square: leaves 9 channels of 64x64, and one .* holds 8"):
         plan(private_part((1, 64, 64), layers))
+
+
+def test_no_convolution() -> None:
+    with pytest.raises(ParameterError, match="no convolution"):
+        plan(private_part((1, 8, 8), [Square("square")]))
 
 
 def test_lost_precision_names_the_layer() -> None:
@@ -144,7 +149,7 @@ GOOD = plan(small_part())
         {"feature_limit": 1 << 40},
         {"input_shape": (1, 128, 128)},
         {"output_shape": (3, 9, 8)},
-        {"output_shape": (65, 8, 8)},
+        {"output_shape": (129, 8, 8)},
         {"output_gap": 3},
         {"steps": (2, 1)},
         {"steps": (0,)},
