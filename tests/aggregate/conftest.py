@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from synthetic import Trapdoor
 
+from aggregate.synthetic import Trapdoor
 from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.reference_string import AggregationKey, aggregation_setup

@@ -7,9 +7,9 @@ import statistics
 import time
 
 import pytest
-from synthetic import Trapdoor, g1, g2
 
 import pvcnn
+from aggregate.synthetic import Trapdoor, g1, g2
 from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.folded_keys import KeyPolynomial, v_polynomial, w_polynomial

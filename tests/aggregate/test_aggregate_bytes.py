@@ -9,8 +9,8 @@ from typing import Any
 
 import cbor2
 import pytest
-from synthetic import Trapdoor, g1, g2
 
+from aggregate.synthetic import Trapdoor, g1, g2
 from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.inner_product import CLAIM_BYTES
 from pvcnn.aggregate.reference_string import (

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from synthetic import Trapdoor, g1, g2
 
+from aggregate.synthetic import Trapdoor, g1, g2
 from pvcnn.aggregate import aggregator, verifier
 from pvcnn.aggregate.aggregate import Aggregate, FinalVectors
 from pvcnn.aggregate.aggregator import aggregate
