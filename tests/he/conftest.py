@@ -18,7 +18,7 @@ from pvcnn.he.parameters import plan
 from pvcnn.program.private import PrivatePart
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Roles:
     """Everything that tester, owner and cluster hold for one private part."""
 
