@@ -2,6 +2,9 @@
 
 It holds the CKKS secret key and the public part's weights and sees features, never frames or the
 private part. Decrypted values leave it only as hiding commitments and decisions.
+
+An owner could encrypt any function of a frame and learn a bit of it from each decision. So the cluster serves
+one registry, and opens one answer for each of its submissions; it remembers which.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from pvcnn.campaign.folder import (
     publish,
     read_from_step,
 )
-from pvcnn.campaign.identity import SECRET_MODE, Identity, keep_secret
+from pvcnn.campaign.identity import SECRET_MODE, Identity, hold_to, keep_secret
 from pvcnn.campaign.mail import MAX_BLOB_BYTES, answer_info, collect, weights_info
 from pvcnn.campaign.outcome import MAX_BYTES as MAX_OUTCOME
 from pvcnn.campaign.outcome import ClusterOutcome
@@ -96,8 +99,8 @@ class ClusterRole:
         """Opens keys and checks them against the manifest.
 
         Raises CampaignError for a step that has not run, SubmissionRefused if the weights were not
-        sealed for this campaign, and VerificationError if the manifest names another card or key, or
-        if the weights are not the ones that D_w commits to.
+        sealed for this campaign, and VerificationError if the manifest names another card or key, if
+        the weights are not the ones that D_w commits to, or if another registry was served before.
         """
         folder = CampaignFolder(directory)
         proceedings = Proceedings.read(folder.public)
@@ -127,6 +130,7 @@ class ClusterRole:
         secret = read_from_step(folder.private(ROLE) / SECRET_KEY_NAME, MAX_SECRET_KEY, "keygen")
         decryption_key = SecretKey.from_bytes(encryption_plan, secret)
         public_part = PublicPart(program, weights)
+        hold_to(folder.remembered(ROLE) / "registry", proceedings.registry.digest(), "another registry")
         return cls(
             folder, proceedings, _Keys(identity, encryption_plan, decryption_key, proving_key, public_part)
         )
@@ -137,7 +141,8 @@ class ClusterRole:
         Idempotent: the first complete outcome of a context stands, and finding one takes no time.
         Raises SubmissionRefused, after leaving a signed refusal, if the answer cannot be proved: the
         reason is in the cluster's own log and nowhere else, since it may hold features. Raises
-        CampaignError if the owner's answer is not there, and ValueError for an unknown index.
+        CampaignError if the owner's answer is not there, VerificationError if another answer to this
+        submission was opened before, and ValueError for an unknown index.
         """
         submission = self._proceedings.submission(self._folder.public, index)
         if submission.answer.refused:
@@ -166,6 +171,8 @@ class ClusterRole:
         blob = collect(self._folder.mail(ROLE), submission.answer.answer_digest)
         place = (proceedings.manifest.digest(), proceedings.registry.digest(), submission.index)
         ciphertext = keys.identity.sealing.open(blob, answer_info(*place))
+        opened = self._folder.remembered(ROLE) / f"answer-{submission.index:06d}"
+        hold_to(opened, submission.answer.answer_digest, "another answer")
         program = keys.public_part.program
         features = quantise(
             decrypt_features(keys.plan, keys.decryption, ciphertext),

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from pvcnn.campaign.folder import CLUSTER_CARD
 from pvcnn.campaign.signed import DIGEST_BYTES, KEY_BYTES, SignedArtefact
 from pvcnn.encoding import Fields
+from pvcnn.errors import VerificationError
 
 MAX_ENCRYPTION_KEY = CLUSTER_CARD.max_bytes - 4096
 
@@ -38,6 +39,14 @@ class ClusterCard(SignedArtefact):
     def fingerprint(self) -> str:
         """64 hexadecimal digits, to be compared out of band: SHA-256 of the file."""
         return self.digest().hex()
+
+    def check_fingerprint(self, expected: str) -> None:
+        """Raises VerificationError unless it is `expected`, 64 hexadecimal digits from out of band."""
+        if self.fingerprint != expected.strip().lower():
+            raise VerificationError(
+                "the cluster's card has another fingerprint than the one given: whoever made it could read "
+                "what is meant for the cluster"
+            )
 
     def fields(self) -> dict[str, Any]:
         return {

@@ -157,8 +157,8 @@ class _Demo:
         with self._step("setup", 2) as advance:
             run_setup(self._folder, max(DEFAULT_MAX_PROOFS, self._count))
             advance("keys made by the owner; signing the manifest")
-            owner.publish_manifest()
-        self._encrypt()
+            owner.publish_manifest(cluster_fingerprint=self._report.cluster_fingerprint)
+        self._encrypt(owner.fingerprint)
         self._infer(owner)
         self._prove()
         with self._step("aggregate", 2) as advance:
@@ -187,13 +187,14 @@ class _Demo:
             owner.publish_split(parts.private, parts.public)
         self._report.constraints = _constraints(parts.public)
 
-    def _encrypt(self) -> None:
+    def _encrypt(self, owner: str) -> None:
         with self._step("encrypt", self._count) as advance:
             for number, given in enumerate(self._dealt):
                 tester = TesterRole.create(self._folder, str(number + 1))
                 self._testers.append(tester)
                 for place, (frame, label, person) in enumerate(given):
-                    registration = tester.encrypt(prepare(frame), label, self._report.cluster_fingerprint)
+                    cluster = self._report.cluster_fingerprint
+                    registration = tester.encrypt(prepare(frame), label, cluster, owner)
                     self._uploads[registration.upload_digest] = Submitted(
                         number + 1, place + 1, label, person
                     )

@@ -220,6 +220,12 @@ class CampaignFolder:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
+    def remembered(self, role: str) -> Path:
+        """Where a role keeps what it has published or relied on, and holds others and itself to."""
+        path = self.private(role) / "remembered"
+        path.mkdir(mode=0o700, exist_ok=True)
+        return path
+
     def private_of_tester(self, name: str) -> Path:
         """Raises CampaignError if `name` could not be part of a file name."""
         if not _TESTER_NAME.fullmatch(name):

@@ -9,8 +9,8 @@ from pvcnn.campaign.folder import read_from_step
 from pvcnn.campaign.mail import SealingKey
 from pvcnn.campaign.signed import KEY_BYTES, SigningKey
 from pvcnn.encoding import decode, encode
-from pvcnn.errors import CampaignError
-from pvcnn.files import write_once
+from pvcnn.errors import CampaignError, VerificationError
+from pvcnn.files import read_bounded, write_once
 
 FORMAT = "pvcnn-identity"
 VERSION = 1
@@ -61,3 +61,14 @@ def keep_secret(path: Path, data: bytes) -> None:
     """Writes a secret that is never replaced. Raises CampaignError if it is there already."""
     if not write_once(path, data, SECRET_MODE):
         raise CampaignError(f"{path} exists already: this step runs once in a campaign")
+
+
+def hold_to(path: Path, value: bytes, what: str) -> None:
+    """Remembers `value` at `path` the first time; raises VerificationError if it is another one later.
+
+    What lies in the folder may be replaced by whoever can write there, or by a peer who changed its
+    mind; what a role has relied on once stays what it was. `value` is a digest.
+    """
+    write_once(path, value, SECRET_MODE)
+    if read_bounded(path, MAX_BYTES) != value:
+        raise VerificationError(f"this is {what} than the one that {path} remembers")

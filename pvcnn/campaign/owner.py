@@ -1,6 +1,9 @@
 """The model owner: splits the model, signs the manifest, closes the registry, answers submissions.
 
-It holds the private layers and all weights, and sees ciphertexts only.
+It holds the private layers and all weights, and sees ciphertexts only. Others can write to the campaign
+folder, so the owner answers only under the registry that it closed itself, only to the cluster that its
+own manifest names, and each submission only once: a further answer would carry flooding noise of its own,
+and the mean of many answers has less of it.
 """
 
 from __future__ import annotations
@@ -29,16 +32,16 @@ from pvcnn.campaign.folder import (
     publish,
     read_from_step,
 )
-from pvcnn.campaign.identity import Identity
+from pvcnn.campaign.identity import SECRET_MODE, Identity, keep_secret
 from pvcnn.campaign.mail import answer_info, post, seal, weights_info
 from pvcnn.campaign.manifest import CAMPAIGN_BYTES, Manifest, check_setup_party
 from pvcnn.campaign.owner_secrets import OwnerSecrets
 from pvcnn.campaign.registry import Registry
 from pvcnn.campaign.setup_party import FRAMES
-from pvcnn.campaign.signed import digest_of_file, file_digest
+from pvcnn.campaign.signed import digest_of_file, file_digest, fingerprint
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.errors import CampaignError, DecodeError, SubmissionRefused, VerificationError
-from pvcnn.files import write_atomically, write_once
+from pvcnn.files import read_bounded, write_atomically, write_once
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.evaluation import Evaluator
 from pvcnn.he.keys import EvaluationKeys, PublicKey
@@ -77,7 +80,7 @@ class OwnerRole:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the owner's signing key, hexadecimal."""
-        return file_digest(self._identity.signing.public).hex()
+        return fingerprint(self._identity.signing.public)
 
     # split
 
@@ -97,18 +100,22 @@ class OwnerRole:
 
     # setup
 
-    def publish_manifest(self, setup_party: str = ROLE) -> Manifest:
+    def publish_manifest(self, setup_party: str = ROLE, cluster_fingerprint: str | None = None) -> Manifest:
         """Commits to the weights, seals them to the cluster, and signs the manifest.
 
-        Comes after `keygen` and after the setup party's `run_setup`. Raises ValueError for a setup
-        party that cannot be one, CampaignError for a missing file or a second manifest, and
-        VerificationError for keys that are not for this program or would hide nothing.
+        Comes after `keygen` and after the setup party's `run_setup`. `cluster_fingerprint` is what the
+        cluster's operator says it is, obtained out of band; without it, whoever can replace the card in
+        the folder gets the weights. Raises ValueError for a setup party that cannot be one, CampaignError
+        for a missing file or a second manifest, and VerificationError for another card and for keys that
+        are not for this program or would hide nothing.
         """
         check_setup_party(setup_party)
         public = self._folder.public
         if public.file(MANIFEST).exists():
             raise CampaignError(f"{public.file(MANIFEST)} exists already: a campaign has one manifest")
         card = self._card()
+        if cluster_fingerprint is not None:
+            card.check_fingerprint(cluster_fingerprint)
         verification_key = self._commit_to_weights()
         write_atomically(public.file(VERIFICATION_KEY), verification_key.to_bytes())
         manifest = Manifest(
@@ -150,13 +157,18 @@ class OwnerRole:
     def close_registry(self, testers: Collection[bytes] | None = None) -> tuple[Registry, list[TurnedAway]]:
         """Signs the one registry, of everyone whose registration holds and who is among `testers`.
 
-        None admits everyone. Raises CampaignError if the registry is closed already, would be empty, or
-        would hold more submissions than can be aggregated.
+        None admits everyone. Raises CampaignError if the registry is closed already (one that was deleted
+        is published again first), would be empty, or would hold more submissions than can be aggregated,
+        and VerificationError for another owner's manifest.
         """
         public = self._folder.public
-        if public.file(REGISTRY).exists():
+        if self._closed_registry.exists():
+            write_once(public.file(REGISTRY), read_bounded(self._closed_registry, REGISTRY.max_bytes))
             raise CampaignError("the registry is closed already: a campaign has one registry")
-        manifest_digest = file_digest(public.read(MANIFEST))
+        manifest = Manifest.from_bytes(public.read(MANIFEST))
+        if manifest.signer != self._identity.signing.public:
+            raise VerificationError("the manifest is not signed by this owner")
+        manifest_digest = manifest.digest()
         box = self._folder.mail(ROLE)
         admitted, turned_away = admit(box, self._identity.sealing, manifest_digest, testers)
         if not admitted:
@@ -167,32 +179,39 @@ class OwnerRole:
                 f"{len(admitted)} submissions are registered, and the setup was made for {key.max_proofs}"
             )
         registry = Registry.close(self._identity.signing, manifest_digest, admitted)
+        keep_secret(self._closed_registry, registry.to_bytes())
         publish(public.file(REGISTRY), registry.to_bytes())
         return registry, turned_away
 
     def infer(self, index: int) -> Answer:
         """Evaluates the private part on one submission, or refuses it, and signs which.
 
-        A submission is answered once: what is there already is returned as it is. Raises CampaignError
-        if the registry is not closed and ValueError if `index` is not in it.
+        A submission is answered once: the owner keeps what it signed, and publishes that again if it is
+        gone. Raises CampaignError if the registry is not closed, ValueError if `index` is not in it, and
+        VerificationError for a registry, card or evaluation keys that are not those of this campaign.
         """
         path = self._folder.public.indexed(ANSWERS, index)
         if not path.exists():
-            write_once(path, self._answer(index).to_bytes())
+            kept = self._folder.remembered(ROLE) / f"answer-{index:06d}.cbor"
+            if not kept.exists():
+                write_once(kept, self._answer(index).to_bytes(), SECRET_MODE)
+            write_once(path, read_bounded(kept, ANSWERS.max_bytes))
         return self._proceedings.submission(self._folder.public, index).answer
 
     def _answer(self, index: int) -> Answer:
         manifest_digest, registry = self._proceedings.manifest.digest(), self._proceedings.registry
         if not 0 <= index < len(registry.registrations):
             raise ValueError(f"there is no submission {index} in the registry")
+        # Opened before anything is refused: a folder at fault is no fault of the submission.
+        card, evaluator = self._cluster, self._evaluator
         answer_digest, reason = b"", ""
         try:
             registration = registry.registrations[index]
             box = self._folder.mail(ROLE)
             upload = open_upload(box, self._identity.sealing, manifest_digest, registration)
-            result = self._evaluator.evaluate(upload)
+            result = evaluator.evaluate(upload)
             info = answer_info(manifest_digest, registry.digest(), index)
-            answer_digest = post(self._folder.mail("cluster"), seal(self._card().sealing_key, result, info))
+            answer_digest = post(self._folder.mail("cluster"), seal(card.sealing_key, result, info))
         except (SubmissionRefused, DecodeError) as error:
             reason = "".join(c if c.isprintable() else "?" for c in str(error))[:MAX_REASON]
         return Answer(
@@ -214,9 +233,27 @@ class OwnerRole:
     def _secrets(self) -> OwnerSecrets:
         return OwnerSecrets.load_from(self._folder.private(ROLE), self._program)
 
+    @property
+    def _closed_registry(self) -> Path:
+        """The registry as the owner signed it."""
+        return self._folder.remembered(ROLE) / REGISTRY.name
+
     @cached_property
     def _proceedings(self) -> Proceedings:
-        return Proceedings.read(self._folder.public)
+        """Manifest and registry; the latter, which names the former, is the one that this owner closed."""
+        proceedings = Proceedings.read(self._folder.public)
+        kept = read_from_step(self._closed_registry, REGISTRY.max_bytes, "infer")
+        if proceedings.registry.to_bytes() != kept:
+            raise VerificationError("the registry is not the one that this owner closed")
+        return proceedings
+
+    @cached_property
+    def _cluster(self) -> ClusterCard:
+        """The card that the manifest names."""
+        card = self._card()
+        if card.digest() != self._proceedings.manifest.cluster_card_digest:
+            raise VerificationError("the card is not that of the cluster that the manifest names")
+        return card
 
     def _card(self) -> ClusterCard:
         card = ClusterCard.from_bytes(self._folder.public.read(CLUSTER_CARD))
@@ -226,7 +263,7 @@ class OwnerRole:
 
     @cached_property
     def _evaluator(self) -> Evaluator:
-        card = self._card()
+        card = self._cluster
         path = self._folder.evaluation_keys
         data = read_from_step(path, MAX_EVALUATION_KEYS, "keygen")
         if file_digest(data) != card.evaluation_keys_digest:

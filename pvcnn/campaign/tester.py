@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.campaign.admission import post_registration
+from pvcnn.campaign.auditor import verify
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.commitments import label_commitment, random_salt
 from pvcnn.campaign.folder import (
-    AGGREGATE,
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
     LABELS,
@@ -28,7 +28,8 @@ from pvcnn.campaign.label_opening import LabelOpening
 from pvcnn.campaign.mail import post, seal, upload_info
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.registration import NONCE_BYTES, Registration
-from pvcnn.campaign.signed import file_digest
+from pvcnn.campaign.report import Status
+from pvcnn.campaign.signed import file_digest, fingerprint
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import read_bounded, write_atomically
@@ -60,19 +61,30 @@ class TesterRole:
         """The Ed25519 key by which an owner admits this tester."""
         return self._identity.signing.public
 
-    def encrypt(self, frame: NDArray[np.float64], label: int, cluster_fingerprint: str) -> Registration:
+    def encrypt(
+        self,
+        frame: NDArray[np.float64],
+        label: int,
+        cluster_fingerprint: str,
+        owner_fingerprint: str | None = None,
+    ) -> Registration:
         """Encrypts, seals and registers one frame (channels, height, width), with its label 0 or 1.
 
-        `cluster_fingerprint` is what the cluster's operator says it is, obtained out of band: 64
-        hexadecimal digits. Raises VerificationError if the public folder holds another card (whose
-        owner could read the frame), CampaignError for a missing file or a registry that is closed, and
-        ValueError for a label or a frame that cannot be.
+        The fingerprints are what the cluster's operator and the owner say they are, obtained out of band:
+        64 hexadecimal digits. Without the owner's, a cluster that can replace the manifest can have the
+        upload sealed to itself, and read the frame. Raises VerificationError if the public folder holds
+        another card (whose owner could read the frame) or another owner's manifest, CampaignError for a
+        missing file or a registry that is closed, and ValueError for a label or a frame that cannot be.
         """
         if label not in (0, 1):
             raise ValueError("a label is 0 (real) or 1 (fake)")
         if self._folder.public.file(REGISTRY).exists():
             raise CampaignError("the registry is closed: this campaign takes no more submissions")
         manifest = Manifest.from_bytes(self._folder.public.read(MANIFEST))
+        if owner_fingerprint is not None and owner_fingerprint.strip().lower() != fingerprint(
+            manifest.signer
+        ):
+            raise VerificationError("the manifest is signed by another owner than the one given")
         plan, encryption_key = self._encryption(manifest, cluster_fingerprint)
         return self._register(manifest, encrypt_frame(plan, encryption_key, frame), label)
 
@@ -94,17 +106,21 @@ class TesterRole:
         return registration
 
     def open_labels(self) -> int:
-        """Publishes the labels of this tester's registered submissions, and says how many.
+        """Publishes the labels of this tester's submissions, and says how many.
 
-        Raises CampaignError before the aggregate is there: whoever knew the labels earlier could have
-        chosen the decisions by them.
+        Those are opened that are proved or refused, in a campaign that verifies: whoever knew a label
+        earlier could choose the decision by it. Raises CampaignError if there is no aggregate yet, and
+        whatever verification raises.
         """
         public = self._folder.public
-        public.read(AGGREGATE)
+        outcomes = verify(public.path).outcomes
         opened = 0
-        for index, registration in enumerate(Proceedings.read(public).registry.registrations):
-            path = self._label_path(registration.upload_digest)
-            if registration.signer == self.public_key and path.exists():
+        for outcome, registration in zip(
+            outcomes, Proceedings.read(public).registry.registrations, strict=True
+        ):
+            index, path = outcome.index, self._label_path(registration.upload_digest)
+            mine = registration.signer == self.public_key and path.exists()
+            if mine and outcome.status is not Status.MISSING:
                 write_atomically(public.indexed(LABELS, index), read_bounded(path, LABELS.max_bytes))
                 opened += 1
         return opened
@@ -114,11 +130,7 @@ class TesterRole:
         card_bytes = self._folder.public.read(CLUSTER_CARD)
         plan_bytes = self._folder.public.read(ENCRYPTION_PLAN)
         card = ClusterCard.from_bytes(card_bytes)
-        if card.fingerprint != cluster_fingerprint.strip().lower():
-            raise VerificationError(
-                "the cluster's card has another fingerprint than the one given: whoever made it could read "
-                "the frame"
-            )
+        card.check_fingerprint(cluster_fingerprint)
         if card.digest() != manifest.cluster_card_digest:
             raise VerificationError("the manifest was signed for another cluster")
         if not file_digest(plan_bytes) == card.encryption_plan_digest == manifest.encryption_plan_digest:

@@ -65,7 +65,7 @@ def split_command(
         parts = split(_load_model(model), frames, cut=cut, weights=weights, pixel_bound=bound)
         owner = OwnerRole.create(CampaignFolder.create(directory))
         owner.publish_split(parts.private, parts.public)
-    _done(as_json, {"owner": owner.fingerprint, "program": parts.public.program.digest().hex()})
+    _done(as_json, {"owner_fingerprint": owner.fingerprint, "program": parts.public.program.digest().hex()})
 
 
 @click.command("keygen")
@@ -86,8 +86,13 @@ def keygen_command(directory: Path, as_json: bool) -> None:
 @directory_argument
 @click.option("--party", default="owner", show_default=True, help="Who runs this: named in the manifest.")
 @click.option("--max-proofs", type=click.IntRange(1, 1 << 14), default=64, show_default=True)
+@click.option(
+    "--cluster-fingerprint", help="Obtained out of band: the weights are then sealed to no other cluster."
+)
 @json_option
-def setup_command(directory: Path, party: str, max_proofs: int, as_json: bool) -> None:
+def setup_command(
+    directory: Path, party: str, max_proofs: int, cluster_fingerprint: str | None, as_json: bool
+) -> None:
     """SETUP PARTY and OWNER: make proof keys, commit to the weights, sign the manifest."""
     from pvcnn.campaign.folder import CampaignFolder
     from pvcnn.campaign.manifest import check_setup_party
@@ -100,7 +105,7 @@ def setup_command(directory: Path, party: str, max_proofs: int, as_json: bool) -
         raise click.UsageError(str(error)) from error
     with notes.status("compiling kernels if need be, making proof keys"):
         run_setup(CampaignFolder(directory), max_proofs)
-        manifest = OwnerRole.open(directory).publish_manifest(party)
+        manifest = OwnerRole.open(directory).publish_manifest(party, cluster_fingerprint)
     _done(as_json, {"manifest": manifest.digest().hex(), "setup_party": party})
 
 
@@ -116,6 +121,10 @@ def setup_command(directory: Path, party: str, max_proofs: int, as_json: bool) -
 @click.option("--demo-frame", type=click.IntRange(0, 79), help="Take this frame of the demo's instead.")
 @click.option("--label", type=click.Choice(["real", "fake"]), help="What you know the frame to be.")
 @click.option("--cluster-fingerprint", required=True, help="Obtained out of band: 64 hexadecimal digits.")
+@click.option(
+    "--owner-fingerprint",
+    help="What `split` printed, obtained out of band: the frame is then sealed to no other owner.",
+)
 @json_option
 def encrypt_command(
     directory: Path,
@@ -124,6 +133,7 @@ def encrypt_command(
     demo_frame: int | None,
     label: str | None,
     cluster_fingerprint: str,
+    owner_fingerprint: str | None,
     as_json: bool,
 ) -> None:
     """TESTER: encrypt a frame, seal it to the owner, register it."""
@@ -147,7 +157,7 @@ def encrypt_command(
         prepared = prepare(pixels)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    registration = role.encrypt(prepared, truth, cluster_fingerprint)
+    registration = role.encrypt(prepared, truth, cluster_fingerprint, owner_fingerprint)
     _done(as_json, {"upload": registration.upload_digest.hex(), "tester_key": role.public_key.hex()})
 
 

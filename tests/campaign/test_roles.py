@@ -331,6 +331,7 @@ class TestCluster:
 
     def test_evaluation_keys_that_the_card_does_not_name_are_refused(self, copy: CampaignFolder) -> None:
         copy.public.indexed(ANSWERS, 0).unlink()
+        (copy.remembered("owner") / "answer-000000.cbor").unlink()
         path = copy.evaluation_keys
         path.write_bytes(flipped(path.read_bytes(), 5000))
         with pytest.raises(VerificationError, match="evaluation keys"):
