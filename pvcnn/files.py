@@ -42,8 +42,14 @@ def write_once(path: Path, data: bytes, mode: int = 0o644) -> bool:
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
-    """The file's bytes. Raises CampaignError if it is missing, DecodeError if it is too large."""
+    """The file's bytes.
+
+    Raises CampaignError if it is missing or no file (a pipe would make the reader wait for ever), and
+    DecodeError if it is too large.
+    """
     try:
+        if path.exists() and not path.is_file():
+            raise CampaignError(f"cannot read {path}: it is not a file")
         with path.open("rb") as handle:
             data = handle.read(max_bytes + 1)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:

@@ -8,7 +8,7 @@ import click
 
 from pvcnn.campaign import auditor
 from pvcnn.cli.options import directory_argument, json_option
-from pvcnn.cli.output import notes, print_json, size
+from pvcnn.cli.output import notes, plain, print_json, size
 from pvcnn.cli.verdict import print_verdict
 
 
@@ -32,7 +32,7 @@ def aggregate_command(directory: Path, scheme: str, as_json: bool) -> None:
     with notes.status("checking and folding the proofs"):
         done = aggregate_campaign(CampaignFolder(directory))
     for index, reason in done.missing.items():
-        notes.print(f"submission {index} has no proof: {reason}", soft_wrap=True, markup=False)
+        notes.print(f"submission {index} has no proof: {plain(reason)}", soft_wrap=True)
     if as_json:
         print_json(
             {

@@ -10,7 +10,7 @@ import click
 
 from pvcnn.campaign.folder import PublicFolder
 from pvcnn.cli.options import json_option
-from pvcnn.cli.output import print_json, results, size, table
+from pvcnn.cli.output import plain, print_json, results, size, table
 from pvcnn.encoding import read_map
 from pvcnn.errors import CampaignError
 from pvcnn.files import read_bounded
@@ -48,10 +48,10 @@ def _inspect_folder(folder: Path, as_json: bool) -> None:
     if as_json:
         print_json({"files": files})
         return
-    shown = table(str(folder), "file", "format", ">size", "SHA-256 begins")
+    shown = table(plain(folder), "file", "format", ">size", "SHA-256 begins")
     for each in files:
         name = each["format"].removeprefix("pvcnn-")
-        shown.add_row(each["file"], name, size(each["bytes"]), each["sha256"][:16])
+        shown.add_row(plain(each["file"]), plain(name), size(each["bytes"]), each["sha256"][:16])
     results.print(shown)
 
 
@@ -60,7 +60,7 @@ def _inspect_file(path: Path, as_json: bool) -> None:
     if as_json:
         print_json(shown)
     else:
-        results.print_json(data=shown)
+        results.print_json(data=shown, ensure_ascii=True)
 
 
 def _format_of(body: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import click
 from pvcnn.cli.aggregation import aggregate_command, verify_command
 from pvcnn.cli.demo import demo_command
 from pvcnn.cli.inspection import inspect_command
-from pvcnn.cli.output import notes
+from pvcnn.cli.output import notes, plain
 from pvcnn.cli.roles import (
     encrypt_command,
     infer_command,
@@ -67,10 +67,10 @@ def run(arguments: list[str]) -> int:
     try:
         result = cli.main(arguments, prog_name="pvcnn", standalone_mode=False)
     except VerificationError as error:
-        notes.print(f"[bold red]invalid:[/] {error}", soft_wrap=True)
+        notes.print(f"[bold red]invalid:[/] {plain(error)}", soft_wrap=True)
         return EXIT_INVALID
     except PvcnnError as error:
-        notes.print(f"[bold red]{type(error).__name__}:[/] {error}", soft_wrap=True)
+        notes.print(f"[bold red]{type(error).__name__}:[/] {plain(error)}", soft_wrap=True)
         return EXIT_MALFORMED
     except click.ClickException as error:
         error.show()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 #: Progress, notes and errors.
@@ -18,6 +19,14 @@ results = Console(highlight=False)
 def print_json(report: Mapping[str, Any]) -> None:
     """One JSON object on one line of stdout: the last thing a command with --json prints."""
     print(json.dumps(report, sort_keys=True), flush=True)
+
+
+def plain(text: object) -> str:
+    """`text` for a console as it is: no markup of ours, no control character of a terminal's.
+
+    For whatever others have a say in, such as the names of files in a campaign's folder.
+    """
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)))
 
 
 def table(title: str, *columns: str) -> Table:

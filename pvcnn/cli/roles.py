@@ -19,7 +19,7 @@ from pvcnn.cli.options import (
     use_one_torch_thread,
     workers_option,
 )
-from pvcnn.cli.output import notes, print_json
+from pvcnn.cli.output import notes, plain, print_json
 from pvcnn.cli.progress import StepProgress
 
 _CALIBRATION_FRAMES = 256
@@ -178,7 +178,7 @@ def infer_command(directory: Path, admit: tuple[str, ...], as_json: bool) -> Non
     else:
         registry, turned_away = owner.close_registry(_keys(admit))
         for each in turned_away:
-            notes.print(f"not registered: {each.file}: {each.reason}", soft_wrap=True, markup=False)
+            notes.print(f"not registered: {plain(each.file)}: {plain(each.reason)}", soft_wrap=True)
     count = len(registry.registrations)
     refused: dict[int, str] = {}
     with StepProgress({"infer": "evaluating on ciphertexts"}) as progress:
