@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from aggregate.synthetic import Trapdoor
 from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.reference_string import AggregationKey, aggregation_setup
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.statement import Statement
+from tests.aggregate.synthetic import Trapdoor
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import time
 import pytest
 
 import pvcnn
-from aggregate.synthetic import Trapdoor, g1, g2
 from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.folded_keys import KeyPolynomial, v_polynomial, w_polynomial
@@ -21,6 +20,7 @@ from pvcnn.algebra.points import scalar
 from pvcnn.algebra.target import _compiled, product_of_powers
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.verifier import verify
+from tests.aggregate.synthetic import Trapdoor, g1, g2
 
 
 def test_synthetic_proofs_are_valid(trapdoor: Trapdoor, proofs: list[Proof]) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import cbor2
 import pytest
 
-from aggregate.synthetic import Trapdoor, g1, g2
 from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.inner_product import CLAIM_BYTES
 from pvcnn.aggregate.reference_string import (
@@ -24,6 +23,7 @@ from pvcnn.algebra.constants import BASE_MODULUS, G1_BYTES
 from pvcnn.algebra.target import TARGET_BYTES
 from pvcnn.errors import DecodeError, VerificationError
 from pvcnn.qmp.statement import Statement
+from tests.aggregate.synthetic import Trapdoor, g1, g2
 
 MINUS_ONE = (BASE_MODULUS - 1).to_bytes(48, "little") + bytes(TARGET_BYTES - 48)
 G1_IDENTITY = b"\xc0" + bytes(47)

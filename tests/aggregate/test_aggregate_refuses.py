@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from aggregate.synthetic import Trapdoor, g1, g2
 from pvcnn.aggregate import aggregator, verifier
 from pvcnn.aggregate.aggregate import Aggregate, FinalVectors
 from pvcnn.aggregate.aggregator import aggregate
@@ -24,6 +23,7 @@ from pvcnn.algebra.target import TargetElement, pairing_product, product_of_powe
 from pvcnn.errors import VerificationError
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.statement import Statement
+from tests.aggregate.synthetic import Trapdoor, g1, g2
 
 
 def test_the_untouched_aggregate_is_accepted(

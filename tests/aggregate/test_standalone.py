@@ -11,8 +11,6 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from aggregate import standalone
-from aggregate.synthetic import Trapdoor, g1, g2
 from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.reference_string import AggregationKey
@@ -23,6 +21,8 @@ from pvcnn.algebra.transcript import Transcript
 from pvcnn.encoding import decode
 from pvcnn.errors import DecodeError
 from pvcnn.qmp.proof import Proof
+from tests.aggregate import standalone
+from tests.aggregate.synthetic import Trapdoor, g1, g2
 
 script = standalone.load()
 

@@ -10,7 +10,6 @@ from py_arkworks_bls12381 import GT, G1Point, G2Point
 from py_ecc.fields import optimized_bls12_381_FQ12 as OracleFq12
 from py_ecc.optimized_bls12_381.optimized_curve import G1, G2
 from py_ecc.optimized_bls12_381.optimized_pairing import pairing as oracle_pairing
-from tower_elements import cyclotomic, random_element, small_order, target, to_oracle
 
 from pvcnn.algebra import tower
 from pvcnn.algebra.constants import BASE_MODULUS, SCALAR_MODULUS
@@ -24,6 +23,7 @@ from pvcnn.algebra.target import (
     product_of_powers,
 )
 from pvcnn.errors import DecodeError
+from tests.algebra.tower_elements import cyclotomic, random_element, small_order, target, to_oracle
 
 
 @pytest.fixture(params=["compiled", "plain"], autouse=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
-from tower_elements import (
+
+from pvcnn.algebra import tower
+from pvcnn.algebra.constants import BASE_MODULUS, SCALAR_MODULUS
+from tests.algebra.tower_elements import (
     cyclotomic,
     order_dividing_q_minus_z,
     random_element,
@@ -13,9 +16,6 @@ from tower_elements import (
     target,
     to_oracle,
 )
-
-from pvcnn.algebra import tower
-from pvcnn.algebra.constants import BASE_MODULUS, SCALAR_MODULUS
 
 
 @pytest.fixture

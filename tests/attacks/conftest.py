@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from campaign.tiny import prepare, submit
 
 from pvcnn.campaign.folder import CampaignFolder
 from pvcnn.campaign.owner import OwnerRole
+from tests.campaign.tiny import prepare, submit
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from attacks.conftest import Stage
 from pvcnn.campaign.auditor import verify
 from pvcnn.campaign.folder import MANIFEST
 from pvcnn.cli.main import EXIT_MALFORMED, run
 from pvcnn.errors import CampaignError
 from pvcnn.files import read_bounded
+from tests.attacks.conftest import Stage
 
 
 @pytest.mark.parametrize(

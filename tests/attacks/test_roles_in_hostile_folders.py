@@ -10,9 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from campaign.tiny import frames, prove_all
 
-from attacks.conftest import Stage
 from pvcnn.campaign.admission import open_upload
 from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.answer import Answer
@@ -40,6 +38,8 @@ from pvcnn.campaign.tester import TesterRole as RoleOfTester
 from pvcnn.errors import CampaignError, DecodeError, VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.keys import generate
+from tests.attacks.conftest import Stage
+from tests.campaign.tiny import frames, prove_all
 
 FRAME = frames(1, 5)[0]
 

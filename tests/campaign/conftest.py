@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from campaign.tiny import Played, play, prepare
 from pvcnn.campaign.folder import CampaignFolder
+from tests.campaign.tiny import Played, play, prepare
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cbor2
 
-from campaign.tiny import Frame, frames
 from pvcnn.campaign.folder import (
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
@@ -17,6 +16,7 @@ from pvcnn.campaign.tester import TesterRole
 from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.keys import PublicKey
+from tests.campaign.tiny import Frame, frames
 
 FRAME = frames(1, 5)[0]
 

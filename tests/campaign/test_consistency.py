@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from campaign.tiny import Played
 from pvcnn.algebra.points import G1Point
 from pvcnn.campaign.auditor import verify
 from pvcnn.campaign.cluster_card import ClusterCard
@@ -28,6 +27,7 @@ from pvcnn.campaign.signed import file_digest
 from pvcnn.errors import VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.qmp.keys import VerificationKey
+from tests.campaign.tiny import Played
 
 #: Which digest of the manifest belongs to a file that is tampered with.
 DIGESTS = {

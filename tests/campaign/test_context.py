@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from campaign.hostile import flipped
 from pvcnn.campaign.context import submission_context
+from tests.campaign.hostile import flipped
 
 ITEMS: dict[str, Any] = {
     "campaign": b"a" * 32,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from campaign.hostile import damaged, flipped
 from pvcnn.campaign.identity import Identity, keep_secret
 from pvcnn.campaign.mail import SealingKey, answer_info, collect, post, seal, upload_info, weights_info
 from pvcnn.errors import CampaignError, DecodeError, SubmissionRefused
+from tests.campaign.hostile import damaged, flipped
 
 KEY = SealingKey.generate()
 INFO = upload_info(b"m" * 32, b"t" * 32, b"n" * 32)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from campaign.tiny import Played
 from pvcnn.campaign import auditor, pool
 from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.folder import CampaignFolder
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.errors import CampaignError
+from tests.campaign.tiny import Played
 
 #: Processor seconds after which a worker that was just given a submission is in the middle of it.
 _BUSY_SECONDS = 0.03

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from campaign.tiny import FEATURE_STEP, Played
 from pvcnn.program.private import PrivateConvolution, private_evaluate
+from tests.campaign.tiny import FEATURE_STEP, Played
 
 ENVELOPE = {"key", "body", "signature"}
 #: All fields of every format that occurs in a public folder, besides format and version.

@@ -11,9 +11,6 @@ from pathlib import Path
 import cbor2
 import pytest
 
-from campaign.dishonest import FRAME, edited, encrypted, plan_of, smuggle
-from campaign.hostile import flipped
-from campaign.tiny import prove_all
 from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.auditor import verify
 from pvcnn.campaign.cluster import ClusterRole
@@ -28,6 +25,9 @@ from pvcnn.campaign.tester import TesterRole as RoleOfTester
 from pvcnn.errors import SubmissionRefused, VerificationError
 from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.keys import generate
+from tests.campaign.dishonest import FRAME, edited, encrypted, plan_of, smuggle
+from tests.campaign.hostile import flipped
+from tests.campaign.tiny import prove_all
 
 
 @dataclass(frozen=True)

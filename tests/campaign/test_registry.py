@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from campaign.artefacts import OWNER, SALT, TESTERS, registration, registry, some_digest
-from campaign.hostile import refuses
 from pvcnn.campaign.commitments import label_commitment, private_commitment
 from pvcnn.campaign.label_opening import LabelOpening
 from pvcnn.campaign.registry import Registry
 from pvcnn.errors import DecodeError, VerificationError
+from tests.campaign.artefacts import OWNER, SALT, TESTERS, registration, registry, some_digest
+from tests.campaign.hostile import refuses
 
 
 def resigned(changed: Registry) -> bytes:

@@ -10,9 +10,6 @@ from pathlib import Path
 import cbor2
 import pytest
 
-from campaign.dishonest import FRAME, encrypted, plan_of, smuggle
-from campaign.hostile import flipped
-from campaign.tiny import PIXEL_BOUND, Played, private_part, prove_all, public_part
 from pvcnn.campaign.admission import post_registration
 from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.auditor import verify
@@ -41,6 +38,9 @@ from pvcnn.campaign.submission import Proceedings
 from pvcnn.campaign.tester import TesterRole as RoleOfTester
 from pvcnn.errors import CampaignError, RangeError, SubmissionRefused, VerificationError
 from pvcnn.he.keys import generate
+from tests.campaign.dishonest import FRAME, encrypted, plan_of, smuggle
+from tests.campaign.hostile import flipped
+from tests.campaign.tiny import PIXEL_BOUND, Played, private_part, prove_all, public_part
 
 
 class TestOrder:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from campaign.artefacts import CLUSTER, OWNER, answer, card, manifest, refusal, registration, registry
-from campaign.hostile import flipped, refuses
 from pvcnn.campaign.answer import Answer
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.registration import Registration
 from pvcnn.campaign.signed import SignedArtefact, SigningKey, check_key, check_signature
 from pvcnn.encoding import encode
 from pvcnn.errors import DecodeError, VerificationError
+from tests.campaign.artefacts import CLUSTER, OWNER, answer, card, manifest, refusal, registration, registry
+from tests.campaign.hostile import flipped, refuses
 
 EVERY_KIND = [manifest(), card(), registration(), registry(), answer(), refusal()]
 kinds = pytest.mark.parametrize("artefact", EVERY_KIND, ids=lambda artefact: artefact.FORMAT)

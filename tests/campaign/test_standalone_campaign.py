@@ -10,9 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aggregate import standalone
 
-from campaign.tiny import Played
 from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.answer import ClusterRefusal
 from pvcnn.campaign.auditor import verify
@@ -21,6 +19,8 @@ from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.outcome import ClusterOutcome
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.errors import PvcnnError
+from tests.aggregate import standalone
+from tests.campaign.tiny import Played
 
 script = standalone.load()
 

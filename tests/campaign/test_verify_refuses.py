@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from campaign.hostile import flipped
-from campaign.tiny import Played
 from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.reference_string import AggregationKey
 from pvcnn.campaign.answer import Answer, ClusterRefusal
@@ -42,6 +40,8 @@ from pvcnn.errors import CampaignError, DecodeError, VerificationError
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.statement import Statement
+from tests.campaign.hostile import flipped
+from tests.campaign.tiny import Played
 
 REFUSED = (VerificationError, DecodeError)
 SUBMISSIONS = 4

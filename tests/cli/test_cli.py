@@ -16,7 +16,7 @@ from pvcnn.cli.main import run
 from pvcnn.data.frames import demo_frames, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = "cli.tiny_model:build"
+MODEL = "tests.cli.tiny_model:build"
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, dict[str, Any]]:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from he.parts import random_frame, small_part
 from pvcnn.he.decryption import decrypt_features, decrypt_slots
 from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.encryption_plan import EncryptionPlan
@@ -16,6 +15,7 @@ from pvcnn.he.evaluation import Evaluator
 from pvcnn.he.keys import EvaluationKeys, PublicKey, SecretKey, generate
 from pvcnn.he.parameters import plan
 from pvcnn.program.private import PrivatePart
+from tests.he.parts import random_frame, small_part
 
 
 @dataclass(frozen=True, eq=False)

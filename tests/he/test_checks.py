@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from he.conftest import Roles
-from he.parts import random_frame, small_part
 from pvcnn.encoding import encode
 from pvcnn.errors import DecodeError, PvcnnError, SubmissionRefused
 from pvcnn.he.decryption import decrypt_features, quantise
 from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.keys import generate
 from pvcnn.he.parameters import plan
+from tests.he.conftest import Roles
+from tests.he.parts import random_frame, small_part
 
 Fields = dict[str, Any]
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from he.conftest import Roles
-from he.parts import convolution, default_part, expected, private_part, random_frame, small_part
 from pvcnn.errors import ParameterError, RangeError
 from pvcnn.he.checks import features_content, frame_content, read_ciphertexts, write_ciphertexts
 from pvcnn.he.context import open_context
 from pvcnn.he.evaluation import Evaluator
 from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, PrivateLayer, PrivatePart, Square
+from tests.he.conftest import Roles
+from tests.he.parts import convolution, default_part, expected, private_part, random_frame, small_part
 
 
 def evaluate_plainly(roles: Roles, upload: bytes) -> bytes:

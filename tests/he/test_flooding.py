@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from he.conftest import Roles
-from he.parts import expected
 from pvcnn.he.context import open_context
 from pvcnn.he.flooding import flooding_noise, uniform_noise
+from tests.he.conftest import Roles
+from tests.he.parts import expected
 
 
 def test_uniform_noise() -> None:

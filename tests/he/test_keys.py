@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import tenseal.sealapi as seal
 
-from he.conftest import Roles
-from he.parts import random_frame, small_part
 from pvcnn.encoding import encode
 from pvcnn.errors import DecodeError
 from pvcnn.he.context import open_context
@@ -19,6 +17,8 @@ from pvcnn.he.evaluation import Evaluator
 from pvcnn.he.keys import EvaluationKeys, PublicKey, SecretKey, generate
 from pvcnn.he.parameters import plan
 from pvcnn.he.residues import expand
+from tests.he.conftest import Roles
+from tests.he.parts import random_frame, small_part
 
 Key = SecretKey | PublicKey | EvaluationKeys
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from he.parts import convolution, default_part, private_part, small_part
 from pvcnn.errors import DecodeError, ParameterError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.parameters import MIN_FLOODING_BITS, plan
 from pvcnn.he.primes import MODULUS_BUDGET
 from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, PrivateLayer, PrivatePart, Square
+from tests.he.parts import convolution, default_part, private_part, small_part
 
 
 def test_default_block() -> None:

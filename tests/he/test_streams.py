@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from he.conftest import Roles
-from he.parts import expected
 from pvcnn.he import streams
 from pvcnn.he.checks import features_content, read_ciphertexts
 from pvcnn.he.context import open_context
+from tests.he.conftest import Roles
+from tests.he.parts import expected
 
 
 def test_ciphertext_comes_back_as_it_went_in(small: Roles, answer: bytes) -> None:

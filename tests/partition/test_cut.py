@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from partition.networks import Square, chain, smooth_frames, stem
 from pvcnn.errors import CutRefused, UnsupportedLayer
 from pvcnn.models.deepfake import DeepfakeDetector
 from pvcnn.partition.cut import cut_after, outputs_are_nonnegative, private_layers
@@ -15,6 +14,7 @@ from pvcnn.partition.fold import fold_batch_norms
 from pvcnn.partition.split import split
 from pvcnn.partition.trace import trace
 from pvcnn.program.private import PrivatePart, private_evaluate
+from tests.partition.networks import Square, chain, smooth_frames, stem
 
 FRAMES = smooth_frames(4)
 

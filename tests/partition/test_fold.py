@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from partition.networks import chain, smooth_frames, trained
 from pvcnn.errors import UnsupportedLayer
 from pvcnn.partition.calibrate import calibrate, evaluate
 from pvcnn.partition.fold import activations_first, fold_batch_norms
 from pvcnn.partition.graph import BatchNorm, Flatten, LeakyReLU, MaxPool
 from pvcnn.partition.trace import trace
+from tests.partition.networks import chain, smooth_frames, trained
 
 FRAMES = smooth_frames(8)
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from partition.networks import Square, chain, decides_alike, smooth_frames, stem, trained
 from pvcnn.errors import RangeError, UnsupportedLayer
 from pvcnn.partition.calibrate import calibrate, evaluate
 from pvcnn.partition.fold import fold_batch_norms
@@ -21,6 +20,7 @@ from pvcnn.partition.trace import trace
 from pvcnn.program import layers as integer
 from pvcnn.program.inference import trace as run
 from pvcnn.program.private import private_evaluate
+from tests.partition.networks import Square, chain, decides_alike, smooth_frames, stem, trained
 
 FRAMES = smooth_frames(48)
 UNSEEN = smooth_frames(32, seed=9)

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 import pvcnn
-from partition.networks import chain, decides_alike, small_network, smooth_frames, stem, trained
 from pvcnn.models.deepfake import DeepfakeDetector
 from pvcnn.partition.split import Split, split
 from pvcnn.program.layers import Requantise
 from pvcnn.program.private import private_evaluate
 from pvcnn.program.program import Program
 from pvcnn.program.weights import Weights
+from tests.partition.networks import chain, decides_alike, small_network, smooth_frames, stem, trained
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
-from partition.networks import Square, chain, smooth_frames
 from pvcnn.errors import UnsupportedLayer
 from pvcnn.models.deepfake import DeepfakeDetector
 from pvcnn.partition.graph import (
@@ -27,6 +26,7 @@ from pvcnn.partition.graph import (
 )
 from pvcnn.partition.graph import Square as SquareLayer
 from pvcnn.partition.trace import trace
+from tests.partition.networks import Square, chain, smooth_frames
 
 FRAMES = smooth_frames(3).double()
 

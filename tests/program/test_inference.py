@@ -7,7 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from program.samples import sample_features, sample_program, sample_weights
 from pvcnn.errors import RangeError
 from pvcnn.program import inference
 from pvcnn.program.inference import trace
@@ -25,6 +24,7 @@ from pvcnn.program.layers import (
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
 from pvcnn.program.weights import Weights
+from tests.program.samples import sample_features, sample_program, sample_weights
 
 PROGRAM = sample_program()
 WEIGHTS = sample_weights(PROGRAM)

@@ -9,7 +9,6 @@ import cbor2
 import numpy as np
 import pytest
 
-from program.samples import sample_private_part, survives_damage
 from pvcnn.errors import DecodeError
 from pvcnn.program.private import (
     PrivateAveragePool,
@@ -18,6 +17,7 @@ from pvcnn.program.private import (
     Square,
     private_evaluate,
 )
+from tests.program.samples import sample_private_part, survives_damage
 
 PART = sample_private_part()
 

@@ -9,7 +9,6 @@ import cbor2
 import numpy as np
 import pytest
 
-from program.samples import leaky_table, sample_program, survives_damage
 from pvcnn.errors import DecodeError
 from pvcnn.program.layers import (
     MAX_TABLE,
@@ -24,6 +23,7 @@ from pvcnn.program.layers import (
     Table,
 )
 from pvcnn.program.program import Program
+from tests.program.samples import leaky_table, sample_program, survives_damage
 
 
 def test_shapes_and_ranges_follow_from_the_layers() -> None:

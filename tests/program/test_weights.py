@@ -8,11 +8,11 @@ import cbor2
 import numpy as np
 import pytest
 
-from program.samples import sample_program, sample_weights, survives_damage
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.errors import DecodeError, RangeError
 from pvcnn.program.program import Program
 from pvcnn.program.weights import Weights
+from tests.program.samples import sample_program, sample_weights, survives_damage
 
 PROGRAM = sample_program()
 WEIGHTS = sample_weights(PROGRAM)

@@ -14,7 +14,7 @@ from pvcnn.qmp.proving_key import ProvingKey
 from pvcnn.qmp.setup import generate
 from pvcnn.qmp.statement import Statement
 from pvcnn.qmp.system import StageOne
-from qmp.circuits import FEATURES, WEIGHTS, WEIGHTS_BLINDING, DotProduct
+from tests.qmp.circuits import FEATURES, WEIGHTS, WEIGHTS_BLINDING, DotProduct
 
 PROGRAM_DIGEST = bytes(range(32))
 CONTEXT = b"context"

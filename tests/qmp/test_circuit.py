@@ -9,8 +9,8 @@ from pvcnn.errors import RangeError
 from pvcnn.program.inference import trace
 from pvcnn.qmp.circuit import ProgramCircuit, compile_program
 from pvcnn.qmp.peeling import wires_without_position
-from qmp.oracle import objections
-from qmp.programs import Case, convolution_case, demo_program, random_weights, small_case
+from tests.qmp.oracle import objections
+from tests.qmp.programs import Case, convolution_case, demo_program, random_weights, small_case
 
 
 def circuit_of(case: Case) -> ProgramCircuit:

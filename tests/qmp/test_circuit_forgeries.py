@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pvcnn.qmp.circuit import compile_program
-from qmp.forging import MOVES, continued
-from qmp.oracle import objections
-from qmp.programs import small_case
+from tests.qmp.forging import MOVES, continued
+from tests.qmp.oracle import objections
+from tests.qmp.programs import small_case
 
 
 @pytest.mark.parametrize("frames", [1, 2])

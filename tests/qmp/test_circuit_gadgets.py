@@ -24,9 +24,9 @@ from pvcnn.program.layers import (
 from pvcnn.program.program import Program
 from pvcnn.program.weights import Weights
 from pvcnn.qmp.circuit import compile_program
-from qmp.forging import Parameters, continued, run
-from qmp.oracle import all_wires, broken_rows, objections, random_challenges
-from qmp.programs import Integers, leaky_table, random_features, random_weights, small_case
+from tests.qmp.forging import Parameters, continued, run
+from tests.qmp.oracle import all_wires, broken_rows, objections, random_challenges
+from tests.qmp.programs import Integers, leaky_table, random_features, random_weights, small_case
 
 IDENTITY = Table(-16, np.arange(-16, 16))
 FLATTEN, DECISION = Flatten("flatten"), Sign("decision")

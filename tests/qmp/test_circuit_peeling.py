@@ -10,7 +10,7 @@ from pvcnn.qmp.combinations import Combinations
 from pvcnn.qmp.peeling import wires_without_position
 from pvcnn.qmp.powers import bind_challenges
 from pvcnn.qmp.system import Segments, SparseMatrix
-from qmp.programs import demo_program, small_case
+from tests.qmp.programs import demo_program, small_case
 
 #: pub: 1, rho, theta, chi, one output; in: 5, 6; w: 7; aux: 8.
 SEGMENTS = Segments(5, 2, 1, 1, 0)

@@ -27,9 +27,9 @@ from pvcnn.qmp.proving_key import COMMITTED, LAYOUT, ProvingKey, domain_size, wi
 from pvcnn.qmp.setup import Trapdoors, generate, keys_of_trapdoors
 from pvcnn.qmp.system import ConstraintSystem, Segments, SparseMatrix
 from pvcnn.qmp.verifier import verify
-from qmp.circuits import WEIGHTS, WEIGHTS_BLINDING, DotProduct, sparse
-from qmp.conftest import CONTEXT, PROGRAM_DIGEST, Proved
-from qmp.hostile import bit_flips, never_well_formed, refuses, stray_g1
+from tests.qmp.circuits import WEIGHTS, WEIGHTS_BLINDING, DotProduct, sparse
+from tests.qmp.conftest import CONTEXT, PROGRAM_DIGEST, Proved
+from tests.qmp.hostile import bit_flips, never_well_formed, refuses, stray_g1
 
 
 def known_trapdoors() -> Trapdoors:

@@ -21,8 +21,8 @@ from pvcnn.qmp.prover import prove_witness
 from pvcnn.qmp.setup import generate
 from pvcnn.qmp.system import StageOne
 from pvcnn.qmp.verifier import equation_holds, public_values, verify
-from qmp.circuits import FEATURES, WEIGHTS, WEIGHTS_BLINDING, DotProduct
-from qmp.conftest import CONTEXT, PROGRAM_DIGEST, Proved
+from tests.qmp.circuits import FEATURES, WEIGHTS, WEIGHTS_BLINDING, DotProduct
+from tests.qmp.conftest import CONTEXT, PROGRAM_DIGEST, Proved
 
 
 def bare_equation(proved: Proved, proof: Proof, **moved: G1Point) -> bool:

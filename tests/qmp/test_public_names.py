@@ -15,7 +15,7 @@ from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.proving_key import ProvingKey
-from qmp.programs import Case, small_case
+from tests.qmp.programs import Case, small_case
 
 OPERATIONS = ("split", "setup", "prove", "verify", "aggregation_setup", "aggregate", "verify_aggregate")
 ERRORS = (

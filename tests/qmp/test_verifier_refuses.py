@@ -15,8 +15,8 @@ from pvcnn.qmp.keys import CircuitKey, GammaPoints, VerificationKey
 from pvcnn.qmp.proof import PROOF_BYTES, Proof
 from pvcnn.qmp.statement import MAX_OUTPUTS, Statement
 from pvcnn.qmp.verifier import verify
-from qmp.conftest import Proved
-from qmp.hostile import (
+from tests.qmp.conftest import Proved
+from tests.qmp.hostile import (
     bad_encodings_g1,
     bad_encodings_g2,
     bit_flips,
@@ -25,7 +25,7 @@ from qmp.hostile import (
     stray_g1,
     stray_g2,
 )
-from qmp.test_proof_system import other_key_values
+from tests.qmp.test_proof_system import other_key_values
 
 
 def rejected(key: VerificationKey, statement: Statement, proof: Proof) -> bool:

@@ -1,0 +1,126 @@
+"""Forgeries of several values at once, chosen to cancel in any check that only looks at sums or multisets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from qmp.forging import continued
+from qmp.oracle import objections
+from qmp.programs import random_weights, small_case
+
+from pvcnn.program.inference import LayerTrace
+from pvcnn.program.layers import Convolution, Layer, Linear, MaxPool, Requantise
+from pvcnn.qmp.circuit import ProgramCircuit, compile_program
+from pvcnn.qmp.hints import LowLimbs, Multiplicities
+from pvcnn.qmp.system import StageOne
+
+Integers = NDArray[np.int64]
+Change = Callable[[Integers], Integers]
+
+
+@pytest.fixture(scope="module")
+def circuit() -> ProgramCircuit:
+    return compile_program(small_case(2).program, 2)
+
+
+@pytest.fixture(scope="module")
+def honest(circuit: ProgramCircuit) -> StageOne:
+    case = small_case(2)
+    return circuit.stage_one(case.weights, case.features)
+
+
+def first(circuit: ProgramCircuit, kind: type[Layer]) -> int:
+    return next(i for i, layer in enumerate(circuit.program.layers) if isinstance(layer, kind))
+
+
+def forged(circuit: ProgramCircuit, honest: StageOne, layer: int, change: Change) -> StageOne:
+    """The outputs of `layer` changed, and everything after it computed from the false ones."""
+
+    def tamper(at: int, values: LayerTrace) -> LayerTrace:
+        return replace(values, output=change(values.output.copy())) if at == layer else values
+
+    return continued(circuit, honest, tamper=tamper)
+
+
+def swap_first_unequal(axis: int) -> Change:
+    """The first two unequal neighbours along an axis change places."""
+
+    def change(values: Integers) -> Integers:
+        moved = np.moveaxis(values, axis, 0)
+        position = tuple(np.argwhere(moved[0] != moved[1])[0])
+        moved[(0, *position)], moved[(1, *position)] = moved[(1, *position)], moved[(0, *position)]
+        return values
+
+    return change
+
+
+@pytest.mark.parametrize("axis", range(4), ids=["frames", "channels", "rows", "columns"])
+@pytest.mark.parametrize(
+    ("kind", "objecting"),
+    [(Convolution, "conv: both sides agree"), (Requantise, "act: activations"), (MaxPool, "pool")],
+    ids=["convolution", "activation", "maximum"],
+)
+def test_two_values_that_change_places(
+    circuit: ProgramCircuit, honest: StageOne, kind: type[Layer], objecting: str, axis: int
+) -> None:
+    """Sums, multisets of quotients and multisets of activations all stay the same."""
+    purposes = objections(circuit, forged(circuit, honest, first(circuit, kind), swap_first_unequal(axis)))
+    assert any(objecting in purpose for purpose in purposes), purposes
+
+
+@pytest.mark.parametrize("axis", range(2), ids=["frames", "neurons"])
+def test_two_logits_that_change_places(circuit: ProgramCircuit, honest: StageOne, axis: int) -> None:
+    purposes = objections(circuit, forged(circuit, honest, first(circuit, Linear), swap_first_unequal(axis)))
+    assert purposes == {"hidden: both sides agree"}
+
+
+@pytest.mark.parametrize("kind", [Convolution, Linear])
+def test_errors_that_sum_to_zero(circuit: ProgramCircuit, honest: StageOne, kind: type[Layer]) -> None:
+    def change(values: Integers) -> Integers:
+        values.flat[0] += 1
+        values.flat[1] -= 1
+        return values
+
+    purposes = objections(circuit, forged(circuit, honest, first(circuit, kind), change))
+    assert len(purposes) == 1
+    assert next(iter(purposes)).endswith("both sides agree")
+
+
+def test_multiplicities_that_change_places(circuit: ProgramCircuit, honest: StageOne) -> None:
+    """The number of lookups stays the same in every table."""
+    start = circuit.system.segments.span("aux").start
+    tried = 0
+    for hint in circuit.compiled.hints:
+        if not isinstance(hint, Multiplicities) or len(hint.wires) < 2:
+            continue
+        counts = honest.aux[hint.wires - start]
+        rows = hint.wires - start
+        unequal = rows[[int(counts.argmax()), int(counts.argmin())]]
+        aux = honest.aux.copy()
+        aux[unequal] = aux[unequal[::-1]]
+        purposes = objections(circuit, replace(honest, aux=aux))
+        assert any("sums agree" in purpose for purpose in purposes)
+        tried += 1
+    assert tried > 3
+
+
+def test_limbs_that_carry(circuit: ProgramCircuit) -> None:
+    """A limb of one radix more makes up for a next limb of one less: the value stays the same."""
+    case = small_case(1)
+    wide = replace(case.program, input_low=-3000, input_high=2999)
+    weights = random_weights(wide, 4, 1, 1)
+    one = compile_program(wide, 1)
+    honest = one.stage_one(weights, np.zeros((1, *wide.input_shape), np.int64))
+    start = one.system.segments.span("aux").start
+    tried = 0
+    for hint in one.compiled.hints:
+        if isinstance(hint, LowLimbs):
+            aux = honest.aux.copy()
+            aux[hint.wires[0] - start] += hint.plan.radix
+            assert any("sums agree" in purpose for purpose in objections(one, replace(honest, aux=aux)))
+            tried += 1
+    assert tried
