@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from qmp.forging import continued
-from qmp.oracle import objections
-from qmp.programs import random_weights, small_case
 
 from pvcnn.program.inference import LayerTrace
 from pvcnn.program.layers import Convolution, Layer, Linear, MaxPool, Requantise
 from pvcnn.qmp.circuit import ProgramCircuit, compile_program
 from pvcnn.qmp.hints import LowLimbs, Multiplicities
 from pvcnn.qmp.system import StageOne
+from tests.qmp.forging import continued
+from tests.qmp.oracle import objections
+from tests.qmp.programs import random_weights, small_case
 
 Integers = NDArray[np.int64]
 Change = Callable[[Integers], Integers]
@@ -109,7 +109,7 @@ def test_multiplicities_that_change_places(circuit: ProgramCircuit, honest: Stag
 
 
 def test_limbs_that_carry(circuit: ProgramCircuit) -> None:
-    """A limb of one radix more makes up for a next limb of one less: the value stays the same."""
+    """A low limb that is one radix too large, with a top limb (a view) that makes up for it."""
     case = small_case(1)
     wide = replace(case.program, input_low=-3000, input_high=2999)
     weights = random_weights(wide, 4, 1, 1)
