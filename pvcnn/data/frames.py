@@ -20,8 +20,10 @@ FRAME_SHAPE = (64, 64)
 PIXEL_BOUND = 1.0
 #: The local mean that `prepare` subtracts: a Gaussian of so many pixels, cut off at REACH.
 BLUR, REACH = 2.0, 5
-#: Detail of this size, in deviations of the frame, is where tanh begins to flatten.
-DETAIL = 0.5
+#: Detail of this size, in root mean squares of the frame's detail, is where tanh begins to flatten.
+FLATTENING = 0.7
+#: Detail below half a grey level is what rounding to bytes makes: it must not be blown up.
+LEAST_DETAIL = 0.5
 
 #: A frame (64, 64) uint8, its label (0 real, 1 fake) and the person it shows (0..39).
 LabelledFrame: TypeAlias = tuple[NDArray[np.uint8], int, int]
@@ -30,17 +32,18 @@ LabelledFrame: TypeAlias = tuple[NDArray[np.uint8], int, int]
 def prepare(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(..., 64, 64) uint8 to (..., 1, 64, 64) float64: fine detail, in [-PIXEL_BOUND, PIXEL_BOUND].
 
-    tanh((pixel - local mean) / (DETAIL * deviation of the frame)): a blend shows in fine detail, and
-    the tanh keeps strong edges from drowning it, which also keeps features small enough to encrypt
-    and quantise well. A frame of one colour becomes 0. Raises ValueError for anything but 64x64 bytes.
+    With detail = pixel - local mean: tanh(detail / (FLATTENING * root mean square of the detail)). A
+    blend shows in fine detail; the tanh keeps strong edges from drowning it, which also keeps features
+    small enough to encrypt and quantise well. A frame of one colour becomes 0. Raises ValueError for
+    anything but 64x64 bytes.
     """
     if frames.shape[-2:] != FRAME_SHAPE or frames.dtype != np.uint8:
         raise ValueError(f"a frame is 64x64 of uint8, not {frames.shape} of {frames.dtype}")
     pixels = frames.astype(np.float64)
     detail = pixels - _SMOOTH @ pixels @ _SMOOTH.T
-    # Below one grey level there is only rounding noise, which must not be blown up.
-    deviation = np.maximum(pixels.std((-2, -1), keepdims=True), 1.0)
-    prepared: NDArray[np.float64] = np.tanh(detail / (DETAIL * deviation))[..., None, :, :]
+    typical = np.sqrt(np.mean(detail**2, (-2, -1), keepdims=True))
+    scale = FLATTENING * np.maximum(typical, LEAST_DETAIL)
+    prepared: NDArray[np.float64] = np.tanh(detail / scale)[..., None, :, :]
     return prepared
 
 
