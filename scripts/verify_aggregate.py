@@ -371,7 +371,7 @@ class Campaign:
             name = path.relative_to(folder).as_posix()
             file = re.fullmatch(FILES, name) and path.is_file()
             directory = re.fullmatch(DIRECTORIES, name) and path.is_dir()
-            well_formed(bool(file or directory) and not path.is_symlink(), f"{path} does not belong there")
+            well_formed(bool(file or directory) and not path.is_symlink(), f"{name!a} does not belong there")
             self.found.add(name)
         manifest = self.read("manifest.cbor")
         self.owner, self.manifest = decode_signed(manifest, "pvcnn-manifest")

@@ -20,7 +20,7 @@ from pvcnn.files import read_bounded, write_once
 #: Bounds what a verifier reads before any signature is checked.
 MAX_SUBMISSIONS = 1 << 14
 
-_INDEXED_NAME = re.compile(r"(\d{6})\.cbor")
+_INDEXED_NAME = re.compile(r"([0-9]{6})\.cbor")
 _TESTER_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.folder import MANIFEST
+from pvcnn.campaign.folder import ANSWERS, MANIFEST
 from pvcnn.cli.main import EXIT_MALFORMED, run
-from pvcnn.errors import CampaignError
+from pvcnn.errors import CampaignError, DecodeError
 from pvcnn.files import read_bounded
 from tests.attacks.conftest import Stage
 
@@ -58,3 +60,23 @@ def test_a_pipe_in_place_of_a_file_stops_nobody(answered: Stage, tmp_path: Path)
     os.mkfifo(path)
     with pytest.raises(CampaignError, match="not a file"):
         verify(answered.folder.root)
+
+
+@pytest.mark.parametrize("digit", ["\u0660", "\uff10", "\U0001d7ce"], ids=["arabic", "fullwidth", "bold"])
+def test_digits_of_other_scripts_number_no_file(answered: Stage, digit: str) -> None:
+    """Python reads them as digits: a file so named would lie there unread, and say anything."""
+    folder = answered.folder.public
+    path = folder.path / ANSWERS.name / f"{digit * 6}.cbor"
+    path.write_bytes(b"anything")
+    with pytest.raises(DecodeError, match="does not belong"):
+        folder.refuse_strangers(2)
+
+
+def test_the_standalone_verifier_shows_names_as_they_are(answered: Stage) -> None:
+    (answered.folder.public.path / "\x1b[32mVALID").write_bytes(b"")
+    script = Path(__file__).resolve().parents[2] / "scripts" / "verify_aggregate.py"
+    command = [sys.executable, str(script), str(answered.folder.root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "does not belong there" in done.stderr
+    assert "\x1b" not in done.stderr
