@@ -3,6 +3,7 @@
 DIR/public/    all that a verifier needs: nothing else may lie there, and every byte of it matters
 DIR/mail/{owner,cluster}/              sealed blobs, named by their SHA-256
 DIR/private/{owner,cluster,tester-*}/  mode 0700, one role each
+    remembered/                        what the role holds others and itself to
 DIR/keys/      large public keys whose digests stand in the manifest or on the cluster's card
 DIR/proofs/    one outcome for each context, until the aggregator folds them (docs/formats.md)
 """
