@@ -100,6 +100,10 @@ class Layout:
 
     def _rows(self, text: bytes) -> dict[str, int]:
         """The number of rows of each array, as the header says."""
+        # An honest header opens three brackets an array and two more. Nested ones without end would
+        # overflow the C stack of the JSON reader wherever somebody has raised the recursion limit.
+        if text.count(b"[") + text.count(b"{") > 3 * len(self.columns) + 2:
+            raise DecodeError(f"{self.format_name}: the header is nested too deeply")
         try:
             body = json.loads(text)
             rows = {name: body[name]["shape"][0] for name in self.columns}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import sys
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -325,6 +326,16 @@ class TestProvingKeyFile:
     def test_hostile_headers(self, proved: Proved) -> None:
         for data in self.hostile_headers(proved.proving_key.to_bytes()):
             assert refuses(ProvingKey.from_bytes, data)
+
+    def test_nested_header_under_a_high_recursion_limit(self, proved: Proved) -> None:
+        """Some libraries raise the limit; the JSON reader would then overflow the C stack."""
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(1 << 20)
+        try:
+            for damaged in self.hostile_headers(proved.proving_key.to_bytes()):
+                assert refuses(ProvingKey.from_bytes, damaged)
+        finally:
+            sys.setrecursionlimit(limit)
 
     def test_arrays_that_contradict_each_other(self, proved: Proved) -> None:
         key = proved.proving_key
