@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pvcnn.errors import CampaignError, DecodeError
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Writes a temporary file beside `path` and renames it: no reader sees half a file."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as handle:
-        partial = Path(handle.name)
-        try:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-            partial.chmod(mode)
-            partial.rename(path)
-        except BaseException:  # Ctrl-C too
-            partial.unlink(missing_ok=True)
-            raise
+    """Writes a temporary file beside `path` and renames it: no reader sees half a file.
+
+    Raises CampaignError if there is no such folder, or none that may be written to.
+    """
+    with _whole_file_beside(path, data, mode) as whole:
+        whole.replace(path)
 
 
 def write_once(path: Path, data: bytes, mode: int = 0o644) -> bool:
@@ -29,16 +25,31 @@ def write_once(path: Path, data: bytes, mode: int = 0o644) -> bool:
 
     A hard link fails where a rename would replace, so of two racing writers exactly one gets True.
     """
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-        os.fchmod(handle.fileno(), mode)
+    with _whole_file_beside(path, data, mode) as whole:
         try:
-            os.link(handle.name, path)
+            os.link(whole, path)
         except FileExistsError:
             return False
     return True
+
+
+@contextmanager
+def _whole_file_beside(path: Path, data: bytes, mode: int) -> Iterator[Path]:
+    """A complete file of a temporary name, which is gone afterwards, whatever happens (Ctrl-C too)."""
+    try:
+        handle = tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False)  # noqa: SIM115
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise CampaignError(f"cannot write {path}: {error.strerror}") from error
+    whole = Path(handle.name)
+    try:
+        with handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        whole.chmod(mode)
+        yield whole
+    finally:
+        whole.unlink(missing_ok=True)
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:

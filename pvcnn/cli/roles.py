@@ -19,10 +19,12 @@ from pvcnn.cli.options import (
     use_one_torch_thread,
     workers_option,
 )
-from pvcnn.cli.output import notes, plain, print_json
+from pvcnn.cli.output import notes, plain, print_json, results
 from pvcnn.cli.progress import StepProgress
 
 _CALIBRATION_FRAMES = 256
+#: `--demo-frame` numbers one frame of each of the test people's images.
+DEMO_FRAMES = 80
 
 
 @click.command("split")
@@ -53,6 +55,7 @@ def split_command(
     from pvcnn.campaign.folder import CampaignFolder
     from pvcnn.campaign.owner import OwnerRole
     from pvcnn.data.frames import PIXEL_BOUND, calibration_frames
+    from pvcnn.he.parameters import plan
     from pvcnn.partition.split import split
 
     use_one_torch_thread()
@@ -61,8 +64,12 @@ def split_command(
         if calibration is None:
             frames, bound = calibration_frames(_CALIBRATION_FRAMES), PIXEL_BOUND
         else:
-            frames = np.load(calibration, allow_pickle=False)
-        parts = split(_load_model(model), frames, cut=cut, weights=weights, pixel_bound=bound)
+            frames = _read_array(calibration)
+        try:
+            parts = split(_load_model(model), frames, cut=cut, weights=weights, pixel_bound=bound)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        plan(parts.private)  # before anything is written: a part that does not fit leaves no folder behind
         owner = OwnerRole.create(CampaignFolder.create(directory))
         owner.publish_split(parts.private, parts.public)
     _done(as_json, {"owner_fingerprint": owner.fingerprint, "program": parts.public.program.digest().hex()})
@@ -84,14 +91,26 @@ def keygen_command(directory: Path, as_json: bool) -> None:
 
 @click.command("setup")
 @directory_argument
-@click.option("--party", default="owner", show_default=True, help="Who runs this: named in the manifest.")
+@click.option(
+    "--party", default="owner", show_default=True, help="Who makes the keys: named in the manifest."
+)
 @click.option("--max-proofs", type=click.IntRange(1, 1 << 14), default=64, show_default=True)
 @click.option(
     "--cluster-fingerprint", help="Obtained out of band: the weights are then sealed to no other cluster."
 )
+@click.option(
+    "--only",
+    type=click.Choice(["keys", "manifest"]),
+    help="Where party and owner differ: the party makes the keys, then the owner signs the manifest.",
+)
 @json_option
 def setup_command(
-    directory: Path, party: str, max_proofs: int, cluster_fingerprint: str | None, as_json: bool
+    directory: Path,
+    party: str,
+    max_proofs: int,
+    cluster_fingerprint: str | None,
+    only: str | None,
+    as_json: bool,
 ) -> None:
     """SETUP PARTY and OWNER: make proof keys, commit to the weights, sign the manifest."""
     from pvcnn.campaign.folder import CampaignFolder
@@ -103,10 +122,17 @@ def setup_command(
         check_setup_party(party)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    with notes.status("compiling kernels if need be, making proof keys"):
-        run_setup(CampaignFolder(directory), max_proofs)
-        manifest = OwnerRole.open(directory).publish_manifest(party, cluster_fingerprint)
-    _done(as_json, {"manifest": manifest.digest().hex(), "setup_party": party})
+    report = {"setup_party": party}
+    if only != "manifest":
+        with notes.status("compiling kernels if need be, making proof keys"):
+            run_setup(CampaignFolder(directory), max_proofs)
+    if only != "keys":
+        if cluster_fingerprint is None:
+            notes.print("no --cluster-fingerprint: whoever wrote cluster.cbor will get the weights")
+        with notes.status("committing to the weights, signing"):
+            manifest = OwnerRole.open(directory).publish_manifest(party, cluster_fingerprint)
+        report["manifest"] = manifest.digest().hex()
+    _done(as_json, report)
 
 
 @click.command("encrypt")
@@ -118,7 +144,9 @@ def setup_command(
     metavar="FILE",
     help="A 64x64 image file, or a .npy of 64x64 bytes.",
 )
-@click.option("--demo-frame", type=click.IntRange(0, 79), help="Take this frame of the demo's instead.")
+@click.option(
+    "--demo-frame", type=click.IntRange(0, DEMO_FRAMES - 1), help="Take a test person's frame instead."
+)
 @click.option("--label", type=click.Choice(["real", "fake"]), help="What you know the frame to be.")
 @click.option("--cluster-fingerprint", required=True, help="Obtained out of band: 64 hexadecimal digits.")
 @click.option(
@@ -145,7 +173,7 @@ def encrypt_command(
     if (frame is None) == (demo_frame is None):
         raise click.UsageError("give either --frame FILE with --label, or --demo-frame NUMBER")
     if demo_frame is not None:
-        pixels, truth, _ = demo_frames(1, demo_frame + 1, seed=0)[0][demo_frame]
+        pixels, truth, _ = demo_frames(DEMO_FRAMES, 1, seed=0)[demo_frame][0]
     elif frame is not None and label is not None:
         pixels, truth = _read_frame(frame), int(label == "fake")
     else:
@@ -259,8 +287,7 @@ def _load_model(path: str) -> Any:
 
 def _read_frame(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     if path.suffix == ".npy":
-        loaded: np.ndarray[Any, np.dtype[np.uint8]] = np.load(path, allow_pickle=False)
-        return loaded
+        return _read_array(path)
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -268,6 +295,16 @@ def _read_frame(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
             return np.array(image.convert("L"), dtype=np.uint8)
     except (UnidentifiedImageError, OSError) as error:
         raise click.UsageError(f"{path}: not an image that Pillow reads") from error
+
+
+def _read_array(path: Path) -> np.ndarray[Any, np.dtype[Any]]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise click.UsageError(f"{path}: not an array that NumPy reads without pickle") from error
+    if not isinstance(loaded, np.ndarray):
+        raise click.UsageError(f"{path}: expected one array, as numpy.save writes it")
+    return loaded
 
 
 def _keys(admit: tuple[str, ...]) -> set[bytes] | None:
@@ -282,4 +319,4 @@ def _done(as_json: bool, report: dict[str, Any]) -> None:
         print_json(report)
         return
     for name, value in report.items():
-        notes.print(f"{name.replace('_', ' ')}: {value}", soft_wrap=True, markup=False)
+        results.print(f"{name.replace('_', ' ')}: {value}", soft_wrap=True, markup=False)

@@ -45,11 +45,17 @@ def test_every_role_has_its_command(
     assert status == 0
     status, card = call(capsys, "keygen", finished)
     assert status == 0
-    status, manifest = call(capsys, "setup", finished, "--party", "a named party", "--max-proofs", "4")
+    named = ("--party", "a named party")
+    status, keys = call(capsys, "setup", finished, "--only", "keys", *named, "--max-proofs", "4")
+    assert status == 0
+    assert "manifest" not in keys
+    fingerprint = card["cluster_fingerprint"]
+    status, manifest = call(
+        capsys, "setup", finished, "--only", "manifest", *named, "--cluster-fingerprint", fingerprint
+    )
     assert status == 0
     assert manifest["setup_party"] == "a named party"
 
-    fingerprint = card["cluster_fingerprint"]
     submit = ("encrypt", finished, "--cluster-fingerprint", fingerprint)
     given = ("--frame", tmp_path / "frame.npy", "--label", "real")
     assert call(capsys, *submit, "--tester", "ann", *given)[0] == 0
@@ -161,16 +167,31 @@ def test_errors_name_the_file_or_the_option(
 
 def test_frames_that_cannot_be(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text.png").write_text("not an image")
+    (tmp_path / "text.npy").write_text("not an array")
     np.save(tmp_path / "small.npy", np.zeros((8, 8), np.uint8))
     submit = ["encrypt", str(finished), "--tester", "x", "--cluster-fingerprint", "0" * 64]
     for extra in (
         [],
         ["--frame", str(tmp_path / "small.npy")],
         ["--frame", str(tmp_path / "text.png"), "--label", "real"],
+        ["--frame", str(tmp_path / "text.npy"), "--label", "real"],
         ["--frame", str(tmp_path / "small.npy"), "--label", "real"],
     ):
         assert run([*submit, *extra]) == 2
     capsys.readouterr()
+
+
+def test_a_model_that_does_not_fit_leaves_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "flat.npy", np.zeros((2, 64)))
+    np.save(tmp_path / "calibration.npy", np.zeros((2, 1, 64, 64)))
+    split = ["split", str(tmp_path / "new"), "--model"]
+    assert run([*split, MODEL, "--calibration", str(tmp_path / "flat.npy")]) == 2
+    three = "tests.cli.tiny_model:pooled_by_three"
+    assert run([*split, three, "--calibration", str(tmp_path / "calibration.npy")]) == 2
+    assert "power of two" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("command", [["-m", "pvcnn"], ["-c", "from pvcnn.cli.main import main; main()"]])

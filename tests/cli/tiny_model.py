@@ -14,3 +14,11 @@ def build() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 1, 3, padding=1), Square(), nn.AvgPool2d(16), nn.Flatten(), nn.Linear(16, 1)
     ).eval()
+
+
+def pooled_by_three() -> nn.Module:
+    """A private part for which there are no encryption parameters: pools are powers of two."""
+    torch.manual_seed(5)
+    return nn.Sequential(
+        nn.Conv2d(1, 1, 3, padding=1), Square(), nn.AvgPool2d(3), nn.Flatten(), nn.Linear(441, 1)
+    ).eval()

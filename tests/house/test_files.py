@@ -29,3 +29,15 @@ def test_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(KeyboardInterrupt):
         files.write_atomically(tmp_path / "x", b"abc")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_folder_is_named(tmp_path: Path) -> None:
+    for write in (files.write_atomically, files.write_once):
+        with pytest.raises(CampaignError, match="nowhere"):
+            write(tmp_path / "nowhere" / "x", b"abc")
+
+
+def test_the_first_complete_file_wins(tmp_path: Path) -> None:
+    assert files.write_once(tmp_path / "x", b"first")
+    assert not files.write_once(tmp_path / "x", b"second")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"first"]
