@@ -10,6 +10,8 @@ import numpy as np
 
 from pvcnn.algebra import curve, scalars, sparse
 from pvcnn.algebra.ntt import Domain
+from pvcnn.algebra.points import G1Point, G2Point
+from pvcnn.algebra.target import decode_targets, pairing_product, product_of_powers
 
 _SIZE = 64
 
@@ -33,3 +35,5 @@ def compile_kernels() -> None:
     ):
         combine(points, values)
         combine(points, numbers)
+    paired = pairing_product([(G1Point(), G2Point())])
+    product_of_powers(decode_targets([paired.encoded]), [11])
