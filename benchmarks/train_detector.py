@@ -40,7 +40,7 @@ class Recipe:
 
     seed: int = 0
     split_seed: int = SPLIT_SEED
-    steps: int = 4000
+    steps: int = 5000
     batch: int = 128
     learning_rate: float = 3e-3
     weight_decay: float = 0.02
@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="default: the weights that ship")
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
-    parser.add_argument("--minutes", type=float, default=20, help="stop after so many (default 20)")
+    parser.add_argument("--minutes", type=float, default=60, help="stop after so many (default 60)")
     arguments = parser.parse_args()
     # Small convolutions: a second thread costs more than it brings.
     torch.set_num_threads(1)
