@@ -1,0 +1,143 @@
+"""Affine additions of rows, thousands at a time with one inversion: `additions.add_pairs` on eight lanes.
+
+A batch's denominators are multiplied up in four chains of eight lanes; their product of all is inverted
+once, by the 64-bit kernel, and the chains are undone from the last pair to the first. Exceptional pairs
+- with the identity, or of points that are equal or opposite - are then added by the 64-bit kernels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numba import int64
+
+from pvcnn.algebra.kernels import additions as portable
+from pvcnn.algebra.kernels.compilation import kernel
+from pvcnn.algebra.kernels.fields import DEGREE_ONE, load, store, zero
+from pvcnn.algebra.kernels.ifma.groups import CHAINS, SAVED_ELEMENTS
+from pvcnn.algebra.kernels.ifma.operations import backward, fold, forward, store_ones, unfold
+from pvcnn.algebra.kernels.ifma.rows import (
+    from_portable,
+    is_identity,
+    store_identity,
+    to_portable,
+)
+from pvcnn.algebra.kernels.inversion import invert
+
+#: Pairs that share an inversion, a multiple of eight: more don't fit the second-level cache.
+SHARED: Final = 2048
+#: Entries that each row of tasks must have beyond the pairs: operands are looked at ahead of time.
+SLACK: Final = 80
+
+_ELEMENT = 512
+_SAVED = 256 + 64
+_CHAINS = _SAVED + _ELEMENT * SAVED_ELEMENTS
+_PREFIXES = _CHAINS + 2 * _ELEMENT * CHAINS
+
+
+def workspace_bytes(degree: int) -> int:
+    """What `add_pairs` needs: a point for waste, a line, what is saved, the chains and the prefixes."""
+    return _PREFIXES + SHARED // 8 * _ELEMENT * degree
+
+
+@kernel
+def add_pairs(degree: Any, tasks: Any, count: int, workspace: int) -> None:
+    """Adds pairs: point tasks[0, i] plus point tasks[1, i] is written to address tasks[2, i].
+
+    tasks: (3, at least count + SLACK) int64, overwritten beyond count. A target may be an operand of
+    its own task only. The workspace, of `workspace_bytes(degree)`, begins at a multiple of 64.
+    """
+    exceptional = np.empty(SHARED // 8, np.uint8)
+    for i in range(count, (count + 7) & ~7):
+        tasks[0, i] = tasks[1, i] = tasks[2, i] = workspace
+    for first in range(0, count, SHARED):
+        stop = min(first + SHARED, count)
+        _add_batch(degree, tasks, first, stop, workspace, exceptional)
+        found = 0
+        for group in range((stop - first + 7) >> 3):
+            found += exceptional[group] != 0
+        if found:
+            _add_exceptional(degree, tasks, first, stop, exceptional)
+
+
+@kernel
+def _add_batch(degree: Any, tasks: Any, first: int, stop: int, workspace: int, exceptional: Any) -> None:
+    """All pairs but the exceptional ones; `exceptional` gets a byte a group that tells which those are."""
+    size = _ELEMENT * len(degree)
+    groups = (stop - first + 7) >> 3
+    chains, prefixes = workspace + _CHAINS, workspace + _PREFIXES
+    for i in range(CHAINS):
+        store_ones(degree, chains + size * i)
+    lefts, rights = int64(tasks[0, first:].ctypes.data), int64(tasks[1, first:].ctypes.data)
+    targets = int64(tasks[2, first:].ctypes.data)
+    for group in range(groups):
+        chain = chains + size * (group & (CHAINS - 1))
+        prefix = prefixes + size * group
+        exceptional[group] = forward(degree, lefts + 64 * group, rights + 64 * group, prefix, chain)
+    saved, line = workspace + _SAVED, workspace + 256
+    fold(degree, chains, saved)
+    product = to_portable(saved + _ELEMENT * (SAVED_ELEMENTS - 1), int64(64))
+    from_portable(line, invert(product))
+    unfold(degree, chains, saved, line)
+    for group in range(groups - 1, -1, -1):
+        at, chain = 64 * group, chains + size * (group & (CHAINS - 1))
+        prefix = prefixes + size * group
+        backward(
+            degree, lefts + at, rights + at, targets + at, prefix, chain, exceptional[group], workspace
+        )
+
+
+@kernel
+def _add_exceptional(degree: Any, tasks: Any, first: int, stop: int, exceptional: Any) -> None:
+    """The pairs from `first` on that are flagged in `exceptional`, by way of portable points."""
+    lines = 2 * len(degree)
+    size = 48 * lines
+    count = 0
+    for i in range(stop - first):
+        count += (exceptional[i >> 3] >> (i & 7)) & 1
+    if count == 0:  # only the lanes that fill up the last group
+        return
+    points = np.empty(2 * count * size >> 3, np.int64)
+    inner = np.empty((3, count), np.int64)
+    at = int64(points.ctypes.data)
+    queued = 0
+    for i in range(stop - first):
+        if (exceptional[i >> 3] >> (i & 7)) & 1:
+            for side in range(2):
+                operand = tasks[side, first + i]
+                _read_point(lines, at, operand)
+                inner[side, queued] = at | (operand & 1)
+                at += size
+            inner[2, queued] = inner[0, queued] & ~1
+            queued += 1
+    shared = np.empty(min(count, 64) * size >> 3, np.int64)
+    portable.add_pairs(degree, inner, count, int64(shared.ctypes.data), 64)
+    queued = 0
+    for i in range(stop - first):
+        if (exceptional[i >> 3] >> (i & 7)) & 1:
+            _write_point(degree, tasks[2, first + i], inner[2, queued])
+            queued += 1
+    shared[0] = points[0]  # keeps both alive up to here
+
+
+@kernel
+def _read_point(lines: int, target: int, operand: int) -> None:
+    """The portable point of a row, without the operand's sign."""
+    source = operand & ~1
+    for i in range(lines):
+        if is_identity(operand):
+            store(target + 48 * i, zero(DEGREE_ONE))
+        else:
+            store(target + 48 * i, to_portable(source + 64 * i, int64(8)))
+
+
+@kernel
+def _write_point(degree: Any, target: int, source: int) -> None:
+    """The row of a portable point."""
+    lines = 2 * len(degree)
+    if portable.is_identity(degree, source):
+        store_identity(target, lines)
+        return
+    for i in range(lines):
+        from_portable(target + 64 * i, load(DEGREE_ONE, source + 48 * i))

@@ -1,0 +1,131 @@
+"""Vectors of points in and out of the kernels' rows, and rows one at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import int64, uint64
+
+from pvcnn.algebra.kernels.compilation import kernel
+from pvcnn.algebra.kernels.fields import (
+    constant_of,
+    load_signed,
+    multiply,
+    store_word,
+    types,
+)
+from pvcnn.algebra.kernels.ifma.coordinates import BASE_FIELD
+from pvcnn.algebra.kernels.ifma.field import LIMB_BITS, LIMB_MASK
+from pvcnn.algebra.kernels.ifma.groups import IDENTITY_BOUND, IDENTITY_LIMB
+from pvcnn.algebra.kernels.ifma.operations import copy_line, enter_group, leave_group
+
+_LIMBS = BASE_FIELD.limbs
+_DOUBLED_MODULUS = np.array(BASE_FIELD.split(2 * BASE_FIELD.modulus), np.int64)
+_BASE = types.UniTuple(types.uint64, 6)
+#: Factors from R = 2^416 to R = 2^384 and back.
+_to_portable = constant_of(_BASE, pow(1 << 32, -1, BASE_FIELD.modulus))
+_from_portable = constant_of(_BASE, 1 << 32)
+#: Elements converted at a time.
+_GROUP = 8
+
+
+@kernel
+def enter(degree: Any, rows: int, elements: int, count: int) -> None:
+    """`count` elements of point vectors, of whole points, to as many lines of rows. Addresses."""
+    full = count & ~(_GROUP - 1)
+    for i in range(0, full, _GROUP):
+        enter_group(degree, rows + 64 * i, elements + 48 * i)
+    if full < count:
+        given = np.zeros(6 * _GROUP, np.int64)
+        made = np.empty(8 * _GROUP, np.int64)
+        for i in range(6 * (count - full)):
+            given[i] = load_signed(elements + 48 * full + 8 * i)
+        enter_group(degree, int64(made.ctypes.data), int64(given.ctypes.data))
+        for i in range(count - full):
+            copy_line(rows + 64 * (full + i), int64(made.ctypes.data) + 64 * i)
+        given[0] = made[0]  # keeps both alive up to here
+
+
+@kernel
+def leave(degree: Any, elements: int, rows: int, count: int) -> None:
+    """The inverse of `enter`: reduced elements, the identity all zero."""
+    full = count & ~(_GROUP - 1)
+    for i in range(0, full, _GROUP):
+        leave_group(degree, elements + 48 * i, rows + 64 * i)
+    if full < count:
+        given = np.zeros(8 * _GROUP, np.int64)
+        made = np.empty(6 * _GROUP, np.int64)
+        for i in range(count - full):
+            copy_line(int64(given.ctypes.data) + 64 * i, rows + 64 * (full + i))
+        leave_group(degree, int64(made.ctypes.data), int64(given.ctypes.data))
+        for i in range(6 * (count - full)):
+            store_word(elements + 48 * full + 8 * i, uint64(made[i]))
+        given[0] = made[0]  # keeps both alive up to here
+
+
+@kernel
+def copy_points(degree: Any, tasks: Any, count: int) -> None:
+    """Writes point tasks[0, i], its sign taken into account, to address tasks[2, i]."""
+    for i in range(count):
+        source, target = tasks[0, i] & ~1, tasks[2, i]
+        for line in range(0, 128 * len(degree), 64):
+            copy_line(target + line, source + line)
+        if tasks[0, i] & 1:
+            for line in range(64 * len(degree), 128 * len(degree), 64):
+                _negate(target + line)
+
+
+@kernel
+def _negate(line: int) -> None:
+    """A number becomes 2 p minus itself."""
+    carry = int64(0)
+    for i in range(_LIMBS):
+        carry += _DOUBLED_MODULUS[i] - load_signed(line + 8 * i)
+        store_word(line + 8 * i, uint64(carry if i == _LIMBS - 1 else carry & LIMB_MASK))
+        carry >>= LIMB_BITS
+
+
+@kernel
+def is_identity(operand: int) -> Any:
+    """Whether an operand is the identity."""
+    return load_signed((operand & ~1) + 8 * (_LIMBS - 1)) > IDENTITY_BOUND
+
+
+@kernel
+def to_portable(line: int, stride: int) -> Any:
+    """The element, in six words and R = 2^384, of the number whose limbs lie `stride` bytes apart."""
+    words = np.zeros(7, np.uint64)
+    carry = int64(0)
+    for i in range(_LIMBS):
+        carry += _DOUBLED_MODULUS[i] + load_signed(line + stride * i)
+        bits = uint64(carry & LIMB_MASK)
+        carry >>= LIMB_BITS
+        word, shift = (LIMB_BITS * i) >> 6, uint64((LIMB_BITS * i) & 63)
+        words[word] |= bits << shift
+        if shift > uint64(64 - LIMB_BITS):
+            words[word + 1] |= bits >> (uint64(64) - shift)
+    return multiply(_to_portable(), (words[0], words[1], words[2], words[3], words[4], words[5]))
+
+
+@kernel
+def from_portable(line: int, element: Any) -> None:
+    """The inverse of `to_portable`, reduced, with limbs in one line."""
+    converted = multiply(_from_portable(), element)
+    words = np.zeros(7, np.uint64)
+    for i in range(6):
+        words[i] = converted[i]
+    for i in range(_LIMBS):
+        word, shift = (LIMB_BITS * i) >> 6, uint64((LIMB_BITS * i) & 63)
+        bits = words[word] >> shift
+        if shift > uint64(64 - LIMB_BITS):
+            bits |= words[word + 1] << (uint64(64) - shift)
+        store_word(line + 8 * i, bits & uint64(LIMB_MASK))
+
+
+@kernel
+def store_identity(target: int, lines: int) -> None:
+    """Writes the identity, a point of so many lines."""
+    for i in range(8 * lines):
+        store_word(target + 8 * i, uint64(0))
+    store_word(target + 8 * (_LIMBS - 1), uint64(IDENTITY_LIMB))
