@@ -20,13 +20,19 @@ SCALAR_BITS: Final = (SCALAR_MODULUS // 2).bit_length()
 class Recoding:
     """n scalars in `windows` digits of `width` bits: magnitudes plus a bias, and signs.
 
-    words: (n, 2 or 4) uint64; negative: (n,) bool.
+    words: (2 or 4, n) uint64; negative: (n,) bool.
     """
 
     words: NDArray[np.uint64]
     negative: NDArray[np.bool_]
     windows: int
     width: int
+
+    def digits(self, window: int, out: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Digit number `window` of every scalar: (n,) `out`, which it returns."""
+        last = window == self.windows - 1
+        digits.window_digits(out, self.words, self.negative, window, last, self.width)
+        return out
 
 
 def magnitude_bits(values: ScalarVector | NDArray[np.int64]) -> int:
@@ -50,7 +56,7 @@ def recode(values: ScalarVector | NDArray[np.int64], bits: int, width: int) -> R
     length = 2 if integers else 4
     bias = sum(1 << (width * window + width - 1) for window in range(windows - 1))
     bias_words = np.array([(bias >> (64 * i)) & (2**64 - 1) for i in range(length)], np.uint64)
-    words = np.empty((len(values), length), np.uint64)
+    words = np.empty((length, len(values)), np.uint64)
     negative = np.empty(len(values), np.bool_)
     kernel = digits.recode_integers if integers else digits.recode_scalars
     source = np.ascontiguousarray(values)
