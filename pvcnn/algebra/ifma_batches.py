@@ -37,9 +37,7 @@ class IfmaBackend(Backend):
         return IfmaBatch(capacity, degree)
 
     def enter(self, rows: Rows, points: PointVector, degree: int) -> None:
-        elements = 2 * degree * len(points)
-        row_kernels.enter((0,) * degree, rows.ctypes.data, points.ctypes.data, elements)
+        row_kernels.enter((0,) * degree, rows.ctypes.data, points.ctypes.data, len(points))
 
     def leave(self, points: PointVector, rows: Rows, degree: int) -> None:
-        elements = 2 * degree * len(points)
-        row_kernels.leave((0,) * degree, points.ctypes.data, rows.ctypes.data, elements)
+        row_kernels.leave((0,) * degree, points.ctypes.data, rows.ctypes.data, len(points))

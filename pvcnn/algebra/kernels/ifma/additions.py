@@ -12,18 +12,26 @@ from typing import Any, Final
 import numpy as np
 from numba import int64
 
+from pvcnn.algebra.constants import BASE_MODULUS
 from pvcnn.algebra.kernels import additions as portable
 from pvcnn.algebra.kernels.compilation import kernel
-from pvcnn.algebra.kernels.fields import DEGREE_ONE, load, store, zero
-from pvcnn.algebra.kernels.ifma.groups import CHAINS, SAVED_ELEMENTS
+from pvcnn.algebra.kernels.fields import BASE, DEGREE_ONE, constant_of, load, store, zero
+from pvcnn.algebra.kernels.ifma.groups import CHAINS, KEPT, SAVED_ELEMENTS
 from pvcnn.algebra.kernels.ifma.operations import backward, fold, forward, store_ones, unfold
 from pvcnn.algebra.kernels.ifma.rows import (
-    from_portable,
     is_identity,
+    read_number,
     store_identity,
-    to_portable,
+    unscaled,
+    write_number,
+    y_from_portable,
+    y_to_portable,
 )
 from pvcnn.algebra.kernels.inversion import invert
+
+#: From numbers with R = 2^416 to elements with R = 2^384, and back.
+_from_wide_radix = constant_of(BASE, pow(1 << 32, -1, BASE_MODULUS))
+_to_wide_radix = constant_of(BASE, 1 << 32)
 
 #: Pairs that share an inversion, a multiple of eight: more don't fit the second-level cache.
 SHARED: Final = 2048
@@ -33,12 +41,12 @@ SLACK: Final = 80
 _ELEMENT = 512
 _SAVED = 256 + 64
 _CHAINS = _SAVED + _ELEMENT * SAVED_ELEMENTS
-_PREFIXES = _CHAINS + 2 * _ELEMENT * CHAINS
+_KEPT = _CHAINS + 2 * _ELEMENT * CHAINS
 
 
 def workspace_bytes(degree: int) -> int:
-    """What `add_pairs` needs: a point for waste, a line, what is saved, the chains and the prefixes."""
-    return _PREFIXES + SHARED // 8 * _ELEMENT * degree
+    """What `add_pairs` needs: a point for waste, a line, what is saved, the chains and what groups keep."""
+    return _KEPT + SHARED // 8 * KEPT * _ELEMENT * degree
 
 
 @kernel
@@ -66,25 +74,25 @@ def _add_batch(degree: Any, tasks: Any, first: int, stop: int, workspace: int, e
     """All pairs but the exceptional ones; `exceptional` gets a byte a group that tells which those are."""
     size = _ELEMENT * len(degree)
     groups = (stop - first + 7) >> 3
-    chains, prefixes = workspace + _CHAINS, workspace + _PREFIXES
+    chains, kept = workspace + _CHAINS, workspace + _KEPT
     for i in range(CHAINS):
         store_ones(degree, chains + size * i)
     lefts, rights = int64(tasks[0, first:].ctypes.data), int64(tasks[1, first:].ctypes.data)
     targets = int64(tasks[2, first:].ctypes.data)
     for group in range(groups):
         chain = chains + size * (group & (CHAINS - 1))
-        prefix = prefixes + size * group
-        exceptional[group] = forward(degree, lefts + 64 * group, rights + 64 * group, prefix, chain)
+        own = kept + KEPT * size * group
+        exceptional[group] = forward(degree, lefts + 64 * group, rights + 64 * group, own, chain)
     saved, line = workspace + _SAVED, workspace + 256
     fold(degree, chains, saved)
-    product = to_portable(saved + _ELEMENT * (SAVED_ELEMENTS - 1), int64(64))
-    from_portable(line, invert(product))
+    product = read_number(saved + _ELEMENT * (SAVED_ELEMENTS - 1), int64(64), _from_wide_radix())
+    write_number(line, invert(product), _to_wide_radix())
     unfold(degree, chains, saved, line)
     for group in range(groups - 1, -1, -1):
         at, chain = 64 * group, chains + size * (group & (CHAINS - 1))
-        prefix = prefixes + size * group
+        own = kept + KEPT * size * group
         backward(
-            degree, lefts + at, rights + at, targets + at, prefix, chain, exceptional[group], workspace
+            degree, lefts + at, rights + at, targets + at, own, chain, exceptional[group], workspace
         )
 
 
@@ -106,7 +114,7 @@ def _add_exceptional(degree: Any, tasks: Any, first: int, stop: int, exceptional
         if (exceptional[i >> 3] >> (i & 7)) & 1:
             for side in range(2):
                 operand = tasks[side, first + i]
-                _read_point(lines, at, operand)
+                _read_point(degree, at, operand)
                 inner[side, queued] = at | (operand & 1)
                 at += size
             inner[2, queued] = inner[0, queued] & ~1
@@ -122,22 +130,27 @@ def _add_exceptional(degree: Any, tasks: Any, first: int, stop: int, exceptional
 
 
 @kernel
-def _read_point(lines: int, target: int, operand: int) -> None:
+def _read_point(degree: Any, target: int, operand: int) -> None:
     """The portable point of a row, without the operand's sign."""
-    source = operand & ~1
-    for i in range(lines):
-        if is_identity(operand):
-            store(target + 48 * i, zero(DEGREE_ONE))
-        else:
-            store(target + 48 * i, to_portable(source + 64 * i, int64(8)))
+    source, elements = operand & ~1, len(degree)
+    if is_identity(operand):
+        store(target, zero(degree))
+        store(target + 48 * elements, zero(degree))
+        return
+    for i in range(elements):
+        store(target + 48 * i, read_number(source + 64 * i, int64(8), unscaled()))
+    for i in range(elements, 2 * elements):
+        store(target + 48 * i, read_number(source + 64 * i, int64(8), y_to_portable()))
 
 
 @kernel
 def _write_point(degree: Any, target: int, source: int) -> None:
     """The row of a portable point."""
-    lines = 2 * len(degree)
+    elements = len(degree)
     if portable.is_identity(degree, source):
-        store_identity(target, lines)
+        store_identity(target, 2 * elements)
         return
-    for i in range(lines):
-        from_portable(target + 64 * i, load(DEGREE_ONE, source + 48 * i))
+    for i in range(elements):
+        write_number(target + 64 * i, load(DEGREE_ONE, source + 48 * i), unscaled())
+    for i in range(elements, 2 * elements):
+        write_number(target + 64 * i, load(DEGREE_ONE, source + 48 * i), y_from_portable())

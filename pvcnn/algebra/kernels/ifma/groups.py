@@ -42,6 +42,8 @@ CHAINS: Final = 4
 SAVED_ELEMENTS: Final = CHAINS + 6
 
 _FIELD = BASE_FIELD
+#: Coordinates that a group keeps from the first pass for the second.
+KEPT: Final = 3
 #: Groups ahead whose operands are asked for.
 _AHEAD = 8
 
@@ -54,9 +56,10 @@ class GroupEmitter:
         self._degree = degree
         self._point_bytes = 2 * degree * BYTES
 
-    def forward(self, builder: Builder, lefts: Value, rights: Value, prefix: Value, chain: Value) -> Value:
-        """First pass: the chain's product is written to `prefix` and multiplied by the denominators.
+    def forward(self, builder: Builder, lefts: Value, rights: Value, kept: Value, chain: Value) -> Value:
+        """First pass: the chain's product is multiplied by the denominators x2 - x1.
 
+        What the second pass needs goes to `kept`: the product before, the denominators, and the left x.
         lefts, rights: addresses of eight operands. Returns the exceptional lanes, as a byte.
         """
         left, right = self._operands(builder, lefts), self._operands(builder, rights)
@@ -67,7 +70,8 @@ class GroupEmitter:
         exceptional = self._exceptional(builder, x1, x2)
         denominator = self._field.select(builder, exceptional, self._field.one(), difference)
         product = self._field.load(builder, chain)
-        self._field.store(builder, product, prefix)
+        for i, coordinate in enumerate((product, denominator, x1)):
+            self._field.store(builder, coordinate, kept, self._field.bytes * i)
         self._field.store(builder, self._field.multiply(builder, product, denominator), chain)
         return vectors.to_byte(builder, exceptional)
 
@@ -77,7 +81,7 @@ class GroupEmitter:
         lefts: Value,
         rights: Value,
         targets: Value,
-        prefix: Value,
+        kept: Value,
         chain: Value,
         exceptional: Value,
         waste: Value,
@@ -87,25 +91,23 @@ class GroupEmitter:
         chain: the inverse of the chain's product up to this group, which becomes the one before it.
         """
         field = self._field
-        left, right = self._operands(builder, lefts), self._operands(builder, rights)
-        flags = vectors.to_flags(builder, exceptional)
-        x1, x2 = self._x(builder, left), self._x(builder, right)
-        difference = field.subtract(builder, x2, x1, 4)
-        denominator = field.select(builder, flags, field.one(), difference)
+        product, denominator, x1 = (field.load(builder, kept, field.bytes * i) for i in range(KEPT))
         remaining = field.load(builder, chain)
-        inverse = field.multiply(builder, remaining, field.load(builder, prefix))
+        inverse = field.multiply(builder, remaining, product)
         field.store(builder, field.multiply(builder, remaining, denominator), chain)
+        left, right = self._operands(builder, lefts), self._operands(builder, rights)
         y1, y2 = self._y(builder, left), self._y(builder, right)
         slope = field.multiply(builder, field.subtract(builder, y2, y1, 4), inverse)
         x3 = [
-            _FIELD.raise_if_below(builder, _raw_sum(builder, squared, a, b), (0, -2))
-            for squared, a, b in zip(field.square(builder, slope), x1, x2, strict=True)
+            _FIELD.raise_if_below(builder, _x3(builder, *elements), (0, -2))
+            for elements in zip(field.square(builder, slope), x1, denominator, strict=True)
         ]
         rise = field.multiply(builder, slope, field.subtract(builder, x1, x3, 4))
         y3 = [
             _FIELD.raise_if_below(builder, _FIELD.raw_difference(builder, a, b), (0,))
             for a, b in zip(rise, y1, strict=True)
         ]
+        flags = vectors.to_flags(builder, exceptional)
         addresses = builder.select(flags, vectors.broadcast(builder, waste), vectors.load(builder, targets))
         self._scatter(builder, addresses, [*x3, *y3])
 
@@ -195,9 +197,11 @@ def _gather(builder: Builder, addresses: Value, offset: int) -> Element:
     return vectors.transpose(builder, rows)
 
 
-def _raw_sum(builder: Builder, positive: Element, first: Element, second: Element) -> Element:
-    """positive - first - second, limb by limb."""
-    return _FIELD.raw_difference(builder, _FIELD.raw_difference(builder, positive, first), second)
+def _x3(builder: Builder, squared: Element, x1: Element, denominator: Element) -> Element:
+    """squared - x1 - x2, limb by limb, where the denominator is x2 - x1 + 4 p."""
+    twice = [builder.add(limb, limb) for limb in x1]
+    raised = _FIELD.raised(builder, _FIELD.raw_difference(builder, squared, twice), 4)
+    return _FIELD.raw_difference(builder, raised, denominator)
 
 
 def _rotate(builder: Builder, element: Element, distance: int) -> Element:

@@ -29,7 +29,7 @@ def _group(name: str, degree: Any) -> Generator:
 
 
 @intrinsic
-def forward(_context: Any, degree: Any, lefts: Any, rights: Any, prefix: Any, chain: Any) -> Any:
+def forward(_context: Any, degree: Any, lefts: Any, rights: Any, kept: Any, chain: Any) -> Any:
     """`GroupEmitter.forward`."""
     return types.uint8(degree, *[_ADDRESS] * 4), _group("forward", degree)
 
@@ -41,7 +41,7 @@ def backward(
     lefts: Any,
     rights: Any,
     targets: Any,
-    prefix: Any,
+    kept: Any,
     chain: Any,
     exceptional: Any,
     waste: Any,
@@ -87,7 +87,7 @@ def copy_line(_context: Any, target: Any, source: Any) -> Any:
 
 
 @intrinsic
-def enter_group(_context: Any, degree: Any, rows: Any, elements: Any) -> Any:
+def enter_group(_context: Any, degree: Any, rows: Any, points: Any) -> Any:
     """`emit_enter`."""
 
     def generate(target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:
@@ -98,7 +98,7 @@ def enter_group(_context: Any, degree: Any, rows: Any, elements: Any) -> Any:
 
 
 @intrinsic
-def leave_group(_context: Any, degree: Any, elements: Any, rows: Any) -> Any:
+def leave_group(_context: Any, degree: Any, points: Any, rows: Any) -> Any:
     """`emit_leave`."""
 
     def generate(target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:

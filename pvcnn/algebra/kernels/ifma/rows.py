@@ -9,58 +9,61 @@ from numba import int64, uint64
 
 from pvcnn.algebra.kernels.compilation import kernel
 from pvcnn.algebra.kernels.fields import (
+    BASE,
     constant_of,
     load_signed,
+    load_word,
     multiply,
     store_word,
-    types,
 )
+from pvcnn.algebra.kernels.ifma.conversion import Y_SCALE, Y_UNSCALE
 from pvcnn.algebra.kernels.ifma.coordinates import BASE_FIELD
 from pvcnn.algebra.kernels.ifma.field import LIMB_BITS, LIMB_MASK
 from pvcnn.algebra.kernels.ifma.groups import IDENTITY_BOUND, IDENTITY_LIMB
 from pvcnn.algebra.kernels.ifma.operations import copy_line, enter_group, leave_group
+from pvcnn.algebra.kernels.ifma.vectors import LANES
 
 _LIMBS = BASE_FIELD.limbs
 _DOUBLED_MODULUS = np.array(BASE_FIELD.split(2 * BASE_FIELD.modulus), np.int64)
-_BASE = types.UniTuple(types.uint64, 6)
-#: Factors from R = 2^416 to R = 2^384 and back.
-_to_portable = constant_of(_BASE, pow(1 << 32, -1, BASE_FIELD.modulus))
-_from_portable = constant_of(_BASE, 1 << 32)
-#: Elements converted at a time.
-_GROUP = 8
+#: 1, and what takes the number of a y in a row to one in a point vector and back.
+unscaled = constant_of(BASE, 1)
+y_to_portable = constant_of(BASE, Y_UNSCALE)
+y_from_portable = constant_of(BASE, Y_SCALE)
 
 
 @kernel
-def enter(degree: Any, rows: int, elements: int, count: int) -> None:
-    """`count` elements of point vectors, of whole points, to as many lines of rows. Addresses."""
-    full = count & ~(_GROUP - 1)
-    for i in range(0, full, _GROUP):
-        enter_group(degree, rows + 64 * i, elements + 48 * i)
+def enter(degree: Any, rows: int, points: int, count: int) -> None:
+    """Rows of `count` points of a vector. rows, points: addresses."""
+    lines = 2 * len(degree)
+    full = count & ~(LANES - 1)
+    for i in range(0, full, LANES):
+        enter_group(degree, rows + 64 * lines * i, points + 48 * lines * i)
     if full < count:
-        given = np.zeros(6 * _GROUP, np.int64)
-        made = np.empty(8 * _GROUP, np.int64)
-        for i in range(6 * (count - full)):
-            given[i] = load_signed(elements + 48 * full + 8 * i)
+        given = np.zeros(6 * lines * LANES, np.uint64)
+        made = np.empty(8 * lines * LANES, np.uint64)
+        for i in range(6 * lines * (count - full)):
+            given[i] = load_word(points + 48 * lines * full + 8 * i)
         enter_group(degree, int64(made.ctypes.data), int64(given.ctypes.data))
-        for i in range(count - full):
-            copy_line(rows + 64 * (full + i), int64(made.ctypes.data) + 64 * i)
+        for i in range(8 * lines * (count - full)):
+            store_word(rows + 64 * lines * full + 8 * i, made[i])
         given[0] = made[0]  # keeps both alive up to here
 
 
 @kernel
-def leave(degree: Any, elements: int, rows: int, count: int) -> None:
-    """The inverse of `enter`: reduced elements, the identity all zero."""
-    full = count & ~(_GROUP - 1)
-    for i in range(0, full, _GROUP):
-        leave_group(degree, elements + 48 * i, rows + 64 * i)
+def leave(degree: Any, points: int, rows: int, count: int) -> None:
+    """The inverse of `enter`: reduced coordinates, the identity all zero."""
+    lines = 2 * len(degree)
+    full = count & ~(LANES - 1)
+    for i in range(0, full, LANES):
+        leave_group(degree, points + 48 * lines * i, rows + 64 * lines * i)
     if full < count:
-        given = np.zeros(8 * _GROUP, np.int64)
-        made = np.empty(6 * _GROUP, np.int64)
-        for i in range(count - full):
-            copy_line(int64(given.ctypes.data) + 64 * i, rows + 64 * (full + i))
+        given = np.zeros(8 * lines * LANES, np.uint64)
+        made = np.empty(6 * lines * LANES, np.uint64)
+        for i in range(8 * lines * (count - full)):
+            given[i] = load_word(rows + 64 * lines * full + 8 * i)
         leave_group(degree, int64(made.ctypes.data), int64(given.ctypes.data))
-        for i in range(6 * (count - full)):
-            store_word(elements + 48 * full + 8 * i, uint64(made[i]))
+        for i in range(6 * lines * (count - full)):
+            store_word(points + 48 * lines * full + 8 * i, made[i])
         given[0] = made[0]  # keeps both alive up to here
 
 
@@ -93,8 +96,8 @@ def is_identity(operand: int) -> Any:
 
 
 @kernel
-def to_portable(line: int, stride: int) -> Any:
-    """The element, in six words and R = 2^384, of the number whose limbs lie `stride` bytes apart."""
+def read_number(line: int, stride: int, factor: Any) -> Any:
+    """The number whose limbs lie `stride` bytes apart, as an element, times another one."""
     words = np.zeros(7, np.uint64)
     carry = int64(0)
     for i in range(_LIMBS):
@@ -105,13 +108,13 @@ def to_portable(line: int, stride: int) -> Any:
         words[word] |= bits << shift
         if shift > uint64(64 - LIMB_BITS):
             words[word + 1] |= bits >> (uint64(64) - shift)
-    return multiply(_to_portable(), (words[0], words[1], words[2], words[3], words[4], words[5]))
+    return multiply(factor, (words[0], words[1], words[2], words[3], words[4], words[5]))
 
 
 @kernel
-def from_portable(line: int, element: Any) -> None:
-    """The inverse of `to_portable`, reduced, with limbs in one line."""
-    converted = multiply(_from_portable(), element)
+def write_number(line: int, element: Any, factor: Any) -> None:
+    """The number of an element times another one, reduced, with limbs in one line."""
+    converted = multiply(factor, element)
     words = np.zeros(7, np.uint64)
     for i in range(6):
         words[i] = converted[i]
