@@ -33,7 +33,7 @@ from pvcnn.algebra.kernels.inversion import invert
 _from_wide_radix = constant_of(BASE, pow(1 << 32, -1, BASE_MODULUS))
 _to_wide_radix = constant_of(BASE, 1 << 32)
 
-#: Pairs that share an inversion, a multiple of eight: more don't fit the second-level cache.
+#: Pairs of G1 that share an inversion, and twice those of G2: more don't fit the second-level cache.
 SHARED: Final = 2048
 #: Entries that each row of tasks must have beyond the pairs: operands are looked at ahead of time.
 SLACK: Final = 80
@@ -46,7 +46,7 @@ _KEPT = _CHAINS + 2 * _ELEMENT * CHAINS
 
 def workspace_bytes(degree: int) -> int:
     """What `add_pairs` needs: a point for waste, a line, what is saved, the chains and what groups keep."""
-    return _KEPT + SHARED // 8 * KEPT * _ELEMENT * degree
+    return _KEPT + SHARED // 8 * KEPT * _ELEMENT
 
 
 @kernel
@@ -59,8 +59,9 @@ def add_pairs(degree: Any, tasks: Any, count: int, workspace: int) -> None:
     exceptional = np.empty(SHARED // 8, np.uint8)
     for i in range(count, (count + 7) & ~7):
         tasks[0, i] = tasks[1, i] = tasks[2, i] = workspace
-    for first in range(0, count, SHARED):
-        stop = min(first + SHARED, count)
+    shared = SHARED // len(degree)
+    for first in range(0, count, shared):
+        stop = min(first + shared, count)
         _add_batch(degree, tasks, first, stop, workspace, exceptional)
         found = 0
         for group in range((stop - first + 7) >> 3):
