@@ -1,4 +1,4 @@
-"""Rows of points, batches of additions on them, and which kernels do the work.
+"""Rows of points and batches of additions on them, whichever kernels do the work.
 
 Point vectors, the type outside pvcnn.algebra, look the same on every machine. Kernels work on *rows*:
 with the portable kernels those are the vector's own, with the eight-lane kernels 52-bit limbs in lines
@@ -11,17 +11,12 @@ instructions serves sums of multiples and fixed bases alike.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra import threads
-from pvcnn.algebra.kernels import additions
-from pvcnn.algebra.kernels.selection import KERNELS, Kernels
 from pvcnn.algebra.memory import ARENA
 
 #: (n, 12 d) uint64: affine x and y in the extension of degree d over F_q; see pvcnn.algebra.curve.
@@ -29,8 +24,6 @@ PointVector: TypeAlias = NDArray[np.uint64]
 #: (n, row_words) uint64: what kernels add. Belongs to one backend.
 Rows: TypeAlias = NDArray[np.uint64]
 
-#: Additions that share one inversion: more no longer fit the second-level cache.
-_SHARED = 1024
 #: Fewer points than this are not worth a thread of their own when they are converted.
 _MINIMUM_CONVERTED = 2048
 
@@ -90,66 +83,3 @@ class Backend(ABC):
         else:
             enter(0, len(points))
         return rows
-
-
-class _PortableBatch(Batch):
-    def __init__(self, capacity: int, degree: int) -> None:
-        self.tasks = ARENA.array("tasks", (3, capacity), np.int64)
-        self.point_bytes = 96 * degree
-        self._degree = (0,) * degree
-        self._workspace = ARENA.array("workspace", (min(capacity, _SHARED) + 1, 12 * degree))
-        self._workspace[-1] = 0
-        self.identity = self._workspace[-1:].ctypes.data
-
-    def add(self, count: int) -> None:
-        additions.add_pairs(self._degree, self.tasks, count, self._workspace.ctypes.data, _SHARED)
-
-    def copy(self, count: int) -> None:
-        additions.copy_points(self._degree, self.tasks, count)
-
-
-class PortableBackend(Backend):
-    """64-bit words, on any processor: rows are the vectors' own."""
-
-    def row_words(self, degree: int) -> int:
-        return 12 * degree
-
-    def batch(self, capacity: int, degree: int) -> Batch:
-        return _PortableBatch(capacity, degree)
-
-    def enter(self, rows: Rows, points: PointVector, degree: int) -> None:
-        rows[:] = points
-
-    def leave(self, points: PointVector, rows: Rows, degree: int) -> None:
-        points[:] = rows
-
-    def rows(self, points: PointVector, degree: int, *, parallel: bool) -> Rows:
-        return points
-
-
-@lru_cache
-def _make(kernels: Kernels) -> Backend:
-    if kernels is Kernels.PORTABLE:
-        return PortableBackend()
-    from pvcnn.algebra.ifma_batches import IfmaBackend
-
-    return IfmaBackend()
-
-
-_active = _make(KERNELS)
-
-
-def backend() -> Backend:
-    """The backend in use: of `pvcnn.algebra.kernels.selection.KERNELS`."""
-    return _active
-
-
-@contextmanager
-def use(kernels: Kernels) -> Iterator[Backend]:
-    """Another backend in this process for a while, to test or measure it. Not for several threads."""
-    global _active
-    before, _active = _active, _make(kernels)
-    try:
-        yield _active
-    finally:
-        _active = before

@@ -14,7 +14,8 @@ from typing import Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pvcnn.algebra.batches import Backend, PointVector, backend
+from pvcnn.algebra.backends import backend
+from pvcnn.algebra.batches import Backend, PointVector
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.fixed_base import Table, table_exponents, table_width
 from pvcnn.algebra.kernels import point_vectors

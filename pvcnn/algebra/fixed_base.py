@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from pvcnn.algebra import batches, threads
+from pvcnn.algebra import backends, threads
 from pvcnn.algebra.batches import PointVector, Rows
 from pvcnn.algebra.kernels.digits import table_operands, unsummed_operands
 from pvcnn.algebra.memory import ARENA, aligned
@@ -41,7 +41,7 @@ class Table:
 
     def __init__(self, bases: PointVector, width: int, degree: int) -> None:
         """bases: (len(table_exponents(width)), 12 degree), 2^(width w) times the base in row w."""
-        self._backend = batches.backend()
+        self._backend = backends.backend()
         self._degree = degree
         self._width = width
         self._rows = aligned((len(bases), 1 << (width - 1), self._backend.row_words(degree)))

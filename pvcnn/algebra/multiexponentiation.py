@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from pvcnn.algebra import batches, threads
+from pvcnn.algebra import backends, threads
 from pvcnn.algebra.batches import PointVector, Rows
 from pvcnn.algebra.kernels import buckets
 from pvcnn.algebra.memory import ARENA
@@ -49,7 +49,7 @@ def partial_sums(
         return []
     width = _window_width(len(points), bits)
     windows = window_count(bits, width)
-    backend = batches.backend()
+    backend = backends.backend()
     if windows >= 2 * threads.thread_count():
         rows = backend.rows(points, degree, parallel=True)
         recoding = recode(values, bits, width)
@@ -82,7 +82,7 @@ class _Memory:
     """What one thread needs to sum `windows` windows of `count` scalars each."""
 
     def __init__(self, count: int, windows: int, width: int, degree: int) -> None:
-        self._backend = batches.backend()
+        self._backend = backends.backend()
         self._degree = degree
         self._width = width
         self._buckets = (1 << (width - 1)) + 1

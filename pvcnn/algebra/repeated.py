@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from pvcnn.algebra import batches, threads
+from pvcnn.algebra import backends, threads
 from pvcnn.algebra.batches import PointVector
 from pvcnn.algebra.kernels import buckets
 from pvcnn.algebra.memory import ARENA
@@ -56,7 +56,7 @@ def _sum_lists(
 ) -> None:
     """sums[i] becomes the sum of points[order[starts[i] : starts[i + 1]]]; no list is empty."""
     degree = points.shape[1] // 12
-    backend = batches.backend()
+    backend = backends.backend()
     rows = backend.rows(points[order], degree, parallel=False)
     batch = backend.batch(max(len(order) // 2, len(starts)) + 1, degree)
     entries = rows.ctypes.data + batch.point_bytes * np.arange(len(order), dtype=np.int64)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
+import numba
 from llvmlite import binding
-from numba import config
 
 VARIABLE: Final = "PVCNN_KERNELS"
 #: What LLVM calls the instructions that the kernels on eight lanes consist of.
@@ -50,6 +50,7 @@ def choose(wanted: str, features: Mapping[str, bool]) -> Kernels:
 def compiled_features() -> dict[str, bool]:
     """The features that Numba compiles for: the processor's, or what NUMBA_CPU_FEATURES says."""
     host = dict(binding.get_host_cpu_features())
+    config: Any = numba.config
     if config.CPU_NAME is None and config.CPU_FEATURES is None:
         return host
     named = (config.CPU_FEATURES or "").split(",")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import int64
 
 from pvcnn.algebra.constants import BASE_MODULUS
 from pvcnn.algebra.kernels import additions as portable
@@ -19,6 +18,7 @@ from pvcnn.algebra.kernels.fields import BASE, DEGREE_ONE, constant_of, load, st
 from pvcnn.algebra.kernels.ifma.groups import CHAINS, KEPT, SAVED_ELEMENTS
 from pvcnn.algebra.kernels.ifma.operations import backward, fold, forward, store_ones, unfold
 from pvcnn.algebra.kernels.ifma.rows import (
+    address_of,
     is_identity,
     read_number,
     store_identity,
@@ -78,23 +78,21 @@ def _add_batch(degree: Any, tasks: Any, first: int, stop: int, workspace: int, e
     chains, kept = workspace + _CHAINS, workspace + _KEPT
     for i in range(CHAINS):
         store_ones(degree, chains + size * i)
-    lefts, rights = int64(tasks[0, first:].ctypes.data), int64(tasks[1, first:].ctypes.data)
-    targets = int64(tasks[2, first:].ctypes.data)
+    lefts, rights = address_of(tasks[0, first:]), address_of(tasks[1, first:])
+    targets = address_of(tasks[2, first:])
     for group in range(groups):
         chain = chains + size * (group & (CHAINS - 1))
         own = kept + KEPT * size * group
         exceptional[group] = forward(degree, lefts + 64 * group, rights + 64 * group, own, chain)
     saved, line = workspace + _SAVED, workspace + 256
     fold(degree, chains, saved)
-    product = read_number(saved + _ELEMENT * (SAVED_ELEMENTS - 1), int64(64), _from_wide_radix())
+    product = read_number(saved + _ELEMENT * (SAVED_ELEMENTS - 1), 64, _from_wide_radix())
     write_number(line, invert(product), _to_wide_radix())
     unfold(degree, chains, saved, line)
     for group in range(groups - 1, -1, -1):
         at, chain = 64 * group, chains + size * (group & (CHAINS - 1))
         own = kept + KEPT * size * group
-        backward(
-            degree, lefts + at, rights + at, targets + at, own, chain, exceptional[group], workspace
-        )
+        backward(degree, lefts + at, rights + at, targets + at, own, chain, exceptional[group], workspace)
 
 
 @kernel
@@ -109,7 +107,7 @@ def _add_exceptional(degree: Any, tasks: Any, first: int, stop: int, exceptional
         return
     points = np.empty(2 * count * size >> 3, np.int64)
     inner = np.empty((3, count), np.int64)
-    at = int64(points.ctypes.data)
+    at = address_of(points)
     queued = 0
     for i in range(stop - first):
         if (exceptional[i >> 3] >> (i & 7)) & 1:
@@ -121,7 +119,7 @@ def _add_exceptional(degree: Any, tasks: Any, first: int, stop: int, exceptional
             inner[2, queued] = inner[0, queued] & ~1
             queued += 1
     shared = np.empty(min(count, 64) * size >> 3, np.int64)
-    portable.add_pairs(degree, inner, count, int64(shared.ctypes.data), 64)
+    portable.add_pairs(degree, inner, count, address_of(shared), 64)
     queued = 0
     for i in range(stop - first):
         if (exceptional[i >> 3] >> (i & 7)) & 1:
@@ -131,7 +129,7 @@ def _add_exceptional(degree: Any, tasks: Any, first: int, stop: int, exceptional
 
 
 @kernel
-def _read_point(degree: Any, target: int, operand: int) -> None:
+def _read_point(degree: Any, target: Any, operand: Any) -> None:
     """The portable point of a row, without the operand's sign."""
     source, elements = operand & ~1, len(degree)
     if is_identity(operand):
@@ -139,9 +137,9 @@ def _read_point(degree: Any, target: int, operand: int) -> None:
         store(target + 48 * elements, zero(degree))
         return
     for i in range(elements):
-        store(target + 48 * i, read_number(source + 64 * i, int64(8), unscaled()))
+        store(target + 48 * i, read_number(source + 64 * i, 8, unscaled()))
     for i in range(elements, 2 * elements):
-        store(target + 48 * i, read_number(source + 64 * i, int64(8), y_to_portable()))
+        store(target + 48 * i, read_number(source + 64 * i, 8, y_to_portable()))
 
 
 @kernel

@@ -164,7 +164,7 @@ class LazyField:
                     columns[j + 1] = high(columns[j + 1], left[j], right[i])
                 for j in range(n if i + 1 < n else 0):
                     columns[j + 1] = low(columns[j + 1], left[j], right[i + 1])
-            columns = self._add_multiple(builder, columns, multiple)[1:] + [splat(0)]
+            columns = [*self._add_multiple(builder, columns, multiple)[1:], splat(0)]
         return self.normalise(builder, columns[:n])
 
     def _add_multiple(self, builder: Builder, columns: Sequence[Value], multiple: Value) -> list[Value]:

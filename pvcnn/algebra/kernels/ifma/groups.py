@@ -144,9 +144,7 @@ class GroupEmitter:
         ):
             at = self._field.bytes * i
             value = self._field.load(builder, chains, at)
-            self._field.store(
-                builder, self._field.times_conjugate(builder, value, norm_inverse), chains, at
-            )
+            self._field.store(builder, self._field.times_conjugate(builder, value, norm_inverse), chains, at)
 
     def _operands(self, builder: Builder, operands: Value) -> tuple[Value, Value]:
         """Addresses of eight points, and flags where their negatives are meant."""

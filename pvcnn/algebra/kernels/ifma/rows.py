@@ -32,6 +32,12 @@ y_from_portable = constant_of(BASE, Y_SCALE)
 
 
 @kernel
+def address_of(array: Any) -> Any:
+    """Where an array's first item lies."""
+    return int64(array.ctypes.data)
+
+
+@kernel
 def enter(degree: Any, rows: int, points: int, count: int) -> None:
     """Rows of `count` points of a vector. rows, points: addresses."""
     lines = 2 * len(degree)
@@ -43,7 +49,7 @@ def enter(degree: Any, rows: int, points: int, count: int) -> None:
         made = np.empty(8 * lines * LANES, np.uint64)
         for i in range(6 * lines * (count - full)):
             given[i] = load_word(points + 48 * lines * full + 8 * i)
-        enter_group(degree, int64(made.ctypes.data), int64(given.ctypes.data))
+        enter_group(degree, address_of(made), address_of(given))
         for i in range(8 * lines * (count - full)):
             store_word(rows + 64 * lines * full + 8 * i, made[i])
         given[0] = made[0]  # keeps both alive up to here
@@ -61,7 +67,7 @@ def leave(degree: Any, points: int, rows: int, count: int) -> None:
         made = np.empty(6 * lines * LANES, np.uint64)
         for i in range(8 * lines * (count - full)):
             given[i] = load_word(rows + 64 * lines * full + 8 * i)
-        leave_group(degree, int64(made.ctypes.data), int64(given.ctypes.data))
+        leave_group(degree, address_of(made), address_of(given))
         for i in range(6 * lines * (count - full)):
             store_word(points + 48 * lines * full + 8 * i, made[i])
         given[0] = made[0]  # keeps both alive up to here
@@ -96,7 +102,7 @@ def is_identity(operand: int) -> Any:
 
 
 @kernel
-def read_number(line: int, stride: int, factor: Any) -> Any:
+def read_number(line: Any, stride: Any, factor: Any) -> Any:
     """The number whose limbs lie `stride` bytes apart, as an element, times another one."""
     words = np.zeros(7, np.uint64)
     carry = int64(0)
@@ -112,7 +118,7 @@ def read_number(line: int, stride: int, factor: Any) -> Any:
 
 
 @kernel
-def write_number(line: int, element: Any, factor: Any) -> None:
+def write_number(line: Any, element: Any, factor: Any) -> None:
     """The number of an element times another one, reduced, with limbs in one line."""
     converted = multiply(factor, element)
     words = np.zeros(7, np.uint64)
