@@ -14,7 +14,8 @@ from typing import Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pvcnn.algebra.batches import PointVector
+from pvcnn.algebra.backends import backend
+from pvcnn.algebra.batches import Backend, PointVector
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.fixed_base import Table, table_exponents, table_width
 from pvcnn.algebra.kernels import point_vectors
@@ -56,12 +57,12 @@ def msm_g2(points: PointVector, values: ScalarVector | NDArray[np.int64]) -> G2P
 
 def fixed_base_g1(values: ScalarVector) -> PointVector:
     """(n, 12): values[i] times the generator of G1."""
-    return _g1_table(table_width(len(values))).multiply(checked(values))
+    return _g1_table(backend(), table_width(len(values))).multiply(checked(values))
 
 
 def fixed_base_g2(values: ScalarVector) -> PointVector:
     """(n, 24): values[i] times the generator of G2."""
-    return _g2_table(table_width(len(values))).multiply(checked(values))
+    return _g2_table(backend(), table_width(len(values))).multiply(checked(values))
 
 
 def g1_from_points(points: Sequence[G1Point]) -> PointVector:
@@ -170,10 +171,10 @@ _G2 = _Group[G2Point](2, G2Point, G2Point.from_xy_bytes_unchecked_le)
 
 
 @lru_cache(maxsize=4)
-def _g1_table(width: int) -> Table:
+def _g1_table(_backend: Backend, width: int) -> Table:
     return _G1.table(width)
 
 
 @lru_cache(maxsize=4)
-def _g2_table(width: int) -> Table:
+def _g2_table(_backend: Backend, width: int) -> Table:
     return _G2.table(width)

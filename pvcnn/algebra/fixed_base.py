@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pvcnn.algebra import threads
-from pvcnn.algebra.batches import Batch, PointVector
-from pvcnn.algebra.kernels import digits
+from pvcnn.algebra import backends, threads
+from pvcnn.algebra.batches import PointVector, Rows
+from pvcnn.algebra.kernels.digits import table_operands, unsummed_operands
+from pvcnn.algebra.memory import ARENA, aligned
 from pvcnn.algebra.recoding import SCALAR_BITS, recode, window_count
 from pvcnn.algebra.scalars import ScalarVector
 
@@ -41,26 +41,25 @@ class Table:
 
     def __init__(self, bases: PointVector, width: int, degree: int) -> None:
         """bases: (len(table_exponents(width)), 12 degree), 2^(width w) times the base in row w."""
+        self._backend = backends.backend()
         self._degree = degree
         self._width = width
-        self._points = np.empty((len(bases), 1 << (width - 1), 12 * degree), np.uint64)
-        self._points[:, 0] = bases
-        threads.run([partial(self._fill, rows) for rows in self._split_rows()])
+        self._rows = aligned((len(bases), 1 << (width - 1), self._backend.row_words(degree)))
+        self._rows[:, 0] = self._backend.rows(bases, degree, parallel=False)
+        spans = threads.spans(len(bases), 1)
+        threads.run([partial(self._fill, self._rows[a:b]) for a, b in spans])
 
     def multiply(self, values: ScalarVector) -> PointVector:
         """(n, 12 degree): values[i] times the base."""
-        out = np.zeros((len(values), self._points.shape[2]), np.uint64)
+        out = np.empty((len(values), 12 * self._degree), np.uint64)
         spans = threads.spans(len(values), _MINIMUM_SPAN)
         threads.run([partial(self._multiply_span, values[a:b], out[a:b]) for a, b in spans])
         return out
 
-    def _split_rows(self) -> list[NDArray[np.uint64]]:
-        return [self._points[a:b] for a, b in threads.spans(len(self._points), 1)]
-
-    def _fill(self, rows: NDArray[np.uint64]) -> None:
+    def _fill(self, rows: Rows) -> None:
         """Completes rows of multiples: those up to m, plus m times the base, give those up to 2 m."""
         windows, multiples, _ = rows.shape
-        batch = Batch(windows * multiples // 2 + 1, self._degree)
+        batch = self._backend.batch(windows * multiples // 2 + 1, self._degree)
         offsets = batch.point_bytes * np.arange(windows * multiples, dtype=np.int64)
         addresses = (rows.ctypes.data + offsets).reshape(windows, multiples)
         known = 1
@@ -73,20 +72,27 @@ class Table:
             known *= 2
 
     def _multiply_span(self, values: ScalarVector, out: PointVector) -> None:
-        batch = Batch(min(_CHUNK, len(values)), self._degree)
+        size = min(_CHUNK, len(values))
+        batch = self._backend.batch(size, self._degree)
+        sums = ARENA.array("sums", (size, self._rows.shape[2]))
+        operands, digits = np.empty(size, np.int64), np.empty(size, np.int32)
         for start in range(0, len(values), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
+            chunk = slice(start, min(start + _CHUNK, len(values)))
+            count = chunk.stop - start
             recoding = recode(values[chunk], SCALAR_BITS, self._width)
+            places = operands[:count]
+            places[:] = 0
             for window in range(recoding.windows):
-                queued = digits.table_operands(
+                queued = table_operands(
                     batch.tasks,
-                    out[chunk].ctypes.data,
-                    self._points[window].ctypes.data,
+                    places,
+                    sums.ctypes.data,
+                    self._rows[window].ctypes.data,
                     batch.point_bytes,
-                    recoding.words,
-                    recoding.negative,
-                    window,
-                    window == recoding.windows - 1,
-                    self._width,
+                    recoding.digits(window, digits[:count]),
                 )
                 batch.add(queued)
+            batch.copy(
+                unsummed_operands(batch.tasks, places, sums.ctypes.data, batch.point_bytes, batch.identity)
+            )
+            self._backend.leave(out[chunk], sums[:count], self._degree)

@@ -13,9 +13,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from pvcnn.algebra import threads
-from pvcnn.algebra.batches import Batch, PointVector
+from pvcnn.algebra import backends, threads
+from pvcnn.algebra.batches import PointVector, Rows
 from pvcnn.algebra.kernels import buckets
+from pvcnn.algebra.memory import ARENA
 from pvcnn.algebra.recoding import Recoding, magnitude_bits, recode, window_count
 from pvcnn.algebra.scalars import ScalarVector
 
@@ -48,18 +49,24 @@ def partial_sums(
         return []
     width = _window_width(len(points), bits)
     windows = window_count(bits, width)
+    backend = backends.backend()
     if windows >= 2 * threads.thread_count():
+        rows = backend.rows(points, degree, parallel=True)
         recoding = recode(values, bits, width)
-        tasks = [
-            partial(_sum_windows, points, recoding, first, last, degree)
-            for first, last in threads.spans(windows, 1)
-        ]
+
+        def sum_windows(first: int, last: int) -> PartialSums:
+            return _Memory(len(rows), last - first, width, degree).sum_windows(rows, recoding, first)
+
+        tasks = [partial(sum_windows, *span) for span in threads.spans(windows, 1)]
     else:
-        tasks = [
-            partial(_sum_windows, points[a:b], recode(values[a:b], bits, width), 0, windows, degree)
-            for a, b in threads.spans(len(points), _MINIMUM_POINTS)
-        ]
-    return [part for parts in threads.run(tasks) for part in parts]
+
+        def sum_points(first: int, last: int) -> PartialSums:
+            rows = backend.rows(points[first:last], degree, parallel=False)
+            recoding = recode(values[first:last], bits, width)
+            return _Memory(len(rows), windows, width, degree).sum_windows(rows, recoding, 0)
+
+        tasks = [partial(sum_points, *span) for span in threads.spans(len(points), _MINIMUM_POINTS)]
+    return threads.run(tasks)
 
 
 def _window_width(count: int, bits: int) -> int:
@@ -71,52 +78,49 @@ def _window_width(count: int, bits: int) -> int:
     return min(range(2, _WIDEST_WINDOW + 1), key=cost)
 
 
-def _sum_windows(
-    points: PointVector, recoding: Recoding, first: int, last: int, degree: int
-) -> list[PartialSums]:
-    """Windows first to last, a few at a time."""
-    group = max(1, min(last - first, _GROUP_ENTRIES // len(points)))
-    memory = _Memory(len(points), group, recoding.width, degree)
-    return [
-        memory.sum_windows(points, recoding, start, min(start + group, last))
-        for start in range(first, last, group)
-    ]
-
-
 class _Memory:
-    """What one thread needs for the buckets of `windows` windows at a time."""
+    """What one thread needs to sum `windows` windows of `count` scalars each."""
 
     def __init__(self, count: int, windows: int, width: int, degree: int) -> None:
+        self._backend = backends.backend()
+        self._degree = degree
         self._width = width
         self._buckets = (1 << (width - 1)) + 1
-        capacity = windows * max(count, self._buckets + width)
-        self._batch = Batch(max(capacity // 2 + 1, windows * self._buckets), degree)
-        self._entries = np.empty(capacity, np.int64)
-        self._starts = np.empty((windows, self._buckets), np.int64)
-        self._lengths = np.empty((windows, self._buckets), np.int64)
-        self._pools = np.empty((2, capacity // 2 + 1, 12 * degree), np.uint64)
-        self._sums = np.empty((2, windows * self._buckets, 12 * degree), np.uint64)
+        self._windows = windows
+        #: Windows whose buckets are summed at the same time.
+        self._group = max(1, min(windows, _GROUP_ENTRIES // count))
+        entries = max(self._group * count, windows * (self._buckets + width))
+        words = self._backend.row_words(degree)
+        self._batch = self._backend.batch(max(entries // 2 + 1, windows * self._buckets), degree)
+        self._entries = ARENA.array("entries", (entries,), np.int64)
+        self._starts = np.empty((self._group, self._buckets), np.int64)
+        self._lengths = np.empty((self._group, self._buckets), np.int64)
+        self._digits = ARENA.array("digits", (count,), np.int32)
+        self._pools = ARENA.array("pools", (2, entries // 2 + 1, words))
+        self._sums = ARENA.array("sums", (2, windows * self._buckets, words))
 
-    def sum_windows(self, points: PointVector, recoding: Recoding, first: int, last: int) -> PartialSums:
-        """The sums by bit of the windows first to last."""
-        starts, lengths = self._starts[: last - first], self._lengths[: last - first]
-        for row, window in enumerate(range(first, last)):
-            buckets.sort_window(
-                self._entries,
-                row * len(points),
-                starts[row],
-                lengths[row],
-                points.ctypes.data,
-                self._batch.point_bytes,
-                recoding.words,
-                recoding.negative,
-                window,
-                window == recoding.windows - 1,
-                self._width,
+    def sum_windows(self, rows: Rows, recoding: Recoding, first: int) -> PartialSums:
+        """The sums by bit of the windows from `first` on."""
+        operands = np.empty((self._windows, self._buckets), np.int64)
+        for start in range(0, self._windows, self._group):
+            stop = min(start + self._group, self._windows)
+            starts, lengths = self._starts[: stop - start], self._lengths[: stop - start]
+            for i in range(stop - start):
+                buckets.sort_window(
+                    self._entries,
+                    i * len(rows),
+                    starts[i],
+                    lengths[i],
+                    rows.ctypes.data,
+                    self._batch.point_bytes,
+                    recoding.digits(first + start + i, self._digits),
+                )
+            self._sum_lists(starts.reshape(-1), lengths.reshape(-1))
+            out = self._sums[0, start * self._buckets :]
+            operands[start:stop].reshape(-1)[:] = self._move_sums(
+                starts.reshape(-1), lengths.reshape(-1), out
             )
-        self._sum_lists(starts.reshape(-1), lengths.reshape(-1))
-        operands = self._move_sums(starts.reshape(-1), lengths.reshape(-1), self._sums[0])
-        return PartialSums(first * self._width, self._sum_by_bit(operands.reshape(starts.shape)))
+        return PartialSums(first * self._width, self._sum_by_bit(operands))
 
     def _sum_by_bit(self, operands: NDArray[np.int64]) -> PointVector:
         """(windows * width, ..) sums of the buckets whose index has bit j, window by window.
@@ -139,11 +143,13 @@ class _Memory:
             count = (count + 1) // 2
         self._sum_lists(starts.reshape(-1), lengths.reshape(-1))
         by_window = np.ascontiguousarray(starts.T).reshape(-1), np.ascontiguousarray(lengths.T).reshape(-1)
-        out = np.zeros((windows * self._width, self._pools.shape[2]), np.uint64)
         present = by_window[1] != 0
-        moved = np.empty((int(present.sum()), self._pools.shape[2]), np.uint64)
-        self._move_sums(*by_window, moved)
-        out[present] = moved
+        rows = ARENA.array("results", (int(present.sum()), self._sums.shape[2]))
+        self._move_sums(*by_window, rows)
+        points = np.empty((len(rows), 12 * self._degree), np.uint64)
+        self._backend.leave(points, rows, self._degree)
+        out = np.zeros((windows * self._width, points.shape[1]), np.uint64)
+        out[present] = points
         return out
 
     def _sum_lists(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
@@ -160,7 +166,7 @@ class _Memory:
             level += 1
 
     def _move_sums(
-        self, starts: NDArray[np.int64], lengths: NDArray[np.int64], out: PointVector
+        self, starts: NDArray[np.int64], lengths: NDArray[np.int64], out: Rows
     ) -> NDArray[np.int64]:
         """Copies the lists' sums out of the pools; (lists,) their operands, 0 for an empty list."""
         sums = np.empty(len(starts), np.int64)

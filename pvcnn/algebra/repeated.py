@@ -12,9 +12,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from pvcnn.algebra import threads
-from pvcnn.algebra.batches import Batch, PointVector
+from pvcnn.algebra import backends, threads
+from pvcnn.algebra.batches import PointVector
 from pvcnn.algebra.kernels import buckets
+from pvcnn.algebra.memory import ARENA
 from pvcnn.algebra.scalars import ScalarVector
 
 __all__ = ["merge_repeated"]
@@ -54,11 +55,14 @@ def _sum_lists(
     points: PointVector, order: NDArray[np.intp], starts: NDArray[np.intp], sums: PointVector
 ) -> None:
     """sums[i] becomes the sum of points[order[starts[i] : starts[i + 1]]]; no list is empty."""
-    batch = Batch(max(len(order) // 2, len(starts)) + 1, points.shape[1] // 12)
-    entries = points.ctypes.data + batch.point_bytes * order.astype(np.int64)
+    degree = points.shape[1] // 12
+    backend = backends.backend()
+    rows = backend.rows(points[order], degree, parallel=False)
+    batch = backend.batch(max(len(order) // 2, len(starts)) + 1, degree)
+    entries = rows.ctypes.data + batch.point_bytes * np.arange(len(order), dtype=np.int64)
     begins = starts.astype(np.int64)
     lengths = np.diff(np.append(begins, len(order)))
-    pools = np.empty((2, len(order) // 2 + 1, points.shape[1]), np.uint64)
+    pools = ARENA.array("pools", (2, len(order) // 2 + 1, rows.shape[1]))
     level = 0
     while queued := buckets.pair_neighbours(
         entries, begins, lengths, pools[level % 2].ctypes.data, batch.point_bytes, batch.tasks
@@ -66,7 +70,9 @@ def _sum_lists(
         batch.add(queued)
         level += 1
     operands = np.empty(len(starts), np.int64)
+    totals = ARENA.array("sums", (len(starts), rows.shape[1]))
     queued = buckets.move_sums(
-        operands, entries, begins, lengths, sums.ctypes.data, batch.point_bytes, batch.tasks
+        operands, entries, begins, lengths, totals.ctypes.data, batch.point_bytes, batch.tasks
     )
     batch.copy(queued)
+    backend.leave(sums, totals, degree)

@@ -13,15 +13,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from py_ecc.optimized_bls12_381 import optimized_curve as ecc
 
-from pvcnn.algebra import curve, scalars
+from pvcnn.algebra import backends, curve, scalars
 from pvcnn.algebra.batches import Batch, PointVector
 from pvcnn.algebra.constants import BASE_MODULUS as Q
 from pvcnn.algebra.constants import SCALAR_MODULUS as R
 from pvcnn.algebra.kernels import point_vectors
 from pvcnn.algebra.kernels.inversion import invert
+from pvcnn.algebra.memory import aligned
 from pvcnn.algebra.points import G1Point, G2Point, scalar
 
 MIN, MAX = -(2**63), 2**63 - 1
+
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 @dataclass(frozen=True)
@@ -271,20 +274,88 @@ def test_wrong_arrays_are_refused(group: Group) -> None:
 def test_batches_handle_every_kind_of_pair(group: Group) -> None:
     """All pairs of some points, with both signs, in one batch and so with one inversion."""
     logs = [0, 1, 2, R - 1, 3, R - 3]
-    points = group.fixed_base(scalars.from_integers(logs))
-    addresses = points.ctypes.data + points.strides[0] * np.arange(len(logs))
+    rows = backends.backend().rows(
+        group.fixed_base(scalars.from_integers(logs)), group.degree, parallel=False
+    )
+    addresses = [rows.ctypes.data + rows.strides[0] * i for i in range(len(logs))]
     operands = [
         (log * sign, address + (sign < 0))
         for log, address in zip(logs, addresses, strict=True)
         for sign in (1, -1)
     ]
     pairs = [(a, b) for a in operands for b in operands]
-    out = np.empty((len(pairs), points.shape[1]), np.uint64)
-    batch = Batch(len(pairs), group.degree)
-    batch.tasks[0], batch.tasks[1] = [a for (_, a), _ in pairs], [b for _, (_, b) in pairs]
-    batch.tasks[2] = out.ctypes.data + out.strides[0] * np.arange(len(pairs))
+    assert sums_of(group, [(a, b) for (_, a), (_, b) in pairs]) == [
+        group.times(a + b) for (a, _), (b, _) in pairs
+    ]
+    assert copies_of(group, [a for _, a in operands]) == [group.times(a) for a, _ in operands]
+
+
+def sums_of(group: Group, pairs: Sequence[tuple[int, int]]) -> list[Any]:
+    """The sums of pairs of operands."""
+    out, batch = room_for(group, len(pairs))
+    batch.tasks[0, : len(pairs)] = [a for a, _ in pairs]
+    batch.tasks[1, : len(pairs)] = [b for _, b in pairs]
     batch.add(len(pairs))
-    assert group.to_points(out) == [group.times(a + b) for (a, _), (b, _) in pairs]
+    return points_of(group, out)
+
+
+def copies_of(group: Group, operands: Sequence[int]) -> list[Any]:
+    """Operands as points, their signs taken into account."""
+    out, batch = room_for(group, len(operands))
+    batch.tasks[0, : len(operands)] = operands
+    batch.copy(len(operands))
+    return points_of(group, out)
+
+
+def room_for(group: Group, count: int) -> tuple[NDArray[np.uint64], Batch]:
+    """Rows that a batch's first `count` targets are set to, and the batch."""
+    out = aligned((count, backends.backend().row_words(group.degree)))
+    batch = backends.backend().batch(count, group.degree)
+    batch.tasks[2, :count] = out.ctypes.data + out.strides[0] * np.arange(count)
+    return out, batch
+
+
+def points_of(group: Group, rows: NDArray[np.uint64]) -> list[Any]:
+    points = np.empty((len(rows), 12 * group.degree), np.uint64)
+    backends.backend().leave(points, rows, group.degree)
+    return group.to_points(points)
+
+
+@both
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 1023, 1024, 1025, 2047, 2048, 2049, 4100])
+def test_batches_of_every_size(group: Group, count: int) -> None:
+    """Sums written over one of their operands, with some exceptional pairs among them."""
+    logs = np.random.default_rng(count).integers(1, 1 << 40, (2, count))
+    logs[1, ::97] = logs[0, ::97]
+    logs[0, 5::89] = 0
+    points = group.fixed_base(scalars.from_int64(logs))
+    rows = backends.backend().rows(points, group.degree, parallel=True)
+    addresses = rows.ctypes.data + rows.strides[0] * np.arange(2 * count)
+    batch = backends.backend().batch(count, group.degree)
+    batch.tasks[0, :count], batch.tasks[1, :count] = addresses[:count], addresses[count:] | 1
+    batch.tasks[2, :count] = np.where(np.arange(count) % 2, addresses[:count], addresses[count:])
+    batch.add(count)
+    written = np.where((np.arange(count) % 2)[:, None], rows[:count], rows[count:])
+    sums = np.empty((count, points.shape[1]), np.uint64)
+    backends.backend().leave(sums, written, group.degree)
+    assert (sums == group.fixed_base(scalars.from_int64(logs[0] - logs[1]))).all()
+
+
+@both
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 15, 16, 17, 5000])
+def test_rows_are_entered_and_left(group: Group, count: int) -> None:
+    """Any reduced coordinates come back, on the curve or not; only all zero is the identity."""
+    rng = np.random.default_rng(count)
+    values = [ELEMENTS[i] for i in rng.integers(0, len(ELEMENTS), 2 * group.degree * count)]
+    data = b"".join(value.to_bytes(48, "little") for value in values)
+    points = np.frombuffer(data, np.uint64).reshape(count, 12 * group.degree).copy()
+    points[::3, : 6 * group.degree] = 0
+    points[::6] = 0
+    for parallel in (False, True):
+        rows = backends.backend().rows(points, group.degree, parallel=parallel)
+        back = np.full_like(points, 1)
+        backends.backend().leave(back, rows, group.degree)
+        assert (back == points).all()
 
 
 ELEMENTS = [

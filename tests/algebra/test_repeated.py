@@ -11,6 +11,8 @@ from pvcnn.algebra.points import G1Point
 from pvcnn.algebra.repeated import merge_repeated
 from pvcnn.algebra.scalars import ScalarVector
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 
 def repeated(count: int, distinct: int, seed: int = 1) -> ScalarVector:
     """`count` scalars drawn from `distinct` ones, the first of which is 0."""

@@ -12,43 +12,34 @@ from typing import Any
 from numba import int64
 
 from pvcnn.algebra.kernels.compilation import kernel
-from pvcnn.algebra.kernels.digits import digit_of
 
 
 @kernel
 def sort_window(
-    entries: Any,
-    position: int,
-    starts: Any,
-    lengths: Any,
-    points: int,
-    point_bytes: int,
-    words: Any,
-    negative: Any,
-    window: int,
-    last: bool,
-    width: int,
+    entries: Any, position: int, starts: Any, lengths: Any, points: int, point_bytes: int, digits: Any
 ) -> None:
     """Lists the operands of each bucket of one window, bucket by bucket, in `entries` from `position` on.
 
     starts, lengths: where each bucket's list begins and how many it has, for bucket 0 (which stays
-    empty) to 2^(width-1).
+    empty) to 2^(width-1). digits: (n,) int32, of that window.
     """
     lengths[:] = 0
-    for i in range(words.shape[0]):
-        lengths[abs(digit_of(words, negative, i, window, last, width))] += 1
+    for i in range(digits.shape[0]):
+        lengths[abs(int64(digits[i]))] += 1
     lengths[0] = 0
     for bucket in range(lengths.shape[0]):
         starts[bucket] = position
         position += lengths[bucket]
-        lengths[bucket] = 0
-    for i in range(words.shape[0]):
-        digit = digit_of(words, negative, i, window, last, width)
+        lengths[bucket] = starts[bucket]
+    for i in range(digits.shape[0]):
+        digit = int64(digits[i])
         if digit != 0:
             bucket = abs(digit)
             operand = points + point_bytes * i
-            entries[starts[bucket] + lengths[bucket]] = operand | 1 if digit < 0 else operand
+            entries[lengths[bucket]] = operand | 1 if digit < 0 else operand
             lengths[bucket] += 1
+    for bucket in range(lengths.shape[0]):
+        lengths[bucket] -= starts[bucket]
 
 
 @kernel

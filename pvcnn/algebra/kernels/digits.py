@@ -27,9 +27,9 @@ from pvcnn.algebra.kernels.fields import (
 def recode_scalars(words: Any, negative: Any, values: int, bias: Any) -> None:
     """Magnitude plus bias and sign of each scalar.
 
-    words: (n, 4) uint64; negative: (n,) bool; values: address of n scalars; bias: (4,) uint64.
+    words: (4, n) uint64; negative: (n,) bool; values: address of n scalars; bias: (4,) uint64.
     """
-    for i in range(words.shape[0]):
+    for i in range(words.shape[1]):
         magnitude = multiply(load_scalar(values + 32 * i), scalar_unit_words())
         negative[i] = exceeds_half(magnitude)
         if negative[i]:
@@ -41,57 +41,73 @@ def recode_scalars(words: Any, negative: Any, values: int, bias: Any) -> None:
             total += bias[k]
             if total < bias[k]:
                 carry = uint64(1)
-            words[i, k] = total
+            words[k, i] = total
 
 
 @kernel
 def recode_integers(words: Any, negative: Any, values: int, bias: Any) -> None:
-    """Magnitude plus bias and sign of each int64: words is (n, 2), bias (2,)."""
-    for i in range(words.shape[0]):
+    """Magnitude plus bias and sign of each int64: words is (2, n), bias (2,)."""
+    for i in range(words.shape[1]):
         value = load_signed(values + 8 * i)
         negative[i] = value < 0
         total = (uint64(-value) if value < 0 else uint64(value)) + bias[0]
-        words[i, 0] = total
-        words[i, 1] = bias[1] + (uint64(1) if total < bias[0] else uint64(0))
+        words[0, i] = total
+        words[1, i] = bias[1] + (uint64(1) if total < bias[0] else uint64(0))
 
 
 @kernel
-def digit_of(words: Any, negative: Any, i: int, window: int, last: bool, width: int) -> Any:
-    """Digit number `window` of scalar i, in [-2^(width-1), 2^(width-1)]."""
+def window_digits(digits: Any, words: Any, negative: Any, window: int, last: bool, width: int) -> None:
+    """Digit number `window` of every scalar, in [-2^(width-1), 2^(width-1)], to (n,) int32 digits."""
     bit = window * width
     word, shift = bit >> 6, uint64(bit & 63)
-    bits = words[i, word] >> shift
-    if (bit & 63) + width > 64 and word + 1 < words.shape[1]:
-        bits |= words[i, word + 1] << (uint64(64) - shift)
-    digit = int64(bits & ((uint64(1) << uint64(width)) - uint64(1)))
-    if not last:
-        digit -= int64(1) << (width - 1)
-    return -digit if negative[i] else digit
+    mask = (uint64(1) << uint64(width)) - uint64(1)
+    offset = int64(0) if last else int64(1) << (width - 1)
+    low = words[word]
+    high = words[min(word + 1, words.shape[0] - 1)]
+    # Bits from the next word are beyond the mask unless the digit crosses into it.
+    crosses = (bit & 63) + width > 64 and word + 1 < words.shape[0]
+    above = (uint64(64) - shift) & uint64(63)
+    high_mask = mask if crosses else uint64(0)
+    for i in range(digits.shape[0]):
+        bits = ((low[i] >> shift) & mask) | ((high[i] << above) & high_mask)
+        digit = int64(bits) - offset
+        digits[i] = -digit if negative[i] else digit
 
 
 @kernel
-def table_operands(
-    tasks: Any,
-    out: int,
-    row: int,
-    point_bytes: int,
-    words: Any,
-    negative: Any,
-    window: int,
-    last: bool,
-    width: int,
-) -> Any:
-    """Pairs that add table entry |digit|, or its negative, to point i of `out`; returns their number.
+def table_operands(tasks: Any, operands: Any, out: int, row: int, point_bytes: int, digits: Any) -> Any:
+    """Pairs that add table entry |digit|, or its negative, to sum i; returns their number.
 
-    row: address of the multiples 1, 2, .. that a digit of this window stands for.
+    operands: (n,) int64, where each sum is so far: 0 for an empty one, a table entry for one of a
+    single term, else its own place, number i in `out`. row: address of the multiples 1, 2, .. that a
+    digit of this window stands for.
     """
     queued = 0
-    for i in range(words.shape[0]):
-        digit = digit_of(words, negative, i, window, last, width)
-        if digit != 0:
-            entry = row + point_bytes * (abs(digit) - 1)
-            tasks[0, queued] = out + point_bytes * i
-            tasks[1, queued] = entry | 1 if digit < 0 else entry
-            tasks[2, queued] = out + point_bytes * i
+    for i in range(digits.shape[0]):
+        digit = int64(digits[i])
+        if digit == 0:
+            continue
+        entry = row + point_bytes * (abs(digit) - 1)
+        if digit < 0:
+            entry |= 1
+        if operands[i] != 0:
+            tasks[0, queued] = operands[i]
+            tasks[1, queued] = entry
+            entry = out + point_bytes * i
+            tasks[2, queued] = entry
+            queued += 1
+        operands[i] = entry
+    return queued
+
+
+@kernel
+def unsummed_operands(tasks: Any, operands: Any, out: int, point_bytes: int, identity: int) -> Any:
+    """Copies of the sums of no term or one, as tasks without right operands; returns their number."""
+    queued = 0
+    for i in range(operands.shape[0]):
+        target = out + point_bytes * i
+        if operands[i] != target:
+            tasks[0, queued] = operands[i] if operands[i] != 0 else identity
+            tasks[2, queued] = target
             queued += 1
     return queued

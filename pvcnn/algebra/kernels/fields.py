@@ -166,7 +166,7 @@ def times_conjugate(_context: Any, element: Any, factor: Any) -> Any:
     return element(element, BASE), _operation(element, "times_conjugate")
 
 
-def _constant_of(kind: Any, value: int) -> Any:
+def constant_of(kind: Any, value: int) -> Any:
     """An intrinsic without arguments that gives a constant of a prime field."""
 
     @intrinsic
@@ -177,21 +177,21 @@ def _constant_of(kind: Any, value: int) -> Any:
 
 
 #: 2^384: `multiply(base_radix(), words)` brings any six words into Montgomery form.
-base_radix = _constant_of(BASE, 1 << 384)
+base_radix = constant_of(BASE, 1 << 384)
 #: The words 1, 0, ..: `multiply(element, base_unit_words())` takes an element out of Montgomery form.
-base_unit_words = _constant_of(BASE, pow(1 << 384, -1, BASE_MODULUS))
+base_unit_words = constant_of(BASE, pow(1 << 384, -1, BASE_MODULUS))
 #: Takes the inverse of an element's words to the words of its inverse.
-base_radix_squared = _constant_of(BASE, 1 << 768)
+base_radix_squared = constant_of(BASE, 1 << 768)
 
 
 # F_r.
 
-scalar_zero = _constant_of(SCALAR, 0)
-scalar_one = _constant_of(SCALAR, 1)
+scalar_zero = constant_of(SCALAR, 0)
+scalar_one = constant_of(SCALAR, 1)
 #: 2^256: `multiply(scalar_radix(), words)` brings any four words into Montgomery form.
-scalar_radix = _constant_of(SCALAR, 1 << 256)
+scalar_radix = constant_of(SCALAR, 1 << 256)
 #: The words 1, 0, 0, 0: `multiply(element, scalar_unit_words())` takes an element out of Montgomery form.
-scalar_unit_words = _constant_of(SCALAR, pow(1 << 256, -1, SCALAR_MODULUS))
+scalar_unit_words = constant_of(SCALAR, pow(1 << 256, -1, SCALAR_MODULUS))
 
 
 @intrinsic
