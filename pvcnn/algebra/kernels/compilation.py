@@ -19,7 +19,7 @@ types: Any = numba.types
 def _digest_of_sources() -> str:
     hasher = hashlib.sha256()
     here = Path(__file__).parent
-    for path in (here.parent / "constants.py", *sorted(here.glob("*.py"))):
+    for path in (here.parent / "constants.py", *sorted(here.rglob("*.py"))):
         hasher.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return hasher.hexdigest()
 

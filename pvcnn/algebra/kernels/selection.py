@@ -1,0 +1,50 @@
+"""Which kernels run: those on eight lanes need a processor with the AVX-512 IFMA instructions.
+
+PVCNN_KERNELS chooses: `ifma`, `portable`, or `auto` (the default), which is `ifma` where it can run. Its
+value is read once, at import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from llvmlite import binding
+
+VARIABLE: Final = "PVCNN_KERNELS"
+#: What LLVM calls the instructions that the kernels on eight lanes consist of.
+NEEDED_FEATURES: Final = ("avx512f", "avx512dq", "avx512vl", "avx512ifma")
+
+
+class Kernels(Enum):
+    """The two implementations, which give the same results bit by bit."""
+
+    IFMA = "ifma"
+    PORTABLE = "portable"
+
+
+def choose(wanted: str, features: Mapping[str, bool]) -> Kernels:
+    """The kernels for a value of PVCNN_KERNELS on a processor with these features.
+
+    Raises ValueError for another value, and RuntimeError where the processor lacks what is asked for:
+    an instruction that it does not know would end the process.
+    """
+    missing = [name for name in NEEDED_FEATURES if not features.get(name, False)]
+    match wanted:
+        case "auto":
+            return Kernels.PORTABLE if missing else Kernels.IFMA
+        case "portable":
+            return Kernels.PORTABLE
+        case "ifma":
+            if missing:
+                raise RuntimeError(
+                    f"{VARIABLE}=ifma, but this processor lacks {', '.join(missing)}: use auto or portable"
+                )
+            return Kernels.IFMA
+    raise ValueError(f"{VARIABLE} must be auto, ifma or portable, not {wanted!r}")
+
+
+#: The kernels of this process.
+KERNELS: Final = choose(os.environ.get(VARIABLE) or "auto", binding.get_host_cpu_features())
