@@ -12,13 +12,17 @@ Constraint j is (A z)_j (B z)_j = (C z)_j over F_r. Wires are ordered by segment
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.qmp.challenges import CHALLENGES as CHALLENGES
+
+if TYPE_CHECKING:  # it needs numba, which a verifier may lack
+    from pvcnn.algebra.sparse import Rows
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,20 @@ class SparseMatrix:
     @property
     def rows(self) -> int:
         return len(self.starts) - 1
+
+    def times(self, z: ScalarVector, rows: slice | None = None) -> ScalarVector:
+        """M z, (rows, 4), or only the given span of its rows. The arrays are checked at the first time."""
+        return self._checked.times(z, rows)
+
+    def transposed_times(self, width: int, x: ScalarVector) -> ScalarVector:
+        """M^T x, (width, 4), for a matrix of `width` columns."""
+        return self._checked.transposed(width).times(x)
+
+    @cached_property
+    def _checked(self) -> Rows:
+        from pvcnn.algebra.sparse import Rows
+
+        return Rows(self.starts, self.columns, self.coefficients)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pvcnn.algebra import scalars, sparse
+from pvcnn.algebra import scalars
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.errors import RangeError
 from pvcnn.program.inference import LayerTrace
 from pvcnn.qmp.builder import Rule, Step
 from pvcnn.qmp.compile import CompiledProgram
 from pvcnn.qmp.matrix_program import CONSTANT_WIRE, FIRST_OUTPUT, MatrixProgram
-from pvcnn.qmp.system import ConstraintSystem, SparseMatrix, StageOne
+from pvcnn.qmp.system import ConstraintSystem, StageOne
 
 Integers = NDArray[np.int64]
 
@@ -97,14 +97,14 @@ def _elements(values: NDArray[np.integer[Any]]) -> ScalarVector:
 
 def _evaluate(step: Step, system: ConstraintSystem, z: ScalarVector) -> ScalarVector:
     """The wires of `step`; they are still 0 in z."""
-    b, c = (_times(matrix, step.rows, z) for matrix in (system.b, system.c))
+    b, c = (matrix.times(z, step.rows) for matrix in (system.b, system.c))
     match step.rule:
         case Rule.QUOTIENT:
             return scalars.multiply(c, scalars.inverse(b))
         case Rule.PRODUCT:
-            return scalars.subtract(scalars.multiply(_times(system.a, step.rows, z), b), c)
+            return scalars.subtract(scalars.multiply(system.a.times(z, step.rows), b), c)
         case Rule.HORNER:
-            return _horner(step, _times(system.a, step.rows, z), b, c)
+            return _horner(step, system.a.times(z, step.rows), b, c)
 
 
 def _horner(step: Step, a: ScalarVector, b: ScalarVector, c: ScalarVector) -> ScalarVector:
@@ -116,10 +116,3 @@ def _horner(step: Step, a: ScalarVector, b: ScalarVector, c: ScalarVector) -> Sc
     base = scalars.to_integers(b[:1])[0]
     sums = scalars.horner(np.ascontiguousarray(values.reshape(-1, limbs)), base, chains)
     return np.ascontiguousarray(sums.reshape(chains, -1, limbs)[:, 1:].reshape(-1, limbs))
-
-
-def _times(matrix: SparseMatrix, rows: slice, z: ScalarVector) -> ScalarVector:
-    """M z, the given rows only."""
-    starts = matrix.starts[rows.start : rows.stop + 1]
-    entries = slice(int(starts[0]), int(starts[-1]))
-    return sparse.rows_times(starts - starts[0], matrix.columns[entries], matrix.coefficients[entries], z)
