@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pvcnn.algebra import scalars, threads
 from pvcnn.algebra.constants import SCALAR_GENERATOR, SCALAR_MODULUS
 from pvcnn.algebra.kernels.ifma_scalars import transforms
+from pvcnn.algebra.memory import aligned
 from pvcnn.algebra.scalars import ScalarVector
 
 LANES: Final = 8
@@ -27,7 +28,6 @@ MINIMUM_SIZE: Final = 64
 #: Fewer blocks of lanes than this, and fewer steps of two levels, are not worth a thread of their own.
 _MINIMUM_BLOCKS: Final = 256
 _MINIMUM_STEPS: Final = 64
-_BLOCK_BYTES: Final = 8 * LIMBS * LANES
 _LIMB_MASK: Final = np.uint64((1 << 52) - 1)
 
 
@@ -65,7 +65,12 @@ class LaneTransforms:
         factors = _limbs(scalars.from_integers([16 * per_vanishing * per_size**3, -per_vanishing * per_size]))
         out = np.empty((self._size, 4), np.uint64)
         kernel = partial(
-            transforms.combine, out.ctypes.data, left.ctypes.data, rest.ctypes.data, self._bits, factors.ctypes.data
+            transforms.combine,
+            out.ctypes.data,
+            left.ctypes.data,
+            rest.ctypes.data,
+            self._bits,
+            factors.ctypes.data,
         )
         threads.run_spans(kernel, self._blocks, _MINIMUM_BLOCKS)
         return out
@@ -98,7 +103,7 @@ class LaneTransforms:
 
     def _enter(self, vector: ScalarVector, factors: _Factors) -> NDArray[np.uint64]:
         """The three top levels down: from up to n elements to lanes."""
-        out = _aligned(self._blocks)
+        out = aligned((self._blocks, LIMBS, LANES))
         edge = np.zeros((2 * LANES, 4), np.uint64)
         missing = len(vector) % LANES
         edge[LANES : LANES + missing] = vector[len(vector) - missing :]
@@ -156,7 +161,9 @@ class LaneTransforms:
         """In natural order, times the factor."""
         out = np.empty((self._size, 4), np.uint64)
         factors = _limbs(scalars.from_integers([factor]))
-        kernel = partial(transforms.leave, out.ctypes.data, lanes.ctypes.data, self._bits, factors.ctypes.data)
+        kernel = partial(
+            transforms.leave, out.ctypes.data, lanes.ctypes.data, self._bits, factors.ctypes.data
+        )
         threads.run_spans(kernel, self._blocks, _MINIMUM_BLOCKS)
         return out
 
@@ -182,7 +189,9 @@ class _Factors:
         blocks = size // LANES
         parts = np.stack(
             [
-                _sequence(pow(shift, b, SCALAR_MODULUS), pow(root, LANES * b, SCALAR_MODULUS), blocks // LANES)
+                _sequence(
+                    pow(shift, b, SCALAR_MODULUS), pow(root, LANES * b, SCALAR_MODULUS), blocks // LANES
+                )
                 for b in range(1, LANES)
             ],
             axis=1,
@@ -248,10 +257,3 @@ def _limbs(values: ScalarVector) -> NDArray[np.uint64]:
             limb = limb | (words[:, word + 1] << np.uint64(64 - offset))
         limbs[:, i] = limb & _LIMB_MASK
     return limbs
-
-
-def _aligned(blocks: int) -> NDArray[np.uint64]:
-    """Memory for blocks of lanes, at the start of a cache line."""
-    space = np.empty(blocks * _BLOCK_BYTES // 8 + 8, np.uint64)
-    start = -space.ctypes.data % 64 // 8
-    return space[start : start + blocks * _BLOCK_BYTES // 8]

@@ -185,7 +185,8 @@ def dot(left: ScalarVector, right: ScalarVector | NDArray[np.int64]) -> int:
 
 def is_zero(values: ScalarVector) -> NDArray[np.bool_]:
     """(n,) bool: which elements are 0."""
-    return np.logical_not(checked(values).any(axis=1))
+    words = checked(values)
+    return np.asarray((words[:, 0] | words[:, 1] | words[:, 2] | words[:, 3]) == 0)
 
 
 def horner(values: ScalarVector, base: int, rows: int) -> ScalarVector:

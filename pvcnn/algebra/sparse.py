@@ -10,8 +10,6 @@ shorten.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,6 +53,19 @@ class Rows:
 
         threads.run_spans(multiply, len(out), _MINIMUM_ROWS)
         return out
+
+    def taken(self, rows: NDArray[np.int64]) -> Rows:
+        """The matrix of the given rows of this one, in their order."""
+        lengths = np.diff(self._starts)[rows]
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        # Entry k of the new matrix is this many places on in the old one.
+        moved = np.repeat(self._starts[rows] - starts[:-1], lengths)
+        entries = np.arange(starts[-1]) + moved
+        return Rows(starts, self._columns[entries], self._coefficients[entries])
+
+    def columns_of(self, rows: slice) -> NDArray[np.int32]:
+        """The columns of all coefficients in a span of rows."""
+        return self._columns[self._starts[rows.start] : self._starts[rows.stop]]
 
     def transposed(self, width: int) -> Rows:
         """M^T, for a matrix of `width` columns."""

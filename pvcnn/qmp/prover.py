@@ -154,7 +154,8 @@ Products = tuple[ScalarVector, ScalarVector, ScalarVector]
 
 def _matrix_products(system: ConstraintSystem, wires: ScalarVector) -> Products:
     """A z, B z and C z, an element a constraint."""
-    return system.a.times(wires), system.b.times(wires), system.c.times(wires)
+    a, b, c = (matrix.checked.times(wires) for matrix in (system.a, system.b, system.c))
+    return a, b, c
 
 
 def _check_constraints(a_z: ScalarVector, b_z: ScalarVector, c_z: ScalarVector) -> None:

@@ -104,7 +104,7 @@ def _keys(
     lagrange = keep(domain.lagrange_at(trapdoors.tau))[: system.constraints]
     # The values at tau of the polynomials that interpolate the columns of A, B and C.
     matrices = (system.a, system.b, system.c)
-    u, v, w = (keep(matrix.transposed_times(segments.total, lagrange)) for matrix in matrices)
+    u, v, w = (keep(m.checked.transposed(segments.total).times(lagrange)) for m in matrices)
     alpha_v_w = keep(scalars.add(keep(scalars.scale(v, trapdoors.alpha)), w))
     k = keep(scalars.add(keep(scalars.scale(u, trapdoors.beta)), alpha_v_w))
 

@@ -67,16 +67,9 @@ class SparseMatrix:
     def rows(self) -> int:
         return len(self.starts) - 1
 
-    def times(self, z: ScalarVector, rows: slice | None = None) -> ScalarVector:
-        """M z, (rows, 4), or only the given span of its rows. The arrays are checked at the first time."""
-        return self._checked.times(z, rows)
-
-    def transposed_times(self, width: int, x: ScalarVector) -> ScalarVector:
-        """M^T x, (width, 4), for a matrix of `width` columns."""
-        return self._checked.transposed(width).times(x)
-
     @cached_property
-    def _checked(self) -> Rows:
+    def checked(self) -> Rows:
+        """The matrix for products with vectors over F_r."""
         from pvcnn.algebra.sparse import Rows
 
         return Rows(self.starts, self.columns, self.coefficients)

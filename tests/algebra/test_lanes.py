@@ -11,22 +11,23 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
+from numba import njit
 from numpy.typing import NDArray
 
 from pvcnn.algebra import lane_transforms
 from pvcnn.algebra.constants import SCALAR_GENERATOR
 from pvcnn.algebra.constants import SCALAR_MODULUS as R
-from tests.algebra.conftest import on_lanes
+from pvcnn.algebra.kernels.ifma.vectors import splat
+from pvcnn.algebra.kernels.ifma_scalars import blocks, butterflies, transforms
+from pvcnn.algebra.kernels.ifma_scalars.field import CAPACITY, Lazy, ScalarLanes
+from pvcnn.algebra.kernels.ifma_scalars.intrinsics import of_three
+from pvcnn.algebra.kernels.selection import Kernels, choose, compiled_features
 
-pytestmark = pytest.mark.skipif(not on_lanes(), reason="this processor lacks AVX-512 IFMA")
-if on_lanes():
-    from pvcnn.algebra.kernels.ifma.vectors import splat
-    from pvcnn.algebra.kernels.ifma_scalars import blocks, butterflies, transforms
-    from pvcnn.algebra.kernels.ifma_scalars.field import CAPACITY, Lazy, ScalarLanes
-    from pvcnn.algebra.kernels.ifma_scalars.intrinsics import of_three
+if choose("auto", compiled_features()) is not Kernels.IFMA:
+    pytest.skip("this processor lacks AVX-512 IFMA", allow_module_level=True)
+
 
 LIMBS, LANES = 5, 8
 RADIX = 1 << 260
@@ -91,18 +92,18 @@ def run(operation: Operation, left: Any, right: Any, kind: Any, other: Any) -> t
 
     step = of_three(body)
 
-    @numba.njit
     def loop(out: int, a: int, b: int, count: int) -> None:
         for i in range(0, 320 * count, 320):
             step(out + i, a + i, b + i)
 
     out = np.empty_like(left)
-    loop(out.ctypes.data, left.ctypes.data, right.ctypes.data, len(left))
+    compiled: Any = njit(loop)
+    compiled(out.ctypes.data, left.ctypes.data, right.ctypes.data, len(left))
     result = results[-1]
     assert (np.abs(out) < (result.size << 52)).all()
     assert result.size > 1 or (out >= 0).all()
     values = numbers(out)
-    assert 0 <= min(values)
+    assert min(values) >= 0
     assert max(values) < result.bound * R
     return values, result
 
@@ -128,7 +129,9 @@ def pairs(kind: Any, other: Any) -> Iterator[tuple[Any, Any]]:
 def test_products(kind: Any, other: Any) -> None:
     for left, right in pairs(kind, other):
         got, result = run(lambda lanes, x, y: lanes.product(x, y), left, right, kind, other)
-        assert all((g * RADIX - a * b) % R == 0 for g, a, b in zip(got, numbers(left), numbers(right), strict=True))
+        assert all(
+            (g * RADIX - a * b) % R == 0 for g, a, b in zip(got, numbers(left), numbers(right), strict=True)
+        )
         assert result.bound <= kind[0] * other[0] / CAPACITY + 1
 
 
@@ -144,7 +147,9 @@ def test_sums_of_products_and_differences() -> None:
         assert got == [x + y for x, y in zip(a, b, strict=True)]
 
 
-@pytest.mark.parametrize("kind", [(Fraction(1), 1), (Fraction(6), 45), (Fraction(8), 500), (Fraction(16), 170)])
+@pytest.mark.parametrize(
+    "kind", [(Fraction(1), 1), (Fraction(6), 45), (Fraction(8), 500), (Fraction(16), 170)]
+)
 def test_folding(kind: Any) -> None:
     lanes = packed(ways(*kind))
     got, result = run(lambda lanes, x, _: lanes.folded(x), lanes, lanes, kind, kind)
@@ -196,7 +201,7 @@ def factors(values: list[int]) -> NDArray[np.uint64]:
 def check_kind(lanes: NDArray[np.int64], kind: Any) -> None:
     bound, size = kind
     assert (np.abs(lanes) < (size << 52)).all()
-    assert 0 <= min(numbers(lanes))
+    assert min(numbers(lanes)) >= 0
     assert max(numbers(lanes)) < bound * R
 
 
@@ -277,7 +282,10 @@ def test_values_on_the_coset_and_back() -> None:
             out.ctypes.data,
             lanes.ctypes.data,
             other.ctypes.data,
-            *(table.ctypes.data for table in (up.parts, up.lanes, down.parts, down.lanes)),
+            up.parts.ctypes.data,
+            up.lanes.ctypes.data,
+            down.parts.ctypes.data,
+            down.lanes.ctypes.data,
             0,
             1,
         )

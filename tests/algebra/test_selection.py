@@ -47,4 +47,6 @@ def test_the_environment_chooses(value: str, expected: str) -> None:
     )
     assert result.stdout.strip() == expected or expected == "auto"
     wrong = {**os.environ, "PVCNN_KERNELS": "fast"}
-    assert subprocess.run([sys.executable, "-c", PRINT], env=wrong, capture_output=True, check=False).returncode
+    assert subprocess.run(
+        [sys.executable, "-c", PRINT], env=wrong, capture_output=True, check=False
+    ).returncode

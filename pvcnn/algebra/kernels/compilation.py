@@ -20,7 +20,7 @@ def _digest_of_sources() -> str:
     hasher = hashlib.sha256()
     here = Path(__file__).parent
     for path in (here.parent / "constants.py", *sorted(here.rglob("*.py"))):
-        hasher.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        hasher.update(path.relative_to(here.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return hasher.hexdigest()
 
 

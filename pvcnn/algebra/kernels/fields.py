@@ -266,7 +266,9 @@ def sum_reduced(_context: Any, total: Any) -> Any:
         wide = join_words(builder, unpack(builder, arguments[0]), _WIDE_SUM)
         double = ir.IntType(128)
         estimate = builder.trunc(builder.ashr(wide, _WIDE_SUM(_ESTIMATE_BIT)), WORD)
-        scaled = builder.mul(builder.sext(estimate, double), double((1 << (_ESTIMATE_BIT + 64)) // SCALAR_MODULUS))
+        scaled = builder.mul(
+            builder.sext(estimate, double), double((1 << (_ESTIMATE_BIT + 64)) // SCALAR_MODULUS)
+        )
         quotient = builder.trunc(builder.ashr(scaled, double(64)), WORD)
         # q r modulo 2^320, q read as unsigned and then corrected.
         room = ir.IntType(320)

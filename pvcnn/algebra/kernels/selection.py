@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final
+from typing import Any, Final, cast
 
+import numba
 from llvmlite import binding
 
 VARIABLE: Final = "PVCNN_KERNELS"
@@ -46,5 +47,14 @@ def choose(wanted: str, features: Mapping[str, bool]) -> Kernels:
     raise ValueError(f"{VARIABLE} must be auto, ifma or portable, not {wanted!r}")
 
 
+def compiled_features() -> dict[str, bool]:
+    """The features that Numba compiles for: the processor's, or what NUMBA_CPU_FEATURES says."""
+    host, config = dict(binding.get_host_cpu_features()), cast(Any, numba.config)
+    if config.CPU_NAME is None and config.CPU_FEATURES is None:
+        return host
+    named = (config.CPU_FEATURES or "").split(",")
+    return {name: present and f"+{name}" in named for name, present in host.items()}
+
+
 #: The kernels of this process.
-KERNELS: Final = choose(os.environ.get(VARIABLE) or "auto", binding.get_host_cpu_features())
+KERNELS: Final = choose(os.environ.get(VARIABLE) or "auto", compiled_features())

@@ -19,6 +19,7 @@ from pvcnn.algebra.kernels.fields import (
     store,
     store_index,
     store_word,
+    subtract,
     sum_is_small,
     sum_magnitude,
     sum_minus,
@@ -26,7 +27,6 @@ from pvcnn.algebra.kernels.fields import (
     sum_plus_multiple,
     sum_reduced,
     sum_zero,
-    subtract,
 )
 
 

@@ -164,20 +164,22 @@ class LazyField:
                     columns[j + 1] = high(columns[j + 1], left[j], right[i])
                 for j in range(n if i + 1 < n else 0):
                     columns[j + 1] = low(columns[j + 1], left[j], right[i + 1])
-            columns = self._add_multiple(builder, columns, multiple)[1:] + [splat(0)]
+            columns = [*self._add_multiple(builder, columns, multiple)[1:], splat(0)]
         return self.normalise(builder, columns[:n])
 
     def _add_multiple(self, builder: Builder, columns: Sequence[Value], multiple: Value) -> list[Value]:
-        """columns + multiple p, with the lowest column, whose low 52 bits become 0, carried on."""
+        """columns + multiple p, with the lowest column, whose low 52 bits become 0, carried on.
+
+        What the lowest column carries is known before the multiple is: it is rounded up.
+        """
         low, high = _multiply_adders(builder)
         out, modulus = list(columns), self._modulus_limbs
-        cleared = low(out[0], multiple, modulus[0])
-        first_high = high(splat(0), multiple, modulus[0])
+        carry = builder.lshr(builder.add(out[0], splat(LIMB_MASK)), splat(LIMB_BITS))
+        carry = high(carry, multiple, modulus[0])
         for j in range(1, self.limbs):
             out[j] = low(out[j], multiple, modulus[j])
         for j in range(1, self.limbs):
             out[j + 1] = high(out[j + 1], multiple, modulus[j])
-        carry = builder.add(first_high, builder.lshr(cleared, splat(LIMB_BITS)))
         out[1] = builder.add(out[1], carry)
         return out
 

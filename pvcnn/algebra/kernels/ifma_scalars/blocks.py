@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from llvmlite import ir
+
 from pvcnn.algebra.kernels.ifma import vectors
 from pvcnn.algebra.kernels.ifma.field import LIMB_BITS, LIMB_MASK, Element
 from pvcnn.algebra.kernels.ifma.vectors import LANES, splat
 from pvcnn.algebra.kernels.ifma_scalars.field import LIMBS
-from pvcnn.algebra.kernels.words import WORD, Builder, Value, ir
+from pvcnn.algebra.kernels.words import WORD, Builder, Value
 
 WORDS: Final = 4
 WORD_BITS: Final = 64
@@ -27,7 +29,7 @@ def load_words(builder: Builder, address: Value, shift: int = 0) -> Element:
     return split(builder, deinterleave(builder, address), shift)
 
 
-def store_words(builder: Builder, element: Element, address: Value) -> None:
+def store_words(builder: Builder, element: Sequence[Value], address: Value) -> None:
     """Writes a normal element below 2^256 in each lane as eight elements."""
     pairs = interleave(builder, join(builder, element))
     for i, pair in enumerate(pairs):
@@ -38,7 +40,7 @@ def load_limbs(builder: Builder, address: Value) -> Element:
     return [vectors.load(builder, address, vectors.BYTES * i) for i in range(LIMBS)]
 
 
-def store_limbs(builder: Builder, element: Element, address: Value) -> None:
+def store_limbs(builder: Builder, element: Sequence[Value], address: Value) -> None:
     for i, limb in enumerate(element):
         vectors.store(builder, limb, address, vectors.BYTES * i)
 
@@ -53,7 +55,7 @@ def broadcast_limbs(builder: Builder, address: Value, index: int = 0) -> Element
     return out
 
 
-def transpose(builder: Builder, elements: Sequence[Element]) -> list[Element]:
+def transpose(builder: Builder, elements: Sequence[Sequence[Value]]) -> list[Element]:
     """Eight elements: lane j of number i becomes lane i of number j."""
     by_limb = [vectors.transpose(builder, [element[limb] for element in elements]) for limb in range(LIMBS)]
     return [[by_limb[limb][i] for limb in range(LIMBS)] for i in range(LANES)]
@@ -64,15 +66,12 @@ def split(builder: Builder, words: Sequence[Value], shift: int) -> Element:
     limbs = []
     for i in range(LIMBS):
         position = LIMB_BITS * i - shift
-        if position < 0:
-            limb = builder.shl(words[0], splat(-position))
-        else:
-            limb = _bits(builder, words, position)
+        limb = _bits(builder, words, position) if position >= 0 else builder.shl(words[0], splat(-position))
         limbs.append(limb if i == LIMBS - 1 else builder.and_(limb, splat(LIMB_MASK)))
     return limbs
 
 
-def join(builder: Builder, limbs: Element) -> list[Value]:
+def join(builder: Builder, limbs: Sequence[Value]) -> list[Value]:
     """The four words of a normal element below 2^256."""
     words = []
     for i in range(WORDS):
@@ -88,11 +87,13 @@ def deinterleave(builder: Builder, address: Value) -> list[Value]:
     pairs = [vectors.load(builder, address, vectors.BYTES * i) for i in range(WORDS)]
     # Four elements' words k and k + 1, for k = 0 and 2.
     low, high = [0, 4, 8, 12, 1, 5, 9, 13], [2, 6, 10, 14, 3, 7, 11, 15]
-    first, second = _shuffle(builder, *pairs[:2], low), _shuffle(builder, *pairs[2:], low)
-    third, fourth = _shuffle(builder, *pairs[:2], high), _shuffle(builder, *pairs[2:], high)
+    halves = [
+        (_shuffle(builder, pairs[0], pairs[1], lanes), _shuffle(builder, pairs[2], pairs[3], lanes))
+        for lanes in (low, high)
+    ]
     return [
-        _shuffle(builder, *halves, lanes)
-        for halves in ((first, second), (third, fourth))
+        _shuffle(builder, front, back, lanes)
+        for front, back in halves
         for lanes in ([0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15])
     ]
 
@@ -103,7 +104,7 @@ def interleave(builder: Builder, words: Sequence[Value]) -> list[Value]:
     low, high = [0, 8, 1, 9, 2, 10, 3, 11], [4, 12, 5, 13, 6, 14, 7, 15]
     out = []
     for lanes in (low, high):
-        front, back = (_shuffle(builder, *words[k : k + 2], lanes) for k in (0, 2))
+        front, back = (_shuffle(builder, words[k], words[k + 1], lanes) for k in (0, 2))
         out.append(_shuffle(builder, front, back, [0, 1, 8, 9, 2, 3, 10, 11]))
         out.append(_shuffle(builder, front, back, [4, 5, 12, 13, 6, 7, 14, 15]))
     return out

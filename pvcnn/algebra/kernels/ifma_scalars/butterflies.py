@@ -130,7 +130,7 @@ def join_parts(builder: Builder, out: Value, source: Value, factors: Value, lane
     lanes = ScalarLanes(builder)
     blocks = [_load(builder, _moved(builder, source, LIMBS_BYTES * i), ASCENDING) for i in range(LANES)]
     bound, size = ASCENDING
-    parts = [Lazy(limbs, bound, size) for limbs in transpose(builder, [list(b.limbs) for b in blocks])]
+    parts = [Lazy(limbs, bound, size) for limbs in transpose(builder, [block.limbs for block in blocks])]
     turned = [lanes.folded(parts[0])]
     turned += _turned(builder, lanes, parts[1:], factors, lane_factors)
     for i, value in enumerate(_eighths(builder, lanes, turned, lane_factors)):
@@ -167,7 +167,7 @@ def _separate(
     first, *rest = _eighths(builder, lanes, parts, lane_factors)
     turned = [lanes.normal(lanes.folded(first))]
     turned += [lanes.normal(part) for part in _turned(builder, lanes, rest, factors, lane_factors)]
-    for i, limbs in enumerate(transpose(builder, [list(part.limbs) for part in turned])):
+    for i, limbs in enumerate(transpose(builder, [part.limbs for part in turned])):
         block = Lazy(limbs, max(part.bound for part in turned), 1)
         _store(builder, block, _moved(builder, out, LIMBS_BYTES * i), DESCENDING)
 
@@ -178,17 +178,13 @@ def _turned(
     """Each part times its factor, the same in all lanes, and its lanes' factors."""
     out = []
     for i, part in enumerate(parts):
-        in_lanes = Lazy(
-            load_limbs(builder, _moved(builder, lane_factors, LIMBS_BYTES * i)), Fraction(1), 1
-        )
+        in_lanes = Lazy(load_limbs(builder, _moved(builder, lane_factors, LIMBS_BYTES * i)), Fraction(1), 1)
         out.append(lanes.product(lanes.product(part, _factor(builder, factors, i)), in_lanes))
     return out
 
 
-def _eighths(
-    builder: Builder, lanes: ScalarLanes, x: Sequence[Lazy], lane_factors: Value
-) -> list[Lazy]:
-    """sum_j x_j root^(ij) for i = 0 .. 7: root, an eighth root of unity, and its powers follow the factors."""
+def _eighths(builder: Builder, lanes: ScalarLanes, x: Sequence[Lazy], lane_factors: Value) -> list[Lazy]:
+    """sum_j x_j root^(ij) for i = 0 .. 7; powers of the root follow the lanes' factors."""
     roots = _moved(builder, lane_factors, LIMBS_BYTES * (LANES - 1))
     turns = [_factor(builder, roots, i) for i in range(4)]
     sums = [lanes.add(x[i], x[i + 4]) for i in range(4)]
@@ -241,4 +237,3 @@ def _moved(builder: Builder, address: Value, offset: int) -> Value:
 
 def _word_pointer(builder: Builder, address: Value, offset: int) -> Value:
     return builder.inttoptr(_moved(builder, address, offset), ir.IntType(64).as_pointer())
-

@@ -166,9 +166,7 @@ class ScalarLanes:
 
     def select(self, flags: Value, chosen: Lazy, other: Lazy) -> Lazy:
         """In each lane `chosen` where its flag is set, else `other`."""
-        limbs = [
-            self.builder.select(flags, a, b) for a, b in zip(chosen.limbs, other.limbs, strict=True)
-        ]
+        limbs = [self.builder.select(flags, a, b) for a, b in zip(chosen.limbs, other.limbs, strict=True)]
         return Lazy(limbs, max(chosen.bound, other.bound), max(chosen.size, other.size))
 
     def multiply_low(self, total: Value, left: Value, right: Value) -> Value:

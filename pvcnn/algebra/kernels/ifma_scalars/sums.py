@@ -28,7 +28,10 @@ _COLUMNS: Final = 2 * LIMBS
 
 def _accumulate(builder: Builder, columns: Value, left: Value, right: Value) -> None:
     """columns += left right, for the words of eight elements each."""
-    factors = Lazy(load_words(builder, left), Fraction(1), 1), Lazy(load_words(builder, right), Fraction(1), 1)
+    factors = (
+        Lazy(load_words(builder, left), Fraction(1), 1),
+        Lazy(load_words(builder, right), Fraction(1), 1),
+    )
     _add_to_columns(builder, columns, *factors)
 
 
