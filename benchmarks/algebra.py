@@ -51,7 +51,11 @@ def cases(count: int) -> list[Case]:
 
     return [
         Case("scalar products", lambda: scalars.multiply(exponents, exponents)),
+        Case("inversions", lambda: scalars.inverse(exponents)),
+        Case("inner product", lambda: scalars.dot(exponents, exponents)),
+        Case("inner product, int8", lambda: scalars.dot(exponents, bytes_)),
         Case("transform", lambda: domain.evaluate(exponents)),
+        Case("quotient", lambda: domain.quotient(exponents, exponents, exponents)),
         Case(
             "g1 sum, full",
             lambda: curve.msm_g1(g1, exponents),
@@ -105,10 +109,10 @@ def main() -> None:
     if arguments.json:
         print(json.dumps({"log_n": arguments.log_n, "milliseconds": results}))
         return
-    print(f"2^{arguments.log_n}, ms        ours  reference  ratio")
+    print(f"2^{arguments.log_n}, ms            ours  reference  ratio")
     for name, result in results.items():
         rest = f"{result['reference']:11.1f}{result['ratio']:7.2f}" if "reference" in result else ""
-        print(f"{name:16}{result['ours']:8.1f}{rest}")
+        print(f"{name:20}{result['ours']:8.1f}{rest}")
 
 
 if __name__ == "__main__":

@@ -6,22 +6,19 @@ subgroup, so X^n - 1 is never 0 on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from pvcnn.algebra import scalars, threads
+from pvcnn.algebra import scalars
 from pvcnn.algebra.constants import SCALAR_GENERATOR, SCALAR_MODULUS, SCALAR_TWO_ADICITY
-from pvcnn.algebra.kernels import transforms
+from pvcnn.algebra.kernels import selection
+from pvcnn.algebra.lane_transforms import MINIMUM_SIZE, LaneTransforms
 from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.algebra.word_transforms import WordTransforms
 
 __all__ = ["Domain"]
-
-#: Blocks of this many elements (32 bytes each) are transformed to the end while they are in cache.
-_CACHED_BLOCK = 1 << 13
-_MINIMUM_BUTTERFLIES = 1024
 
 
 class Domain:
@@ -36,14 +33,16 @@ class Domain:
             raise ValueError(f"a domain's size is a power of two up to 2^{SCALAR_TWO_ADICITY}, not {size}")
         self.size: Final = size
         self.root: Final = pow(SCALAR_GENERATOR, (SCALAR_MODULUS - 1) // size, SCALAR_MODULUS)
+        on_lanes = selection.KERNELS is selection.Kernels.IFMA and size >= MINIMUM_SIZE
+        self._transforms = (LaneTransforms if on_lanes else WordTransforms)(size, self.root)
 
     def evaluate(self, coefficients: ScalarVector) -> ScalarVector:
         """Values at the roots."""
-        return self._transform(coefficients, self._roots)
+        return self._transforms.evaluate(self._whole(coefficients))
 
     def interpolate(self, values: ScalarVector) -> ScalarVector:
         """Coefficients of the polynomial of degree below n with these values at the roots."""
-        return scalars.scale(self._transform(values, self._inverse_roots), pow(self.size, -1, SCALAR_MODULUS))
+        return self._transforms.interpolate(self._whole(values))
 
     def evaluate_on_coset(self, coefficients: ScalarVector) -> ScalarVector:
         """Values at 7 times the roots."""
@@ -51,8 +50,22 @@ class Domain:
 
     def interpolate_from_coset(self, values: ScalarVector) -> ScalarVector:
         """Inverse of `evaluate_on_coset`."""
-        transformed = self._transform(values, self._inverse_roots)
-        return scalars.multiply(transformed, self._inverse_shifts)
+        return scalars.multiply(self.interpolate(values), self._inverse_shifts)
+
+    def quotient(self, a: ScalarVector, b: ScalarVector, c: ScalarVector) -> ScalarVector:
+        """Coefficients of (A B - C) / (X^n - 1), (n, 4), where A, B, C have these values at the roots.
+
+        Vectors may be shorter than n, and end in zeros then. The division leaves no rest, and the last
+        coefficient is 0, if a b = c elementwise; what is returned otherwise is no quotient.
+
+        On the coset X^n - 1 is a constant other than 0. So there A B - C is divided, and C, whose degree
+        is below n, is taken off as coefficients: six transforms in all.
+        """
+        vectors = [scalars.checked(vector) for vector in (a, b, c)]
+        for vector in vectors:
+            if len(vector) > self.size:
+                raise ValueError(f"a domain of {self.size} and a vector of {len(vector)}")
+        return self._transforms.quotient(*vectors)
 
     def vanishing_at(self, x: int) -> int:
         """x^n - 1."""
@@ -74,56 +87,15 @@ class Domain:
         return scalars.scale(scalars.multiply(roots, scalars.inverse(differences)), factor)
 
     @cached_property
-    def _roots(self) -> ScalarVector:
-        return scalars.powers(self.root, max(1, self.size // 2))
-
-    @cached_property
-    def _inverse_roots(self) -> ScalarVector:
-        return scalars.powers(pow(self.root, -1, SCALAR_MODULUS), max(1, self.size // 2))
-
-    @cached_property
     def _shifts(self) -> ScalarVector:
         return scalars.powers(SCALAR_GENERATOR, self.size)
 
     @cached_property
     def _inverse_shifts(self) -> ScalarVector:
-        """7^-i / n: the division of the inverse transform is folded in."""
-        first = pow(self.size, -1, SCALAR_MODULUS)
-        return scalars.geometric(first, pow(SCALAR_GENERATOR, -1, SCALAR_MODULUS), self.size)
+        return scalars.powers(pow(SCALAR_GENERATOR, -1, SCALAR_MODULUS), self.size)
 
-    def _transform(self, vector: ScalarVector, roots: ScalarVector) -> ScalarVector:
-        """sum_j vector[j] w^(ij), w the root whose powers are `roots`.
-
-        Decimation in frequency, which leaves the result in bit-reversed order: wide levels one by
-        one, split among threads, then blocks that fit the cache.
-        """
-        work = scalars.checked(vector).copy()
-        if len(work) != self.size:
-            raise ValueError(f"a domain of {self.size} and a vector of {len(work)}")
-        values, table = work.ctypes.data, roots.ctypes.data
-        block, stride = self.size, 1
-        while block > _CACHED_BLOCK:
-            level = partial(transforms.decimate_once, values, table, block, stride)
-            _over_spans(level, self.size // 2, _MINIMUM_BUTTERFLIES)
-            block //= 2
-            stride *= 2
-        finish = _blocks(values, table, block, stride)
-        _over_spans(finish, self.size // block, 1)
-        out = np.empty_like(work)
-        _over_spans(
-            partial(transforms.reverse_bits, out.ctypes.data, values, self.size.bit_length() - 1),
-            self.size,
-            1024,
-        )
-        return out
-
-
-def _blocks(values: int, roots: int, block: int, stride: int) -> Callable[[int, int], None]:
-    def finish(first: int, stop: int) -> None:
-        transforms.decimate(values + 32 * block * first, roots, block, stride, stop - first)
-
-    return finish
-
-
-def _over_spans(kernel: Callable[[int, int], None], count: int, minimum: int) -> None:
-    threads.run([partial(kernel, a, b) for a, b in threads.spans(count, minimum)])
+    def _whole(self, vector: ScalarVector) -> ScalarVector:
+        """`vector`, checked to have n elements."""
+        if len(vector) != self.size:
+            raise ValueError(f"a domain of {self.size} and a vector of {len(vector)}")
+        return scalars.checked(vector)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
 from types import ModuleType
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +26,15 @@ _LIMBS = 4
 _MINIMUM_SPAN = 2048
 
 
-@lru_cache(maxsize=1)
 def _kernels() -> ModuleType:
     """The compiled kernels, imported at the first use: `ScalarVector` alone must not need numba."""
-    from pvcnn.algebra.kernels import scalar_vectors
+    from pvcnn.algebra.kernels import scalar_vectors, selection
 
-    return scalar_vectors
+    if selection.KERNELS is selection.Kernels.PORTABLE:
+        return scalar_vectors
+    from pvcnn.algebra.kernels.ifma_scalars import operations
+
+    return operations
 
 
 def checked(values: ScalarVector) -> ScalarVector:
@@ -136,9 +138,9 @@ def inverse(values: ScalarVector) -> ScalarVector:
     def invert(start: int, stop: int) -> None:
         target, origin = out.ctypes.data + 32 * start, source.ctypes.data + 32 * start
         kernels.running_products(target, origin, stop - start)
-        product = to_integers(out[stop - 1 : stop])[0]
-        inverted = element(pow(product, -1, SCALAR_MODULUS))
-        kernels.invert_from_products(target, origin, inverted.ctypes.data, stop - start)
+        products = out[max(start, stop - kernels.CHAINS) : stop]
+        inverses = from_integers(_inverse_integers(to_integers(products)))
+        kernels.invert_from_products(target, origin, inverses.ctypes.data, stop - start)
 
     if len(source):
         _over_spans(len(source), invert)
@@ -163,15 +165,19 @@ def geometric(first: int, ratio: int, length: int) -> ScalarVector:
     return out
 
 
-def dot(left: ScalarVector, right: ScalarVector) -> int:
-    """sum_i left[i] right[i], in [0, r); lengths must be equal."""
-    first, second = checked(left), checked(right)
+def dot(left: ScalarVector, right: ScalarVector | NDArray[np.int64]) -> int:
+    """sum_i left[i] right[i], in [0, r), of scalars with scalars or (n,) int64; lengths must be equal."""
+    first = checked(left)
+    if right.dtype == np.int64 and right.ndim == 1:
+        kernel, second, step = _kernels().inner_product_signed, np.ascontiguousarray(right), 8
+    else:
+        kernel, second, step = _kernels().inner_product, checked(cast(ScalarVector, right)), 32
     _require_equal_lengths((first, second))
-    kernel, a, b = _kernels().inner_product, first.ctypes.data, second.ctypes.data
+    a, b = first.ctypes.data, second.ctypes.data
 
     def part(start: int, stop: int) -> int:
         out = zeros(1)
-        kernel(out.ctypes.data, a + 32 * start, b + 32 * start, stop - start)
+        kernel(out.ctypes.data, a + 32 * start, b + step * start, stop - start)
         return to_integers(out)[0]
 
     return sum(_over_spans(len(first), part)) % SCALAR_MODULUS
@@ -179,7 +185,8 @@ def dot(left: ScalarVector, right: ScalarVector) -> int:
 
 def is_zero(values: ScalarVector) -> NDArray[np.bool_]:
     """(n,) bool: which elements are 0."""
-    return np.logical_not(checked(values).any(axis=1))
+    words = checked(values)
+    return np.asarray((words[:, 0] | words[:, 1] | words[:, 2] | words[:, 3]) == 0)
 
 
 def horner(values: ScalarVector, base: int, rows: int) -> ScalarVector:
@@ -204,7 +211,7 @@ def horner(values: ScalarVector, base: int, rows: int) -> ScalarVector:
         kernel(target + offset, origin + offset, factor.ctypes.data, length, stop - start)
 
     minimum_rows = _MINIMUM_SPAN // max(1, length) + 1
-    threads.run([partial(sums, a, b) for a, b in threads.spans(rows, minimum_rows)])
+    threads.run_spans(sums, rows, minimum_rows)
     return out
 
 
@@ -220,7 +227,20 @@ def _elementwise(kernel: Callable[..., None], *inputs: NDArray[np.uint64]) -> Sc
     return out
 
 
-def _require_equal_lengths(vectors: Sequence[NDArray[np.uint64]]) -> None:
+def _inverse_integers(values: Sequence[int]) -> list[int]:
+    """The inverses modulo r of integers that have some, by one inversion."""
+    before = [1]
+    for value in values:
+        before.append(before[-1] * value % SCALAR_MODULUS)
+    inverse_of_rest = pow(before[-1], -1, SCALAR_MODULUS)
+    out = []
+    for value, product in zip(reversed(values), reversed(before[:-1]), strict=True):
+        out.append(inverse_of_rest * product % SCALAR_MODULUS)
+        inverse_of_rest = inverse_of_rest * value % SCALAR_MODULUS
+    return out[::-1]
+
+
+def _require_equal_lengths(vectors: Sequence[NDArray[Any]]) -> None:
     lengths = {len(vector) for vector in vectors}
     if len(lengths) != 1:
         raise ValueError(f"vectors of different lengths: {sorted(lengths)}")
@@ -228,4 +248,4 @@ def _require_equal_lengths(vectors: Sequence[NDArray[np.uint64]]) -> None:
 
 def _over_spans(count: int, function: Callable[[int, int], threads.Result]) -> list[threads.Result]:
     """function(start, stop) for every thread's span of range(count)."""
-    return threads.run([partial(function, a, b) for a, b in threads.spans(count, _MINIMUM_SPAN)])
+    return threads.run_spans(function, count, _MINIMUM_SPAN)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -42,3 +42,8 @@ def spans(count: int, minimum: int) -> list[tuple[int, int]]:
     """Splits range(count) into one span (start, stop) a thread; several have at least `minimum` each."""
     parts = max(1, min(thread_count(), count // max(1, minimum)))
     return [(count * i // parts, count * (i + 1) // parts) for i in range(parts)]
+
+
+def run_spans(function: Callable[[int, int], Result], count: int, minimum: int) -> list[Result]:
+    """function(start, stop) for every span of range(count), as `spans` splits it."""
+    return run([partial(function, start, stop) for start, stop in spans(count, minimum)])

@@ -13,7 +13,8 @@ from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.points import G1Point, G2Point
 from pvcnn.algebra.target import decode_targets, pairing_product, product_of_powers
 
-_SIZE = 64
+#: Enough for the kernels on eight lanes, which leave less to those on words.
+_SIZE = 128
 
 
 def compile_kernels() -> None:
@@ -21,6 +22,7 @@ def compile_kernels() -> None:
     numbers = np.arange(_SIZE, dtype=np.int64)
     values = scalars.add(scalars.from_int64(numbers), scalars.powers(3, _SIZE))
     scalars.dot(scalars.inverse(values), scalars.negate(values))
+    scalars.dot(values, numbers)
     scalars.horner(scalars.subtract(values, scalars.scale(values, 5)), 7, 2)
     starts = np.arange(_SIZE + 1, dtype=np.int64)
     wires = np.arange(_SIZE, dtype=np.int32)
@@ -28,6 +30,7 @@ def compile_kernels() -> None:
     sparse.columns_times(starts, wires, numbers, _SIZE, values)
     domain = Domain(_SIZE)
     domain.interpolate_from_coset(domain.evaluate_on_coset(domain.interpolate(values)))
+    domain.quotient(values, values, scalars.multiply(values, values))
     domain.lagrange_at(11)
     for points, combine in (
         (curve.fixed_base_g1(values), curve.msm_g1),

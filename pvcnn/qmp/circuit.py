@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from pvcnn.program.weights import Weights
 from pvcnn.qmp import witness
 from pvcnn.qmp.compile import CompiledProgram, compile_layers
 from pvcnn.qmp.lowering import LoweredProgram, lower
+from pvcnn.qmp.second_stage import SecondStage
 from pvcnn.qmp.system import ConstraintSystem, StageOne
 
 
@@ -49,7 +50,11 @@ class ProgramCircuit:
 
     def second_stage(self, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
         """The priv wires given (rho, theta, chi), for any stage one, right or wrong."""
-        return witness.second_stage(self.system, self.lowered.steps, stage_one, challenges)
+        return self._second_stage(stage_one, challenges)
+
+    @cached_property
+    def _second_stage(self) -> SecondStage:
+        return SecondStage(self.system, self.lowered.steps)
 
     def counts(self) -> dict[str, int]:
         """Constraints by gadget."""

@@ -22,20 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra import scalars
-from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.curve import g1_to_points, msm_g1, msm_g2
 from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.points import G1Point, G2Point, linear_combination_g1, random_scalar, scalar
 from pvcnn.algebra.repeated import merge_repeated
 from pvcnn.algebra.scalars import ScalarVector
-from pvcnn.algebra.sparse import rows_times
 from pvcnn.qmp.challenges import derive_challenges
 from pvcnn.qmp.commitments import commit, commit_weights
 from pvcnn.qmp.key_check import check_proving_key
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.proving_key import COMMITTED, ProvingKey, domain_size
 from pvcnn.qmp.statement import Statement
-from pvcnn.qmp.system import Circuit, ConstraintSystem, SparseMatrix, StageOne
+from pvcnn.qmp.system import Circuit, ConstraintSystem, StageOne
 from pvcnn.qmp.verifier import verify
 
 #: Called after each step with its name and the seconds it took; `timings.__setitem__` is one.
@@ -87,7 +85,9 @@ def prove_witness(
         if check:
             _check_constraints(*products)
     with step("quotient"):
-        quotient = _quotient(_domain(key.domain_size), *products)
+        # If the constraints don't hold, T does not divide A B - C and this is no quotient: the proof then
+        # cannot verify.
+        quotient = _domain(key.domain_size).quotient(*products)[:-1]
     with step("A, B"):
         a_blinding, b_blinding = random_scalar(), random_scalar()
         a, b_g1, b = _a_and_b(key, witness, a_blinding, b_blinding)
@@ -154,34 +154,14 @@ Products = tuple[ScalarVector, ScalarVector, ScalarVector]
 
 def _matrix_products(system: ConstraintSystem, wires: ScalarVector) -> Products:
     """A z, B z and C z, an element a constraint."""
-
-    def times(matrix: SparseMatrix) -> ScalarVector:
-        return rows_times(matrix.starts, matrix.columns, matrix.coefficients, wires)
-
-    return times(system.a), times(system.b), times(system.c)
+    a, b, c = (matrix.checked.times(wires) for matrix in (system.a, system.b, system.c))
+    return a, b, c
 
 
 def _check_constraints(a_z: ScalarVector, b_z: ScalarVector, c_z: ScalarVector) -> None:
     broken = ~scalars.is_zero(scalars.subtract(scalars.multiply(a_z, b_z), c_z))
     if broken.any():
         raise ValueError(f"the witness breaks constraint {int(np.argmax(broken))}")
-
-
-def _quotient(domain: Domain, a_z: ScalarVector, b_z: ScalarVector, c_z: ScalarVector) -> ScalarVector:
-    """Coefficients of h = (A B - C) / T, (n - 1, 4), where A, B, C interpolate the three vectors.
-
-    On the coset T is a constant t other than 0, so there (A B - C) / t and h agree, and of C, whose
-    degree is below n, no values are needed but only the coefficients. If the constraints do not hold,
-    T does not divide A B - C and what is returned is no quotient: the proof then cannot verify.
-    """
-
-    def interpolated(values: ScalarVector) -> ScalarVector:
-        return domain.interpolate(np.concatenate([values, scalars.zeros(domain.size - len(values))]))
-
-    a, b = (domain.evaluate_on_coset(interpolated(values)) for values in (a_z, b_z))
-    product = domain.interpolate_from_coset(scalars.multiply(a, b))
-    numerator = scalars.subtract(product[:-1], interpolated(c_z)[:-1])
-    return scalars.scale(numerator, pow(domain.coset_vanishing, -1, SCALAR_MODULUS))
 
 
 def _a_and_b(

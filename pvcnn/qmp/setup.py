@@ -19,11 +19,10 @@ from pvcnn.algebra.curve import fixed_base_g1, fixed_base_g2, g1_to_points
 from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.points import G2Point, random_scalar, scalar
 from pvcnn.algebra.scalars import ScalarVector
-from pvcnn.algebra.sparse import columns_times
 from pvcnn.qmp.keys import CircuitKey, GammaPoints
 from pvcnn.qmp.peeling import wires_without_position
 from pvcnn.qmp.proving_key import COMMITTED, ProvingKey, domain_size, wire_order
-from pvcnn.qmp.system import ConstraintSystem, SparseMatrix
+from pvcnn.qmp.system import ConstraintSystem
 
 
 @dataclass(repr=False)
@@ -103,7 +102,9 @@ def _keys(
     segments = system.segments
     domain = Domain(domain_size(system.constraints))
     lagrange = keep(domain.lagrange_at(trapdoors.tau))[: system.constraints]
-    u, v, w = (keep(_at_tau(m, segments.total, lagrange)) for m in (system.a, system.b, system.c))
+    # The values at tau of the polynomials that interpolate the columns of A, B and C.
+    matrices = (system.a, system.b, system.c)
+    u, v, w = (keep(m.checked.transposed(segments.total).times(lagrange)) for m in matrices)
     alpha_v_w = keep(scalars.add(keep(scalars.scale(v, trapdoors.alpha)), w))
     k = keep(scalars.add(keep(scalars.scale(u, trapdoors.beta)), alpha_v_w))
 
@@ -145,11 +146,6 @@ def _keys(
         frames=frames,
     )
     return ProvingKey(circuit_key=circuit_key, a_wires=a_wires, b_wires=b_wires, v_g2=v_g2, **g1), circuit_key
-
-
-def _at_tau(matrix: SparseMatrix, width: int, lagrange: ScalarVector) -> ScalarVector:
-    """The values at tau of the polynomials that interpolate the columns of `matrix`."""
-    return columns_times(matrix.starts, matrix.columns, matrix.coefficients, width, lagrange)
 
 
 def _inverse(value: int) -> int:

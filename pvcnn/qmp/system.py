@@ -12,13 +12,17 @@ Constraint j is (A z)_j (B z)_j = (C z)_j over F_r. Wires are ordered by segment
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.qmp.challenges import CHALLENGES as CHALLENGES
+
+if TYPE_CHECKING:  # it needs numba, which a verifier may lack
+    from pvcnn.algebra.sparse import Rows
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,13 @@ class SparseMatrix:
     @property
     def rows(self) -> int:
         return len(self.starts) - 1
+
+    @cached_property
+    def checked(self) -> Rows:
+        """The matrix for products with vectors over F_r."""
+        from pvcnn.algebra.sparse import Rows
+
+        return Rows(self.starts, self.columns, self.coefficients)
 
 
 @dataclass(frozen=True, eq=False)

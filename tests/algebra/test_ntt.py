@@ -6,9 +6,12 @@ import pytest
 
 from pvcnn.algebra import scalars
 from pvcnn.algebra.constants import SCALAR_MODULUS as R
+from pvcnn.algebra.kernels import selection
 from pvcnn.algebra.ntt import Domain
 
-SIZES = [1, 2, 4, 8, 64, 1 << 10, 1 << 14, 1 << 15]
+pytestmark = pytest.mark.usefixtures("kernels")
+
+SIZES = [1, 2, 4, 8, 32, 64, 128, 256, 512, 1 << 10, 1 << 14, 1 << 15]
 
 
 def evaluate(coefficients: list[int], x: int) -> int:
@@ -70,18 +73,61 @@ def test_vanishing_polynomial() -> None:
     assert domain.coset_vanishing != 0
 
 
-def test_a_quotient_on_the_coset() -> None:
+@pytest.mark.parametrize("size", [1, 2, 32, 64, 128, 1024, 1 << 13])
+@pytest.mark.parametrize("missing", [0, 1, 5])
+def test_the_quotient(size: int, missing: int) -> None:
     """What the prover does: (a b - c) / (X^n - 1) is a polynomial where a b = c on the domain."""
+    domain = Domain(size)
+    a, b = (scalars.random(max(0, size - missing)) for _ in range(2))
+    c = scalars.multiply(a, b)
+    before = [vector.copy() for vector in (a, b, c)]
+    quotient = domain.quotient(a, b, c)
+    assert quotient.shape == (size, 4)
+    assert scalars.is_zero(quotient[-1:]).all()
+    x = 987654321
+    lagrange = domain.lagrange_at(x)[: len(a)]
+    p, q, s = (scalars.dot(lagrange, vector) for vector in (a, b, c))
+    assert (p * q - s) % R == evaluate(scalars.to_integers(quotient), x) * domain.vanishing_at(x) % R
+    assert all((old == new).all() for old, new in zip(before, (a, b, c), strict=True))
+
+
+def test_the_quotient_of_extremes() -> None:
+    """Only r - 1 and 0, so that all lanes are equal, or as different as can be."""
+    for values in ([R - 1] * 256, [R - 1, 0] * 128, ([R - 1] * 8 + [0] * 8) * 16, [0] * 256):
+        domain = Domain(256)
+        a = scalars.from_integers(values)
+        c = scalars.multiply(a, a)
+        quotient, lagrange = scalars.to_integers(domain.quotient(a, a, c)), domain.lagrange_at(5)
+        p, s = scalars.dot(lagrange, a), scalars.dot(lagrange, c)
+        assert (p * p - s) % R == evaluate(quotient, 5) * domain.vanishing_at(5) % R
+
+
+def test_what_is_no_quotient_has_a_rest() -> None:
     domain = Domain(64)
     a, b = scalars.random(64), scalars.random(64)
-    c = scalars.multiply(a, b)
-    polynomials = [domain.interpolate(v) for v in (a, b, c)]
-    cosets = [domain.evaluate_on_coset(p) for p in polynomials]
-    difference = scalars.subtract(scalars.multiply(cosets[0], cosets[1]), cosets[2])
-    quotient = domain.interpolate_from_coset(scalars.scale(difference, pow(domain.coset_vanishing, -1, R)))
-    x = 987654321
-    p, q, s = (evaluate(scalars.to_integers(v), x) for v in polynomials)
-    assert (p * q - s) % R == evaluate(scalars.to_integers(quotient), x) * domain.vanishing_at(x) % R
+    quotient = scalars.to_integers(domain.quotient(a, b, scalars.zeros(64)))
+    lagrange = domain.lagrange_at(5)
+    assert scalars.dot(lagrange, a) * scalars.dot(lagrange, b) % R != (
+        evaluate(quotient, 5) * domain.vanishing_at(5) % R
+    )
+
+
+@pytest.mark.parametrize("size", [1, 64, 4096])
+def test_both_kernels_agree_bit_by_bit(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = [scalars.random(size) for _ in range(3)]
+    here = [Domain(size).evaluate(vectors[0]), Domain(size).quotient(*vectors)]
+    monkeypatch.setattr(selection, "KERNELS", selection.Kernels.PORTABLE)
+    there = [Domain(size).evaluate(vectors[0]), Domain(size).quotient(*vectors)]
+    assert all((x == y).all() for x, y in zip(here, there, strict=True))
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "3"])
+def test_threads_do_not_change_results(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    domain = Domain(1 << 13)
+    vectors = [scalars.powers(k, domain.size) for k in (3, 5, 7)]
+    expected = domain.quotient(*vectors)
+    monkeypatch.setenv("PVCNN_THREADS", threads)
+    assert (domain.quotient(*vectors) == expected).all()
 
 
 @pytest.mark.parametrize("size", [0, -1, 3, 12, 1 << 33])
@@ -96,3 +142,8 @@ def test_other_lengths_are_refused(length: int) -> None:
         Domain(8).evaluate(scalars.zeros(length))
     with pytest.raises(ValueError, match=r"domain|lengths"):
         Domain(8).evaluate_on_coset(scalars.zeros(length))
+
+
+def test_vectors_longer_than_the_domain_have_no_quotient() -> None:
+    with pytest.raises(ValueError, match="domain"):
+        Domain(64).quotient(scalars.zeros(64), scalars.zeros(65), scalars.zeros(64))

@@ -14,11 +14,13 @@ from pvcnn.algebra import scalars, threads
 from pvcnn.algebra.constants import SCALAR_MODULUS as R
 from pvcnn.algebra.kernels import compilation, scalar_vectors
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 #: Where carries, borrows and the final subtraction can go wrong.
 EXTREMES = [0, 1, 2, R - 1, R - 2, R // 2, R // 2 + 1, *((1 << (64 * i)) % R for i in range(1, 5))]
 EXTREMES += [(1 << 64) - 1, (1 << 128) - 1, (1 << 192) - 1, ((1 << 254) - 1), R - (1 << 64)]
 #: Around the spans of one thread and the sizes that callers have.
-LENGTHS = [0, 1, 2, 7, 8, 9, 63, 64, 65, 4095, 4096, 4097, 5000]
+LENGTHS = [0, 1, 2, 7, 8, 9, 31, 32, 33, 63, 64, 65, 4095, 4096, 4097, 5000]
 
 elements = st.one_of(st.sampled_from(EXTREMES), st.integers(0, R - 1))
 
@@ -64,6 +66,10 @@ def test_every_length(length: int) -> None:
         x * y % R for x, y in zip(left, right, strict=True)
     ]
     assert scalars.dot(a, b) == sum(x * y for x, y in zip(left, right, strict=True)) % R
+    factors = np.random.default_rng(3).integers(-(2**63), 2**63 - 1, length)
+    factors[:4] = [-(2**63), 2**63 - 1, 0, -1][:length]
+    assert scalars.dot(a, factors) == sum(x * int(y) for x, y in zip(left, factors, strict=True)) % R
+    assert scalars.to_integers(scalars.from_int64(factors)) == [int(y) % R for y in factors]
     assert scalars.to_integers(scalars.scale(a, -R - 5)) == [-5 * x % R for x in left]
     assert scalars.to_integers(scalars.powers(R - 3, length)) == [pow(-3, i, R) for i in range(length)]
     nonzero = [x or 1 for x in left]
@@ -82,6 +88,14 @@ def test_int64_keeps_its_sign() -> None:
     assert scalars.to_integers(scalars.from_int64(values.T)) == [int(x) % R for x in values.T.reshape(-1)]
     with pytest.raises(ValueError, match="int64"):
         scalars.from_int64(np.zeros(3, np.int32))
+
+
+def test_sums_of_the_largest_products_do_not_overflow() -> None:
+    """10,000 times (r - 1)^2, and 2^63 (r - 1) of either sign."""
+    largest = scalars.from_integers([-1] * 10_000)
+    assert scalars.dot(largest, largest) == 10_000
+    for factor in (-(2**63), 2**63 - 1):
+        assert scalars.dot(largest, np.full(10_000, factor)) == -10_000 * factor % R
 
 
 def test_inverse_of_zero_is_refused() -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pvcnn.algebra import scalars
 from pvcnn.algebra.constants import SCALAR_MODULUS as R
-from pvcnn.algebra.sparse import columns_times, rows_times
+from pvcnn.algebra.sparse import Rows, columns_times, rows_times
 
 Matrix = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]
 
@@ -64,6 +64,43 @@ def test_sums_of_extremes_do_not_overflow() -> None:
     assert scalars.to_integers(rows_times(starts, columns, coefficients, scalars.from_integers([-1]))) == [
         expected
     ]
+
+
+def test_sums_are_reduced_at_every_edge() -> None:
+    """Around multiples of r up to the largest sums, of either sign: where a quotient may be off by one."""
+    largest = 2**63 - 1
+    vectors = [[R - 1, 1], [R - 1, R - 1], [R // 2, 1], [1, 0], [(1 << 250) - 1, 1]]
+    firsts = [0, 1, 2, 3, 1 << 31, 1 << 57, (1 << 58) - 1, 1 << 58, (1 << 59) - 1, 1 << 62, largest]
+    pairs = [(s * a, b) for s in (1, -1) for a in firsts for b in (-largest - 1, -2, -1, 0, 1, 2, largest)]
+    rows = [(*pair, *extra) for pair in pairs for extra in ((0, 0), pair, (-pair[0], -2))]
+    starts = np.arange(0, 4 * len(rows) + 1, 4)
+    columns = np.tile(np.array([0, 1, 0, 1], np.int32), len(rows))
+    matrix = starts, columns, np.array(rows, np.int64).reshape(-1)
+    for vector in vectors:
+        product = rows_times(*matrix, scalars.from_integers(vector))
+        assert scalars.to_integers(product) == dense_product(matrix, vector)
+
+
+def test_spans_of_rows_and_chosen_rows() -> None:
+    matrix = random_matrix(300, 50, 2000, seed=5)
+    z = scalars.random(50)
+    whole, rows = rows_times(*matrix, z), Rows(*matrix)
+    assert (rows.height, rows.width) == (300, int(matrix[1].max()) + 1)
+    for span in (slice(0, 0), slice(3, 4), slice(17, 211), slice(290, 300)):
+        assert (rows.times(z, span) == whole[span]).all()
+        entries = slice(matrix[0][span.start], matrix[0][span.stop])
+        assert (rows.columns_of(span) == matrix[1][entries]).all()
+    chosen = np.array([5, 299, 5, 0, 17])
+    assert (rows.taken(chosen).times(z) == whole[chosen]).all()
+    assert rows.taken(chosen[:0]).times(z).shape == (0, 4)
+
+
+def test_vectors_shorter_than_the_matrix_is_wide_are_refused() -> None:
+    rows = Rows(np.array([0, 1]), np.array([3], np.int32), np.array([1]))
+    with pytest.raises(ValueError, match="column 3"):
+        rows.times(scalars.zeros(3))
+    with pytest.raises(ValueError, match="column"):
+        rows.transposed(3)
 
 
 def test_no_rows() -> None:

@@ -38,8 +38,12 @@ EXTENSION = types.UniTuple(BASE, 2)
 DEGREE_ONE = (0,)
 DEGREE_TWO = (0, 0)
 
-#: A sum of products of elements of F_r with words, as an integer of seven words.
-ACCUMULATOR = types.UniTuple(types.uint64, 7)
+#: A sum of multiples of elements of F_r: a signed integer of six words.
+SUM_WORDS = 6
+SUM = types.UniTuple(types.uint64, SUM_WORDS)
+_WIDE_SUM = ir.IntType(64 * SUM_WORDS)
+#: From this bit on a sum's quotient by r is estimated.
+_ESTIMATE_BIT = 250
 
 #: What an intrinsic's second result does: (target, builder, signature, arguments) to a value.
 Generator: TypeAlias = Callable[[Any, Any, Any, Any], Value]
@@ -201,25 +205,111 @@ def exceeds_half(_context: Any, words: Any) -> Any:
 
 
 @intrinsic
-def accumulator_zero(_context: Any) -> Any:
-    """The empty sum."""
-    return ACCUMULATOR(), _constant(ir.Constant(ir.ArrayType(WORD, 7), [0] * 7))
+def sum_zero(_context: Any) -> Any:
+    """The empty sum of multiples."""
+    return SUM(), _constant(ir.Constant(ir.ArrayType(WORD, SUM_WORDS), [0] * SUM_WORDS))
 
 
 @intrinsic
-def accumulate(_context: Any, total: Any, element: Any, factor: Any) -> Any:
-    """total + element factor over the integers, the factor a uint64: room for 2^129 such terms."""
+def sum_plus(_context: Any, total: Any, element: Any) -> Any:
+    """total + element over the integers."""
+    return SUM(SUM, SCALAR), _on_sum(lambda builder, wide, words: builder.add(wide, words))
+
+
+@intrinsic
+def sum_minus(_context: Any, total: Any, element: Any) -> Any:
+    """total - element over the integers."""
+    return SUM(SUM, SCALAR), _on_sum(lambda builder, wide, words: builder.sub(wide, words))
+
+
+@intrinsic
+def sum_plus_multiple(_context: Any, total: Any, element: Any, factor: Any) -> Any:
+    """total + element factor over the integers, the factor an int64: room for 2^64 such terms."""
 
     def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:
-        wide = ir.IntType(64 * 7)
-        products = [multiply_words(builder, word, arguments[2]) for word in unpack(builder, arguments[1])]
-        low = join_words(builder, [product[0] for product in products], wide)
-        high = join_words(builder, [WORD(0), *(product[1] for product in products)], wide)
-        before = join_words(builder, unpack(builder, arguments[0]), wide)
-        after = builder.add(builder.add(before, low), high)
-        return pack(builder, ir.ArrayType(WORD, 7), split_words(builder, after, 7))
+        total, element, factor = arguments
+        negative = builder.icmp_signed("<", factor, WORD(0))
+        magnitude = builder.select(negative, builder.neg(factor), factor)
+        products = [multiply_words(builder, word, magnitude) for word in unpack(builder, element)]
+        low = join_words(builder, [product[0] for product in products], _WIDE_SUM)
+        high = join_words(builder, [WORD(0), *(product[1] for product in products)], _WIDE_SUM)
+        product = builder.add(low, high)
+        before = join_words(builder, unpack(builder, total), _WIDE_SUM)
+        after = builder.select(negative, builder.sub(before, product), builder.add(before, product))
+        return pack(builder, ir.ArrayType(WORD, SUM_WORDS), split_words(builder, after, SUM_WORDS))
 
-    return ACCUMULATOR(ACCUMULATOR, SCALAR, types.uint64), generate
+    return SUM(SUM, SCALAR, types.int64), generate
+
+
+@intrinsic
+def sum_is_small(_context: Any, total: Any) -> Any:
+    """Whether `sum_reduced` takes this sum: whether it lies in [-2^313, 2^313)."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:
+        wide = join_words(builder, unpack(builder, arguments[0]), _WIDE_SUM)
+        above = builder.ashr(wide, _WIDE_SUM(_ESTIMATE_BIT + 63))
+        nothing = builder.icmp_signed("==", above, _WIDE_SUM(0))
+        return builder.or_(nothing, builder.icmp_signed("==", above, _WIDE_SUM(-1)))
+
+    return types.boolean(SUM), generate
+
+
+@intrinsic
+def sum_reduced(_context: Any, total: Any) -> Any:
+    """A sum s in [-2^313, 2^313) modulo r.
+
+    With t = floor(s / 2^250) and m = floor(2^314 / r), q = floor(t m / 2^64) differs from s / r by what
+    t, m and q are rounded by: s / r - q lies in (-0.5, 1.54). So s - q r needs r added or subtracted once.
+    """
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:
+        wide = join_words(builder, unpack(builder, arguments[0]), _WIDE_SUM)
+        double = ir.IntType(128)
+        estimate = builder.trunc(builder.ashr(wide, _WIDE_SUM(_ESTIMATE_BIT)), WORD)
+        scaled = builder.mul(
+            builder.sext(estimate, double), double((1 << (_ESTIMATE_BIT + 64)) // SCALAR_MODULUS)
+        )
+        quotient = builder.trunc(builder.ashr(scaled, double(64)), WORD)
+        # q r modulo 2^320, q read as unsigned and then corrected.
+        room = ir.IntType(320)
+        words = [(SCALAR_MODULUS >> (64 * i)) & ((1 << 64) - 1) for i in range(4)]
+        products = [multiply_words(builder, quotient, WORD(word)) for word in words]
+        low = join_words(builder, [product[0] for product in products], room)
+        high = join_words(builder, [WORD(0), *(product[1] for product in products)], room)
+        negative = builder.icmp_signed("<", quotient, WORD(0))
+        correction = builder.select(negative, room(SCALAR_MODULUS << 64), room(0))
+        rest = builder.sub(builder.trunc(wide, room), builder.sub(builder.add(low, high), correction))
+        below = builder.icmp_signed("<", rest, room(0))
+        rest = builder.add(rest, builder.select(below, room(SCALAR_MODULUS), room(0)))
+        above = builder.icmp_signed(">=", rest, room(SCALAR_MODULUS))
+        rest = builder.sub(rest, builder.select(above, room(SCALAR_MODULUS), room(0)))
+        return pack(builder, SCALAR_FIELD.type, split_words(builder, builder.trunc(rest, ir.IntType(256)), 4))
+
+    return SCALAR(SUM), generate
+
+
+@intrinsic
+def sum_magnitude(_context: Any, total: Any) -> Any:
+    """The absolute value of a sum."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:
+        wide = join_words(builder, unpack(builder, arguments[0]), _WIDE_SUM)
+        negative = builder.icmp_signed("<", wide, _WIDE_SUM(0))
+        magnitude = builder.select(negative, builder.neg(wide), wide)
+        return pack(builder, ir.ArrayType(WORD, SUM_WORDS), split_words(builder, magnitude, SUM_WORDS))
+
+    return SUM(SUM), generate
+
+
+def _on_sum(operation: Callable[[Any, Value, Value], Value]) -> Generator:
+    """An operation on a sum and an element, both as integers of `SUM_WORDS` words."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:
+        total, element = (join_words(builder, unpack(builder, value), _WIDE_SUM) for value in arguments)
+        after = operation(builder, total, element)
+        return pack(builder, ir.ArrayType(WORD, SUM_WORDS), split_words(builder, after, SUM_WORDS))
+
+    return generate
 
 
 # Memory.
@@ -281,6 +371,19 @@ def load_index(_context: Any, address: Any) -> Any:
         return builder.sext(builder.load(pointer, align=4), WORD)
 
     return types.int64(types.int64), generate
+
+
+@intrinsic
+def store_index(_context: Any, address: Any, index: Any) -> Any:
+    """Writes an int64 below 2^31 to an address as an int32."""
+
+    def generate(target: Any, builder: Any, _signature: Any, arguments: Any) -> Value:
+        index_type = ir.IntType(32)
+        pointer = builder.inttoptr(arguments[0], index_type.as_pointer())
+        builder.store(builder.trunc(arguments[1], index_type), pointer, align=4)
+        return target.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
 
 
 @intrinsic

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from numba import uint64
 
 from pvcnn.algebra.kernels.compilation import kernel
@@ -17,7 +19,13 @@ from pvcnn.algebra.kernels.fields import (
     scalar_zero,
     store,
     subtract,
+    sum_plus_multiple,
+    sum_zero,
 )
+from pvcnn.algebra.kernels.sparse_rows import reduce_sum
+
+#: How many running products `running_products` makes: as many as its last elements.
+CHAINS: Final = 1
 
 
 @kernel
@@ -107,8 +115,17 @@ def inner_product(out: int, left: int, right: int, count: int) -> None:
 
 
 @kernel
+def inner_product_signed(out: int, left: int, integers: int, count: int) -> None:
+    """Writes sum_i left[i] integers[i] to `out`, for int64 integers."""
+    total = sum_zero()
+    for i in range(count):
+        total = sum_plus_multiple(total, load_scalar(left + 32 * i), load_signed(integers + 8 * i))
+    store(out, reduce_sum(total))
+
+
+@kernel
 def running_products(out: int, values: int, count: int) -> None:
-    """out[i] = values[0] ... values[i]."""
+    """out[i] = values[0] ... values[i]: CHAINS = 1 chain."""
     product = scalar_one()
     for i in range(0, 32 * count, 32):
         product = multiply(product, load_scalar(values + i))
@@ -116,9 +133,12 @@ def running_products(out: int, values: int, count: int) -> None:
 
 
 @kernel
-def invert_from_products(out: int, values: int, inverse_of_all: int, count: int) -> None:
-    """Batch inversion's second pass: `out` holds the running products and receives the inverses."""
-    inverse = load_scalar(inverse_of_all)
+def invert_from_products(out: int, values: int, inverses: int, count: int) -> None:
+    """Batch inversion's second pass: `out` holds the running products and receives the inverses.
+
+    inverses: address of the last product's inverse.
+    """
+    inverse = load_scalar(inverses)
     for i in range(32 * (count - 1), 0, -32):
         store(out + i, multiply(inverse, load_scalar(out + i - 32)))
         inverse = multiply(inverse, load_scalar(values + i))
