@@ -9,7 +9,7 @@ from pvcnn.program.program import Program
 from pvcnn.qmp.builder import Rule
 from pvcnn.qmp.circuit import compile_program
 from pvcnn.qmp.second_stage import independent
-from qmp.programs import demo_program, small_case
+from tests.qmp.programs import demo_program, small_case
 
 
 @pytest.mark.parametrize("program", [small_case(2).program, demo_program()], ids=["small", "demo"])
