@@ -11,6 +11,7 @@ import sys
 import click
 
 from pvcnn.cli.aggregation import aggregate_command, verify_command
+from pvcnn.cli.bench import bench_command, warmup_command
 from pvcnn.cli.demo import demo_command
 from pvcnn.cli.inspection import inspect_command
 from pvcnn.cli.output import notes, plain
@@ -23,7 +24,7 @@ from pvcnn.cli.roles import (
     setup_command,
     split_command,
 )
-from pvcnn.cli.unbuilt import bench_command, status_command, stream_command, submit_command
+from pvcnn.cli.unbuilt import status_command, stream_command, submit_command
 from pvcnn.errors import PvcnnError, VerificationError
 
 EXIT_INVALID = 1
@@ -53,6 +54,7 @@ for command in (
     status_command,
     stream_command,
     bench_command,
+    warmup_command,
 ):
     cli.add_command(command)
 

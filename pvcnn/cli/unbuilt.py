@@ -29,9 +29,3 @@ def status_command() -> None:
 def stream_command() -> None:
     """Feed frames as they come (not built yet)."""
     _refuse("streaming", "use `pvcnn encrypt` for each frame")
-
-
-@click.command("bench", context_settings=_ANY_ARGUMENTS)
-def bench_command() -> None:
-    """Benchmarks against reference implementations (not built yet)."""
-    _refuse("`pvcnn bench`", "run the scripts in benchmarks/, which print the same kind of table")

@@ -27,7 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "partition": BASE | {"algebra", "program"},
     "aggregate": BASE | {"algebra", "qmp"},
     "campaign": BASE | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate"},
-    "cli": BASE | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign"},
+    "bench": BASE | {"algebra", "program", "data", "models", "qmp", "partition"},
+    "cli": BASE
+    | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "bench"},
 }
 HEAVY = ("torch", "ray", "tenseal", "numba", "llvmlite", "cupy", "scipy", "matplotlib", "py_ecc", "PIL")
 

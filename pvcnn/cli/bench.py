@@ -1,0 +1,155 @@
+"""`pvcnn bench` and `pvcnn warmup`."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Any
+
+import click
+
+from pvcnn.cli.options import json_option, use_one_torch_thread
+from pvcnn.cli.output import duration, notes, print_json, results, size, table
+
+_repeat_option = click.option("--repeat", type=click.IntRange(1, 100), default=5, show_default=True)
+_threads_option = click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True)
+
+
+@click.command("warmup")
+@json_option
+def warmup_command(as_json: bool) -> None:
+    """Compile all kernels, or load them from the cache."""
+    from pvcnn.algebra.warmup import compile_kernels
+
+    start = time.perf_counter()
+    with notes.status("compiling kernels; this happens once for a version and machine"):
+        compile_kernels()
+    seconds = time.perf_counter() - start
+    if as_json:
+        print_json({"seconds": {"kernels": seconds}})
+    else:
+        results.print(f"kernels are ready after {duration(seconds)}")
+
+
+@click.group("bench")
+def bench_command() -> None:
+    """Benchmarks: ours beside a reference, with ratios from one run."""
+
+
+@bench_command.command("msm")
+@click.option("--log-n", type=click.IntRange(4, 22), default=16, show_default=True)
+@_repeat_option
+@_threads_option
+@json_option
+def msm_command(log_n: int, repeat: int, threads: int, as_json: bool) -> None:
+    """Multi-scalar multiplications and fixed bases in G1 and G2, beside py_arkworks."""
+    from pvcnn.bench import points
+
+    _compare(points.cases, "multi-scalar multiplication", log_n, repeat, threads, as_json)
+
+
+@bench_command.command("ntt")
+@click.option("--log-n", type=click.IntRange(4, 24), default=18, show_default=True)
+@_repeat_option
+@_threads_option
+@json_option
+def ntt_command(log_n: int, repeat: int, threads: int, as_json: bool) -> None:
+    """Number-theoretic transforms and vectors over the scalar field."""
+    from pvcnn.bench import field
+
+    _compare(field.cases, "scalar field", log_n, repeat, threads, as_json)
+
+
+@bench_command.command("prove")
+@_repeat_option
+@json_option
+def prove_command(repeat: int, as_json: bool) -> None:
+    """Setup and proof of one frame of the demo's network, by step."""
+    from pvcnn.bench import proving
+
+    use_one_torch_thread()
+    with notes.status(f"setting up and proving {repeat + 1} times"):
+        report = {**_origin(), **proving.measure(repeat)}
+    if as_json:
+        print_json(report)
+        return
+    results.print(f"{report['date']}, {report['machine']}, {report['kernels']} kernels")
+    shown = table(f"One frame, {report['constraints']} constraints, median of {repeat}", "step", ">wall time")
+    for step, seconds in report["steps"].items():
+        shown.add_row(step, duration(seconds))
+    shown.add_row("proof", duration(report["ours"]["wall"]), style="bold")
+    shown.add_row("proof, processor time", duration(report["ours"]["cpu"]))
+    for step, seconds in report["seconds"].items():
+        shown.add_row(step, duration(seconds))
+    results.print(shown)
+    counts = table("Constraints by gadget", "gadget", ">rows")
+    for gadget, count in report["counts"].items():
+        counts.add_row(gadget, str(count))
+    results.print(counts)
+    for name, count in report["bytes"].items():
+        results.print(f"{name}: {size(count)}")
+
+
+def _unbuilt(name: str, what: str) -> click.Command:
+    @click.command(name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+    def refuse() -> None:
+        raise click.UsageError(
+            f"{what} is not built yet; see `pvcnn bench --help` and the scripts in benchmarks/"
+        )
+
+    refuse.help = f"{what} (not built yet)."
+    return refuse
+
+
+for _name, _what in (
+    ("matmul", "comparing lowerings of a matrix product"),
+    ("model", "benchmarking other networks"),
+    ("private", "comparing private parts"),
+    ("aggregate", "benchmarking large aggregates"),
+):
+    bench_command.add_command(_unbuilt(_name, _what))
+
+
+def _compare(cases: Any, title: str, log_n: int, repeat: int, threads: int, as_json: bool) -> None:
+    from rich.progress import Progress
+
+    from pvcnn.bench import measure
+
+    with measure.threads(threads), Progress(console=notes, transient=True) as progress:
+        task = progress.add_task("making inputs", total=None)
+        chosen = cases(log_n)
+        progress.update(task, description=title, total=len(chosen) * repeat)
+        report = measure.compare(chosen, repeat, lambda: progress.advance(task))
+    report = {**_origin(), "log_n": log_n, "threads": threads, "repeat": repeat, **report}
+    if as_json:
+        print_json(report)
+        return
+    results.print(f"{report['date']}, {report['machine']}, {report['kernels']} kernels, {threads} threads")
+    columns = ("what", ">processor time", ">least to most", ">wall time", ">py_arkworks", ">ratio")
+    shown = table(f"2^{log_n}, medians of {repeat}", *columns)
+    for name, ours in report["ours"].items():
+        reference = report["reference"].get(name)
+        shown.add_row(
+            name.replace("_", " "),
+            _milliseconds(ours["cpu"]),
+            f"{ours['cpu_least'] * 1e3:.1f} to {ours['cpu_most'] * 1e3:.1f}",
+            _milliseconds(ours["wall"]),
+            _milliseconds(reference["cpu"]) if reference else "",
+            f"{report['ratio'][name]:.1f}" if reference else "",
+        )
+    results.print(shown)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f} ms"
+
+
+def _origin() -> dict[str, str]:
+    from pvcnn.algebra.kernels.selection import KERNELS
+    from pvcnn.bench.measure import machine
+
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": machine(),
+        "kernels": KERNELS.value,
+    }

@@ -1,0 +1,89 @@
+"""Benchmarks compare like with like, and say so in JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pvcnn.bench import field, measure, points
+from pvcnn.cli.main import run
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert run(["bench", *arguments, "--json"]) == 0
+    report: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return report
+
+
+def test_msm_reports_ours_reference_and_ratio(capsys: pytest.CaptureFixture[str]) -> None:
+    report = call(capsys, "msm", "--log-n", "5", "--repeat", "2")
+    for name in ("g1_full", "g1_int8", "g2_full", "g2_int8", "g1_fixed_base", "g2_fixed_base"):
+        ours, reference = report["ours"][name], report["reference"][name]
+        assert report["ratio"][name] == pytest.approx(reference["cpu"] / ours["cpu"])
+        assert ours["cpu_least"] <= ours["cpu"] <= ours["cpu_most"]
+    assert report["kernels"] in ("ifma", "portable")
+
+
+def test_ntt_reports_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    report = call(capsys, "ntt", "--log-n", "5", "--repeat", "1")
+    assert {"ntt", "coset_ntt", "products"} <= report["ours"].keys()
+    assert list(report["ratio"]) == ["products"]
+
+
+def test_prove_reports_every_step(capsys: pytest.CaptureFixture[str]) -> None:
+    report = call(capsys, "prove", "--repeat", "1")
+    assert report["verified"] is True
+    assert report["bytes"]["proof"] == 240
+    assert sum(report["counts"].values()) == report["constraints"]
+    assert sum(report["steps"].values()) == pytest.approx(report["ours"]["wall"], rel=0.05)
+
+
+def test_tables_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "msm", "--log-n", "4", "--repeat", "1"]) == 0
+    assert "ratio" in capsys.readouterr().out
+    assert run(["warmup"]) == 0
+    assert "ready" in capsys.readouterr().out
+
+
+def test_ours_and_the_reference_do_the_same() -> None:
+    """A benchmark of a cheaper thing would be worthless."""
+    for case in points.cases(5):
+        assert case.reference is not None
+        ours, reference = case.ours(), case.reference()
+        if not isinstance(reference, list):
+            assert ours == reference
+        else:
+            assert case.share * len(reference) == 32
+    for case in field.cases(5):
+        case.ours()
+
+
+def test_a_part_of_the_reference_is_scaled_up() -> None:
+    calls: list[str] = []
+    cases = [measure.Case("x", lambda: calls.append("ours"), lambda: calls.append("reference"), 4.0)]
+    report = measure.compare(cases, 3)
+    assert calls == ["ours", "ours", "reference", "ours", "reference", "ours", "reference"]
+    assert set(report) == {"ours", "reference", "ratio"}
+    timing = measure.Timing((1.0, 3.0, 2.0), (1.0, 1.0, 5.0)).to_json(4.0)
+    assert timing == {"cpu": 8.0, "cpu_least": 4.0, "cpu_most": 12.0, "wall": 4.0}
+
+
+def test_threads_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setenv("PVCNN_THREADS", "3")
+    with measure.threads(1):
+        assert os.environ["PVCNN_THREADS"] == "1"
+    assert os.environ["PVCNN_THREADS"] == "3"
+    monkeypatch.delenv("PVCNN_THREADS")
+    with measure.threads(1):
+        pass
+    assert "PVCNN_THREADS" not in os.environ
+
+
+def test_machine_names_no_host() -> None:
+    assert Path("/etc/hostname").read_text().strip() not in measure.machine()
