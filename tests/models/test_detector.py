@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from pvcnn.models.deepfake import DeepfakeDetector
 from pvcnn.models.layers import Square
 from pvcnn.models.store import WEIGHTS, load_detector, recipe, save_detector
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_detector.py"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +127,28 @@ def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
 def test_the_training_script_runs_and_its_seed_decides(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("a.safetensors", "b.safetensors")]
     for path in paths:
-        command = [sys.executable, str(SCRIPT), "--steps", "2", "--out", str(path)]
+        command = [sys.executable, str(BENCHMARKS / "train_detector.py"), "--steps", "2", "--out", str(path)]
         subprocess.run(command, check=True, capture_output=True, timeout=240)
     first, second = (load_detector(path).state_dict() for path in paths)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_accuracy_table_compares_float_quantised_and_encrypted(tmp_path: Path) -> None:
+    """On validation people: the script's default, test people, is for whoever publishes a table."""
+    table = tmp_path / "table.md"
+    table.write_text("before\n<!-- benchmarks/accuracy.py writes from here -->old<!-- to here -->\nafter\n")
+    options = ["--people", "validation", "--encrypted", "2", "--write", str(table)]
+    command = [sys.executable, str(BENCHMARKS / "accuracy.py"), *options]
+    done = subprocess.run(command, check=True, capture_output=True, timeout=240)
+    report = json.loads(done.stdout)
+    plain, quantised = (report["measured"][column][-1] for column in ("float", "quantised"))
+    assert plain["count"] == quantised["count"] == 640
+    low, high = plain["auc_interval"]
+    assert 0.5 < low < plain["auc"] < high < 1
+    assert abs(plain["auc"] - quantised["auc"]) < 0.01
+    assert "2 of 2 decisions are those of the quantised model" in report["sentences"][1]
+    text = table.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("<!-- to here -->\nafter\n")
+    assert "| self-blends, degraded frames | 240 |" in text
+    assert "old" not in text
