@@ -24,6 +24,9 @@ __all__ = ["PartialSums", "partial_sums"]
 
 #: Windows are summed together until they have this many entries: small sums then share inversions.
 _GROUP_ENTRIES = 1 << 16
+#: Points of G1, and twice those of G2, that are summed at a time where there are few windows: what is
+#: written on the way then stays in the cache.
+_CHUNK = 1 << 13
 #: Fewer points than this are not split among threads.
 _MINIMUM_POINTS = 256
 _WIDEST_WINDOW = 16
@@ -55,18 +58,18 @@ def partial_sums(
         recoding = recode(values, bits, width)
 
         def sum_windows(first: int, last: int) -> PartialSums:
-            return _Memory(len(rows), last - first, width, degree).sum_windows(rows, recoding, first)
+            group = max(1, min(last - first, _GROUP_ENTRIES // len(rows)))
+            memory = _Memory(len(rows), group, last - first, width, degree)
+            return memory.sum_windows(rows, recoding, first)
 
-        tasks = [partial(sum_windows, *span) for span in threads.spans(windows, 1)]
-    else:
+        return threads.run([partial(sum_windows, *span) for span in threads.spans(windows, 1)])
 
-        def sum_points(first: int, last: int) -> PartialSums:
-            rows = backend.rows(points[first:last], degree, parallel=False)
-            recoding = recode(values[first:last], bits, width)
-            return _Memory(len(rows), windows, width, degree).sum_windows(rows, recoding, 0)
+    def sum_points(first: int, last: int) -> PartialSums:
+        chunk = min(last - first, max(_CHUNK // degree, 8 << width))
+        memory = _Memory(chunk, windows, windows, width, degree)
+        return memory.sum_points(points[first:last], values[first:last], bits)
 
-        tasks = [partial(sum_points, *span) for span in threads.spans(len(points), _MINIMUM_POINTS)]
-    return threads.run(tasks)
+    return threads.run([partial(sum_points, *span) for span in threads.spans(len(points), _MINIMUM_POINTS)])
 
 
 def _window_width(count: int, bits: int) -> int:
@@ -79,105 +82,110 @@ def _window_width(count: int, bits: int) -> int:
 
 
 class _Memory:
-    """What one thread needs to sum `windows` windows of `count` scalars each."""
+    """What one thread needs for sums over `windows` windows: `count` points and `group` windows at a time."""
 
-    def __init__(self, count: int, windows: int, width: int, degree: int) -> None:
+    def __init__(self, count: int, group: int, windows: int, width: int, degree: int) -> None:
         self._backend = backends.backend()
         self._degree = degree
         self._width = width
         self._buckets = (1 << (width - 1)) + 1
         self._windows = windows
-        #: Windows whose buckets are summed at the same time.
-        self._group = max(1, min(windows, _GROUP_ENTRIES // count))
-        entries = max(self._group * count, windows * (self._buckets + width))
+        self._count = count
+        self._group = group
+        entries = max(group * count, windows * (self._buckets + width)) + 1
         words = self._backend.row_words(degree)
-        self._batch = self._backend.batch(max(entries // 2 + 1, windows * self._buckets), degree)
-        self._entries = ARENA.array("entries", (entries,), np.int64)
-        self._starts = np.empty((self._group, self._buckets), np.int64)
-        self._lengths = np.empty((self._group, self._buckets), np.int64)
+        self._batch = self._backend.batch(max(entries, windows * self._buckets), degree)
+        self._labels = ARENA.array("labels", (entries,), np.int32)
+        self._operands = ARENA.array("operands", (entries,), np.int64)
         self._digits = ARENA.array("digits", (count,), np.int32)
-        self._pools = ARENA.array("pools", (2, entries // 2 + 1, words))
+        self._pool = ARENA.array("pool", (entries, words))
         self._sums = ARENA.array("sums", (2, windows * self._buckets, words))
 
     def sum_windows(self, rows: Rows, recoding: Recoding, first: int) -> PartialSums:
-        """The sums by bit of the windows from `first` on."""
-        operands = np.empty((self._windows, self._buckets), np.int64)
+        """The sums by bit of the windows from `first` on, a group of them at a time."""
+        sums = np.zeros((self._windows, self._buckets), np.int64)
         for start in range(0, self._windows, self._group):
-            stop = min(start + self._group, self._windows)
-            starts, lengths = self._starts[: stop - start], self._lengths[: stop - start]
-            for i in range(stop - start):
-                buckets.sort_window(
-                    self._entries,
-                    i * len(rows),
-                    starts[i],
-                    lengths[i],
-                    rows.ctypes.data,
-                    self._batch.point_bytes,
-                    recoding.digits(first + start + i, self._digits),
-                )
-            self._sum_lists(starts.reshape(-1), lengths.reshape(-1))
-            out = self._sums[0, start * self._buckets :]
-            operands[start:stop].reshape(-1)[:] = self._move_sums(
-                starts.reshape(-1), lengths.reshape(-1), out
-            )
-        return PartialSums(first * self._width, self._sum_by_bit(operands))
+            group = sums[start : start + self._group]
+            count = self._fill_stream(rows, recoding, first + start, len(group))
+            self._sum_stream(count, group.reshape(-1), self._sums[0, start * self._buckets :])
+        return PartialSums(first * self._width, self._sum_by_bit(sums))
 
-    def _sum_by_bit(self, operands: NDArray[np.int64]) -> PointVector:
+    def sum_points(
+        self, points: PointVector, values: ScalarVector | NDArray[np.int64], bits: int
+    ) -> PartialSums:
+        """The sums by bit of all windows, `count` points at a time."""
+        sums = np.zeros((self._windows, self._buckets), np.int64)
+        starts = range(0, len(points), self._count)
+        for number, start in enumerate(starts):
+            chunk = slice(start, start + self._count)
+            rows = self._backend.rows(points[chunk], self._degree, parallel=False)
+            recoding = recode(values[chunk], bits, self._width)
+            count = self._fill_stream(rows, recoding, 0, self._windows)
+            # The sums so far are moved from one half to the other; the last chunk's to the first one.
+            out = self._sums[(len(starts) - 1 - number) % 2]
+            self._sum_stream(count, sums.reshape(-1), out)
+        return PartialSums(0, self._sum_by_bit(sums))
+
+    def _fill_stream(self, rows: Rows, recoding: Recoding, first: int, windows: int) -> int:
+        """Writes the operands of so many windows from `first` on; returns how many there are."""
+        position = 0
+        for i in range(windows):
+            position = buckets.append_window(
+                self._labels,
+                self._operands,
+                position,
+                i * self._buckets,
+                rows.ctypes.data,
+                self._batch.point_bytes,
+                recoding.digits(first + i, self._digits[: len(rows)]),
+            )
+        return position
+
+    def _sum_by_bit(self, sums: NDArray[np.int64]) -> PointVector:
         """(windows * width, ..) sums of the buckets whose index has bit j, window by window.
 
-        operands: (windows, buckets), overwritten. For each bit, the odd buckets make a list; then
+        sums: (windows, buckets) operands, overwritten. For each bit, the odd buckets are summed; then
         neighbours merge, which shifts that bit out of the indices.
         """
-        windows, count = operands.shape
-        starts = np.empty((self._width, windows), np.int64)
-        lengths = np.empty((self._width, windows), np.int64)
+        windows, count = sums.shape
         position, merged = 0, 0
         for bit in range(self._width):
-            position = buckets.list_odd_buckets(
-                operands, count, self._entries, position, starts[bit], lengths[bit]
+            position = buckets.append_odd_buckets(
+                sums, count, self._labels, self._operands, position, bit, self._width
             )
             free = self._sums[1, merged:].ctypes.data
-            queued = buckets.merge_buckets(operands, count, free, self._batch.point_bytes, self._batch.tasks)
+            queued = buckets.merge_buckets(sums, count, free, self._batch.point_bytes, self._batch.tasks)
             self._batch.add(queued)
             merged += queued
             count = (count + 1) // 2
-        self._sum_lists(starts.reshape(-1), lengths.reshape(-1))
-        by_window = np.ascontiguousarray(starts.T).reshape(-1), np.ascontiguousarray(lengths.T).reshape(-1)
-        present = by_window[1] != 0
-        rows = ARENA.array("results", (int(present.sum()), self._sums.shape[2]))
-        self._move_sums(*by_window, rows)
-        points = np.empty((len(rows), 12 * self._degree), np.uint64)
-        self._backend.leave(points, rows, self._degree)
-        out = np.zeros((windows * self._width, points.shape[1]), np.uint64)
-        out[present] = points
+        totals = np.zeros(windows * self._width, np.int64)
+        rows = ARENA.array("results", (len(totals), self._pool.shape[1]))
+        present = self._sum_stream(position, totals, rows)
+        points = np.empty((present, 12 * self._degree), np.uint64)
+        self._backend.leave(points, rows[:present], self._degree)
+        out = np.zeros((len(totals), points.shape[1]), np.uint64)
+        out[totals != 0] = points
         return out
 
-    def _sum_lists(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
-        """Leaves at most one entry in each list: its sum."""
-        level = 0
-        while True:
-            pool = self._pools[level % 2].ctypes.data
-            queued = buckets.pair_neighbours(
-                self._entries, starts, lengths, pool, self._batch.point_bytes, self._batch.tasks
-            )
-            if queued == 0:
-                return
-            self._batch.add(queued)
-            level += 1
+    def _sum_stream(self, count: int, pending: NDArray[np.int64], out: Rows) -> int:
+        """Sums the first `count` operands of the stream by their labels.
 
-    def _move_sums(
-        self, starts: NDArray[np.int64], lengths: NDArray[np.int64], out: Rows
-    ) -> NDArray[np.int64]:
-        """Copies the lists' sums out of the pools; (lists,) their operands, 0 for an empty list."""
-        sums = np.empty(len(starts), np.int64)
-        queued = buckets.move_sums(
-            sums,
-            self._entries,
-            starts,
-            lengths,
-            out.ctypes.data,
-            self._batch.point_bytes,
-            self._batch.tasks,
-        )
-        self._batch.copy(queued)
-        return sums
+        pending: an operand for each label or 0, taken into the sum; becomes the sum's, a row of `out`.
+        Returns how many there are.
+        """
+        written, size = 0, self._batch.point_bytes
+        while count:
+            count = buckets.pair_equal_labels(
+                self._labels,
+                self._operands,
+                count,
+                pending,
+                self._pool.ctypes.data + size * written,
+                size,
+                self._batch.tasks,
+            )
+            self._batch.add(count)
+            written += count
+        moved: int = buckets.move_sums(pending, out.ctypes.data, size, self._batch.tasks)
+        self._batch.copy(moved)
+        return moved

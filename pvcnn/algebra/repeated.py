@@ -42,37 +42,36 @@ def merge_repeated(points: PointVector, values: ScalarVector) -> tuple[PointVect
     if len(starts) == len(order):
         return points[order], ordered
     ends = np.append(starts[1:], len(order))
+    labels = np.cumsum(first, dtype=np.int32) - 1
     sums = np.empty((len(starts), points.shape[1]), np.uint64)
-    tasks = [
-        partial(_sum_lists, points, order[starts[a] : ends[b - 1]], starts[a:b] - starts[a], sums[a:b])
-        for a, b in threads.spans(len(starts), _MINIMUM_SCALARS)
-    ]
-    threads.run(tasks)
+
+    def sum_labels(a: int, b: int) -> None:
+        span = slice(starts[a], ends[b - 1])
+        _sum_labels(points, order[span], labels[span] - np.int32(a), sums[a:b])
+
+    threads.run([partial(sum_labels, *span) for span in threads.spans(len(starts), _MINIMUM_SCALARS)])
     return sums, ordered[starts]
 
 
-def _sum_lists(
-    points: PointVector, order: NDArray[np.intp], starts: NDArray[np.intp], sums: PointVector
+def _sum_labels(
+    points: PointVector, order: NDArray[np.intp], labels: NDArray[np.int32], sums: PointVector
 ) -> None:
-    """sums[i] becomes the sum of points[order[starts[i] : starts[i + 1]]]; no list is empty."""
+    """sums[i] becomes the sum of those points[order[j]] that have labels[j] = i; there is one for each i."""
     degree = points.shape[1] // 12
     backend = backends.backend()
     rows = backend.rows(points[order], degree, parallel=False)
-    batch = backend.batch(max(len(order) // 2, len(starts)) + 1, degree)
-    entries = rows.ctypes.data + batch.point_bytes * np.arange(len(order), dtype=np.int64)
-    begins = starts.astype(np.int64)
-    lengths = np.diff(np.append(begins, len(order)))
-    pools = ARENA.array("pools", (2, len(order) // 2 + 1, rows.shape[1]))
-    level = 0
-    while queued := buckets.pair_neighbours(
-        entries, begins, lengths, pools[level % 2].ctypes.data, batch.point_bytes, batch.tasks
-    ):
-        batch.add(queued)
-        level += 1
-    operands = np.empty(len(starts), np.int64)
-    totals = ARENA.array("sums", (len(starts), rows.shape[1]))
-    queued = buckets.move_sums(
-        operands, entries, begins, lengths, totals.ctypes.data, batch.point_bytes, batch.tasks
-    )
-    batch.copy(queued)
+    batch = backend.batch(len(order) + 1, degree)
+    operands = rows.ctypes.data + batch.point_bytes * np.arange(len(order), dtype=np.int64)
+    pool = ARENA.array("pool", (len(order), rows.shape[1]))
+    totals = ARENA.array("sums", (len(sums), rows.shape[1]))
+    pending = np.zeros(len(sums), np.int64)
+    count, written = len(order), 0
+    while count:
+        target = pool.ctypes.data + batch.point_bytes * written
+        count = buckets.pair_equal_labels(
+            labels, operands, count, pending, target, batch.point_bytes, batch.tasks
+        )
+        batch.add(count)
+        written += count
+    batch.copy(buckets.move_sums(pending, totals.ctypes.data, batch.point_bytes, batch.tasks))
     backend.leave(sums, totals, degree)

@@ -1,8 +1,9 @@
-"""Pippenger's buckets as lists of operands: which points are to be added, at every step.
+"""Pippenger's buckets as streams of labelled operands: which points are to be added, at every step.
 
 Bucket b of a window collects the points whose digit there is b, and the negatives of those whose
-digit is -b. Kernels here only write pairs into `tasks` for `additions.add_pairs` and return how
-many: left operands in row 0, right ones in row 1, targets in row 2. They know nothing of fields.
+digit is -b. A stream is two arrays, labels (int32) and operands (int64): operands with the same label
+are to be summed. Kernels here only write pairs into `tasks` for a batch and return how many: left
+operands in row 0, right ones in row 1, targets in row 2. They know nothing of fields.
 """
 
 from __future__ import annotations
@@ -15,93 +16,81 @@ from pvcnn.algebra.kernels.compilation import kernel
 
 
 @kernel
-def sort_window(
-    entries: Any, position: int, starts: Any, lengths: Any, points: int, point_bytes: int, digits: Any
-) -> None:
-    """Lists the operands of each bucket of one window, bucket by bucket, in `entries` from `position` on.
+def append_window(
+    labels: Any, operands: Any, position: int, first_label: int, points: int, point_bytes: int, digits: Any
+) -> Any:
+    """Appends the points to a stream that have a digit in one window; returns the next free position.
 
-    starts, lengths: where each bucket's list begins and how many it has, for bucket 0 (which stays
-    empty) to 2^(width-1). digits: (n,) int32, of that window.
+    digits: (n,) int32, of that window. Bucket b has label first_label + b. Room for n entries is needed
+    and the one after them may be written to.
     """
-    lengths[:] = 0
-    for i in range(digits.shape[0]):
-        lengths[abs(int64(digits[i]))] += 1
-    lengths[0] = 0
-    for bucket in range(lengths.shape[0]):
-        starts[bucket] = position
-        position += lengths[bucket]
-        lengths[bucket] = starts[bucket]
     for i in range(digits.shape[0]):
         digit = int64(digits[i])
-        if digit != 0:
-            bucket = abs(digit)
-            operand = points + point_bytes * i
-            entries[lengths[bucket]] = operand | 1 if digit < 0 else operand
-            lengths[bucket] += 1
-    for bucket in range(lengths.shape[0]):
-        lengths[bucket] -= starts[bucket]
+        labels[position] = first_label + abs(digit)
+        operands[position] = (points + point_bytes * i) | int64(digit < 0)
+        position += int64(digit != 0)
+    return position
 
 
 @kernel
-def pair_neighbours(entries: Any, starts: Any, lengths: Any, pool: int, point_bytes: int, tasks: Any) -> Any:
-    """One level of summing every list: pairs of neighbours, whose sums take their places.
-
-    Called until it returns 0, with two pools in turn: each list then has at most one entry. A list
-    that begins at entry s has its place in the pools from point s / 2 on. An odd last operand is
-    carried over where it lies, which is past all that the level after next writes for its list.
-    """
-    queued = 0
-    for number in range(lengths.shape[0]):
-        length = lengths[number]
-        if length < 2:
-            continue
-        start, pairs = starts[number], length >> 1
-        target = pool + point_bytes * (start >> 1)
-        for i in range(pairs):
-            tasks[0, queued] = entries[start + 2 * i]
-            tasks[1, queued] = entries[start + 2 * i + 1]
-            tasks[2, queued] = target
-            entries[start + i] = target
-            target += point_bytes
-            queued += 1
-        if length & 1:
-            entries[start + pairs] = entries[start + length - 1]
-        lengths[number] = pairs + (length & 1)
-    return queued
-
-
-@kernel
-def move_sums(
-    sums: Any, entries: Any, starts: Any, lengths: Any, out: int, point_bytes: int, tasks: Any
+def pair_equal_labels(
+    labels: Any, operands: Any, count: int, pending: Any, target: int, point_bytes: int, tasks: Any
 ) -> Any:
-    """Copies (tasks without right operands) of every list's one entry to consecutive points of `out`.
+    """One level of summing a stream: each operand is paired with the one before it of the same label.
 
-    sums: one operand for each list, 0 for an empty one.
+    pending: operands that wait for another of their label, 0 where none does; they are taken over from
+    level to level. The stream becomes that of the pairs' sums, which go to consecutive points from
+    `target` on. Pairs meet in the order of the stream: what is added lies close together in memory, as
+    far as the number of labels goes. When nothing is paired any more, each label's sum is pending.
     """
     queued = 0
-    for number in range(lengths.shape[0]):
-        sums[number] = 0
-        if lengths[number] != 0:
-            sums[number] = out + point_bytes * queued
-            tasks[0, queued] = entries[starts[number]]
-            tasks[2, queued] = sums[number]
+    for i in range(count):
+        label, operand = labels[i], operands[i]
+        other = pending[label]
+        # Written in any case, and kept if there is a pair: a branch would be a guess.
+        tasks[0, queued] = other
+        tasks[1, queued] = operand
+        tasks[2, queued] = target
+        labels[queued] = label
+        operands[queued] = target
+        pending[label] = operand if other == 0 else int64(0)
+        paired = int64(other != 0)
+        queued += paired
+        target += point_bytes * paired
+    return queued
+
+
+@kernel
+def move_sums(pending: Any, out: int, point_bytes: int, tasks: Any) -> Any:
+    """Copies (tasks without right operands) of what is pending to consecutive points of `out`.
+
+    What is pending becomes the copies.
+    """
+    queued = 0
+    for label in range(pending.shape[0]):
+        if pending[label] != 0:
+            tasks[0, queued] = pending[label]
+            pending[label] = out + point_bytes * queued
+            tasks[2, queued] = pending[label]
             queued += 1
     return queued
 
 
 @kernel
-def list_odd_buckets(buckets: Any, count: int, entries: Any, position: int, starts: Any, lengths: Any) -> Any:
-    """Lists the buckets 1, 3, .. of each window, one list a window; returns the next free position.
+def append_odd_buckets(
+    buckets: Any, count: int, labels: Any, operands: Any, position: int, bit: int, width: int
+) -> Any:
+    """Appends buckets 1, 3, .. of each window to a stream; returns the next free position.
 
-    buckets: (windows, at least count) operands, 0 for an empty one, and `count` of them in use.
+    buckets: (windows, at least count) operands, 0 for an empty one, and `count` of them in use. Those
+    of a window have label width * window + bit.
     """
     for window in range(buckets.shape[0]):
-        starts[window] = position
         for i in range(1, count, 2):
             if buckets[window, i] != 0:
-                entries[position] = buckets[window, i]
+                labels[position] = width * window + bit
+                operands[position] = buckets[window, i]
                 position += 1
-        lengths[window] = position - starts[window]
     return position
 
 

@@ -83,7 +83,9 @@ def _add_batch(degree: Any, tasks: Any, first: int, stop: int, workspace: int, e
     for group in range(groups):
         chain = chains + size * (group & (CHAINS - 1))
         own = kept + KEPT * size * group
-        exceptional[group] = forward(degree, lefts + 64 * group, rights + 64 * group, own, chain)
+        exceptional[group] = forward(
+            degree, lefts + 64 * group, rights + 64 * group, targets + 64 * group, own, chain
+        )
     saved, line = workspace + _SAVED, workspace + 256
     fold(degree, chains, saved)
     product = read_number(saved + _ELEMENT * (SAVED_ELEMENTS - 1), 64, _from_wide_radix())

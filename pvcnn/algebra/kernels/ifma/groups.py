@@ -56,15 +56,19 @@ class GroupEmitter:
         self._degree = degree
         self._point_bytes = 2 * degree * BYTES
 
-    def forward(self, builder: Builder, lefts: Value, rights: Value, kept: Value, chain: Value) -> Value:
+    def forward(
+        self, builder: Builder, lefts: Value, rights: Value, targets: Value, kept: Value, chain: Value
+    ) -> Value:
         """First pass: the chain's product is multiplied by the denominators x2 - x1.
 
         What the second pass needs goes to `kept`: the product before, the denominators, and the left x.
-        lefts, rights: addresses of eight operands. Returns the exceptional lanes, as a byte.
+        lefts, rights, targets: where eight addresses are. Returns the exceptional lanes, as a byte.
         """
         left, right = self._operands(builder, lefts), self._operands(builder, rights)
         for operands in (lefts, rights):
-            self._prefetch(builder, operands)
+            self._fetch(builder, vectors.load(builder, operands, BYTES * _AHEAD))
+        if self._degree == 2:  # four lines to write: they don't come in time by themselves
+            self._fetch(builder, vectors.load(builder, targets), write=True)
         x1, x2 = self._x(builder, left), self._x(builder, right)
         difference = self._field.subtract(builder, x2, x1, 4)
         exceptional = self._exceptional(builder, x1, x2)
@@ -152,12 +156,12 @@ class GroupEmitter:
         negative = builder.icmp_unsigned("!=", builder.and_(loaded, splat(1)), splat(0))
         return builder.and_(loaded, splat(-2)), negative
 
-    def _prefetch(self, builder: Builder, operands: Value) -> None:
-        later = vectors.load(builder, operands, BYTES * _AHEAD)
+    def _fetch(self, builder: Builder, addresses: Value, *, write: bool = False) -> None:
+        """Asks for the lines of eight points."""
         for i in range(LANES):
-            address = vectors.lane(builder, later, i)
+            address = vectors.lane(builder, addresses, i)
             for offset in range(0, self._point_bytes, BYTES):
-                vectors.prefetch(builder, builder.add(address, WORD(offset)))
+                vectors.prefetch(builder, builder.add(address, WORD(offset)), write=write)
 
     def _x(self, builder: Builder, operands: tuple[Value, Value]) -> Coordinate:
         return [_gather(builder, operands[0], BYTES * i) for i in range(self._degree)]

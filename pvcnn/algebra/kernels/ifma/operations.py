@@ -29,9 +29,9 @@ def _group(name: str, degree: Any) -> Generator:
 
 
 @intrinsic
-def forward(_context: Any, degree: Any, lefts: Any, rights: Any, kept: Any, chain: Any) -> Any:
+def forward(_context: Any, degree: Any, lefts: Any, rights: Any, targets: Any, kept: Any, chain: Any) -> Any:
     """`GroupEmitter.forward`."""
-    return types.uint8(degree, *[_ADDRESS] * 4), _group("forward", degree)
+    return types.uint8(degree, *[_ADDRESS] * 5), _group("forward", degree)
 
 
 @intrinsic

@@ -92,13 +92,15 @@ def to_flags(builder: Builder, byte: Value) -> Value:
     return builder.bitcast(byte, _FLAGS)
 
 
-def prefetch(builder: Builder, address: Value) -> None:
-    """Asks for the cache line at an address, valid or not."""
+def prefetch(builder: Builder, address: Value, *, write: bool) -> None:
+    """Asks for the cache line at an address, valid or not, to read or to write it."""
     pointer_type = _BYTE.as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [pointer_type, _INDEX, _INDEX, _INDEX])
     name = "llvm.prefetch.p0"
     function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-    builder.call(function, [builder.inttoptr(address, pointer_type), _INDEX(0), _INDEX(3), _INDEX(1)])
+    builder.call(
+        function, [builder.inttoptr(address, pointer_type), _INDEX(int(write)), _INDEX(3), _INDEX(1)]
+    )
 
 
 def _first(count: int) -> ir.Constant:
