@@ -4,6 +4,11 @@ Of n = 8 m elements, the three top levels are transforms of eight across the eig
 lane b of m blocks holds what makes the coefficients b, b + 8, b + 16, ..., and m-th roots of unity, the
 same for all lanes, do the rest. Going down leaves coefficients in bit-reversed order, going up starts
 from that order: what is only passed on (as in `quotient`) is never put in order.
+
+Two levels of 32 elements take four products of 120 vector instructions each and 130 others. At the 5.5 a
+nanosecond that products reach on a Xeon of 2.6 GHz, 2^17 elements should take 3.2 ms for 14 levels, and
+1.1 ms for the three top ones, which multiply twice as often. Measured: 3.3 and 1.3 ms, and with them 30 ms
+of one thread for the parts of a quotient; what it takes beyond that are caches that hold less than it uses.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from numpy.typing import NDArray
 from pvcnn.algebra import scalars, threads
 from pvcnn.algebra.constants import SCALAR_GENERATOR, SCALAR_MODULUS
 from pvcnn.algebra.kernels.ifma_scalars import transforms
-from pvcnn.algebra.memory import aligned
+from pvcnn.algebra.memory import ARENA
 from pvcnn.algebra.scalars import ScalarVector
 
 LANES: Final = 8
@@ -53,7 +58,9 @@ class LaneTransforms:
         Factors of n from the ways down are taken off at the end: n^3 from a b and n from c. The product of
         two elements on lanes lacks a factor of 16 (pvcnn.algebra.kernels.ifma_scalars.field).
         """
-        left, right, rest = (self._enter(values, self._inverse) for values in (a, b, c))
+        left, right, rest = (
+            self._enter(values, self._inverse, name) for name, values in (("a", a), ("b", b), ("c", c))
+        )
         for vector in (left, right, rest):
             self._finish_descent(vector, self._inverse)
         for vector in (left, right):
@@ -97,13 +104,13 @@ class LaneTransforms:
         return self._blocks.bit_length() - 1
 
     def _descend(self, vector: ScalarVector, factors: _Factors) -> NDArray[np.uint64]:
-        lanes = self._enter(vector, factors)
+        lanes = self._enter(vector, factors, "a")
         self._finish_descent(lanes, factors)
         return lanes
 
-    def _enter(self, vector: ScalarVector, factors: _Factors) -> NDArray[np.uint64]:
-        """The three top levels down: from up to n elements to lanes."""
-        out = aligned((self._blocks, LIMBS, LANES))
+    def _enter(self, vector: ScalarVector, factors: _Factors, name: str) -> NDArray[np.uint64]:
+        """The three top levels down: from up to n elements to lanes, in memory that the thread keeps."""
+        out: NDArray[np.uint64] = ARENA.array(f"lanes of {name}", (self._blocks, LIMBS, LANES))
         edge = np.zeros((2 * LANES, 4), np.uint64)
         missing = len(vector) % LANES
         edge[LANES : LANES + missing] = vector[len(vector) - missing :]

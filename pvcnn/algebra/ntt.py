@@ -33,8 +33,6 @@ class Domain:
             raise ValueError(f"a domain's size is a power of two up to 2^{SCALAR_TWO_ADICITY}, not {size}")
         self.size: Final = size
         self.root: Final = pow(SCALAR_GENERATOR, (SCALAR_MODULUS - 1) // size, SCALAR_MODULUS)
-        on_lanes = selection.KERNELS is selection.Kernels.IFMA and size >= MINIMUM_SIZE
-        self._transforms = (LaneTransforms if on_lanes else WordTransforms)(size, self.root)
 
     def evaluate(self, coefficients: ScalarVector) -> ScalarVector:
         """Values at the roots."""
@@ -85,6 +83,19 @@ class Domain:
             return scalars.from_int64(scalars.is_zero(differences).astype(np.int64))
         factor = numerator * pow(self.size, -1, SCALAR_MODULUS)
         return scalars.scale(scalars.multiply(roots, scalars.inverse(differences)), factor)
+
+    @property
+    def _transforms(self) -> LaneTransforms | WordTransforms:
+        lanes = selection.KERNELS is selection.Kernels.IFMA and self.size >= MINIMUM_SIZE
+        return self._on_lanes if lanes else self._on_words
+
+    @cached_property
+    def _on_lanes(self) -> LaneTransforms:
+        return LaneTransforms(self.size, self.root)
+
+    @cached_property
+    def _on_words(self) -> WordTransforms:
+        return WordTransforms(self.size, self.root)
 
     @cached_property
     def _shifts(self) -> ScalarVector:

@@ -15,15 +15,13 @@ IMPLEMENTATIONS = list(dict.fromkeys([choose("auto", compiled_features()), Kerne
 
 
 @pytest.fixture(params=IMPLEMENTATIONS, ids=lambda kernels: kernels.value, scope="module")
-def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+def kernels(request: pytest.FixtureRequest) -> Iterator[Kernels]:
+    """The kernels in use during a test."""
+    with selection.use(request.param):
+        yield request.param
+
+
+@pytest.fixture(scope="module")
+def backend(kernels: Kernels) -> Backend:
     """What adds points during a test."""
-    with backends.use(request.param) as chosen:
-        yield chosen
-
-
-@pytest.fixture(params=IMPLEMENTATIONS, ids=lambda kernels: kernels.value)
-def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kernels:
-    """What computes with scalars during a test."""
-    chosen: Kernels = request.param
-    monkeypatch.setattr(selection, "KERNELS", chosen)
-    return chosen
+    return backends.backend()

@@ -7,7 +7,8 @@ value is read once, at import.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Final
 
@@ -58,4 +59,15 @@ def compiled_features() -> dict[str, bool]:
 
 
 #: The kernels of this process.
-KERNELS: Final = choose(os.environ.get(VARIABLE) or "auto", compiled_features())
+KERNELS: Kernels = choose(os.environ.get(VARIABLE) or "auto", compiled_features())
+
+
+@contextmanager
+def use(kernels: Kernels) -> Iterator[None]:
+    """Other kernels in this process for a while, to test or measure them. Not for several threads."""
+    global KERNELS
+    before, KERNELS = KERNELS, kernels
+    try:
+        yield
+    finally:
+        KERNELS = before
