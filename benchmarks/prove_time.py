@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pvcnn.algebra.points import random_scalar
+from pvcnn.algebra.warmup import compile_kernels
 from pvcnn.bench.measure import machine, medians
 from pvcnn.program.layers import Flatten, Linear, Requantise, Sign, Table
 from pvcnn.program.program import Program
@@ -107,6 +108,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--write", action="store_true", help="update the document and the picture")
     options = parser.parse_args()
+    compile_kernels()
     rows = []
     for inputs, hidden in SHAPES:
         rows.append(measure(inputs, hidden, options.repeat))
