@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from pvcnn.campaign.folder import PUBLIC_DIRECTORIES, PUBLIC_FILES
@@ -82,7 +83,11 @@ def test_commands_and_options_exist(path: Path) -> None:
     for snippet in snippets(path.read_text()):
         for command, rest in CALL.findall(snippet):
             assert command in cli.commands, f"pvcnn {command}: no such command"
-            known = {name for parameter in cli.commands[command].params for name in parameter.opts}
+            named = cli.commands[command]
+            if isinstance(named, click.Group) and (inner := rest.split()):
+                assert inner[0] in named.commands, f"pvcnn {command} {inner[0]}: no such command"
+                named = named.commands[inner[0]]
+            known = {name for parameter in named.params for name in parameter.opts}
             unknown = set(OPTION.findall(rest)) - known - {"--help"}
             assert not unknown, f"pvcnn {command}: no option {sorted(unknown)}"
 
