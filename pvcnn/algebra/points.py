@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 
@@ -30,6 +31,9 @@ __all__ = [
     "random_scalar",
     "scalar",
 ]
+
+
+Point = TypeVar("Point", G1Point, G2Point)
 
 
 def scalar(value: int) -> Scalar:
@@ -67,31 +71,25 @@ def encode_g2(point: G2Point) -> bytes:
 
 def decode_g1(data: bytes, *, allow_identity: bool = False) -> G1Point:
     """A point of the prime-order subgroup; DecodeError otherwise, and for the identity unless allowed."""
-    if len(data) != G1_BYTES:
-        raise DecodeError(f"a G1 point has {G1_BYTES} bytes")
-    try:
-        point = G1Point.from_compressed_bytes(data)
-    except Exception as error:  # the binding raises its own types
-        raise DecodeError("not a point of G1") from error
-    if encode_g1(point) != data:
-        raise DecodeError("not the canonical encoding of a G1 point")
-    if not allow_identity and point == G1Point.identity():
-        raise DecodeError("the identity of G1 is not allowed here")
-    return point
+    return _decode(G1Point, "G1", G1_BYTES, data, allow_identity)
 
 
 def decode_g2(data: bytes, *, allow_identity: bool = False) -> G2Point:
     """As `decode_g1`, for G2."""
-    if len(data) != G2_BYTES:
-        raise DecodeError(f"a G2 point has {G2_BYTES} bytes")
+    return _decode(G2Point, "G2", G2_BYTES, data, allow_identity)
+
+
+def _decode(group: type[Point], name: str, size: int, data: bytes, allow_identity: bool) -> Point:
+    if len(data) != size:
+        raise DecodeError(f"a {name} point has {size} bytes")
     try:
-        point = G2Point.from_compressed_bytes(data)
+        point: Point = group.from_compressed_bytes(data)
     except Exception as error:  # the binding raises its own types
-        raise DecodeError("not a point of G2") from error
-    if encode_g2(point) != data:
-        raise DecodeError("not the canonical encoding of a G2 point")
-    if not allow_identity and point == G2Point.identity():
-        raise DecodeError("the identity of G2 is not allowed here")
+        raise DecodeError(f"not a point of {name}") from error
+    if bytes(point.to_compressed_bytes()) != data:
+        raise DecodeError(f"not the canonical encoding of a {name} point")
+    if not allow_identity and point == group.identity():
+        raise DecodeError(f"the identity of {name} is not allowed here")
     return point
 
 
