@@ -56,7 +56,8 @@ def verify_command(directory: Path, as_json: bool) -> int:
 
     Exit status 0 if it is valid, 1 if a check fails, 2 if something is malformed or missing.
     """
-    verdict = auditor.verify(directory)
+    with notes.status("verifying; the first time also compiles, where Numba is installed"):
+        verdict = auditor.verify(directory)
     if as_json:
         print_json(verdict.to_json())
     else:
