@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: Called before each timed round with how many there are; for progress.
+#: Called after each timed round; for progress.
 Tick = Callable[[], object]
+#: How long a turn lasts at least.
+LEAST_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -43,20 +45,23 @@ class Timing:
         }
 
 
-def compare(cases: Sequence[Case], repeat: int, tick: Tick = lambda: None) -> dict[str, Any]:
+def compare(
+    cases: Sequence[Case], repeat: int, tick: Tick = lambda: None, least: float = LEAST_SECONDS
+) -> dict[str, Any]:
     """`ours`, `reference` and `ratio` (reference over ours, processor time) of each case, by name.
 
     Each case runs once untimed, which compiles and fills tables; then ours and the reference take
-    turns, `repeat` times. Times are seconds.
+    turns, `repeat` times. A turn repeats its function until it has taken `least` seconds and counts
+    their mean, so that neither pays for caches that the other has just filled. Times are seconds.
     """
     report: dict[str, dict[str, Any]] = {"ours": {}, "reference": {}, "ratio": {}}
     for case in cases:
         case.ours()
         ours, reference = [], []
         for _ in range(repeat):
-            ours.append(_once(case.ours))
+            ours.append(_turn(case.ours, least))
             if case.reference is not None:
-                reference.append(_once(case.reference))
+                reference.append(_turn(case.reference, least))
             tick()
         report["ours"][case.name] = _timing(ours).to_json()
         if reference:
@@ -67,10 +72,13 @@ def compare(cases: Sequence[Case], repeat: int, tick: Tick = lambda: None) -> di
     return report
 
 
-def _once(function: Callable[[], object]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    function()
-    return time.process_time() - cpu, time.perf_counter() - wall
+def _turn(function: Callable[[], object], least: float) -> tuple[float, float]:
+    """Mean processor and wall time of as many calls as take `least` seconds, and of one at least."""
+    calls, wall, cpu = 0, time.perf_counter(), time.process_time()
+    while not calls or time.perf_counter() - wall < least:
+        function()
+        calls += 1
+    return (time.process_time() - cpu) / calls, (time.perf_counter() - wall) / calls
 
 
 def _timing(runs: Sequence[tuple[float, float]]) -> Timing:

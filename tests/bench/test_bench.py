@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,18 @@ def test_ours_and_the_reference_do_the_same() -> None:
 def test_a_part_of_the_reference_is_scaled_up() -> None:
     calls: list[str] = []
     cases = [measure.Case("x", lambda: calls.append("ours"), lambda: calls.append("reference"), 4.0)]
-    report = measure.compare(cases, 3)
+    report = measure.compare(cases, 3, least=0.0)
     assert calls == ["ours", "ours", "reference", "ours", "reference", "ours", "reference"]
     assert set(report) == {"ours", "reference", "ratio"}
     timing = measure.Timing((1.0, 3.0, 2.0), (1.0, 1.0, 5.0)).to_json(4.0)
     assert timing == {"cpu": 8.0, "cpu_least": 4.0, "cpu_most": 12.0, "wall": 4.0}
+
+
+def test_a_turn_lasts_and_counts_the_mean() -> None:
+    calls: list[float] = []
+    report = measure.compare([measure.Case("x", lambda: calls.append(time.perf_counter()))], 1, least=0.05)
+    assert calls[-1] - calls[1] > 0.04
+    assert report["ours"]["x"]["wall"] == pytest.approx(0.05 / (len(calls) - 1), rel=0.5)
 
 
 def test_threads_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
