@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import statistics
-import time
 
 import pytest
 
@@ -45,28 +43,24 @@ def test_top_level_names(key: AggregationKey, trapdoor: Trapdoor, proofs: list[P
     pvcnn.verify_aggregate(key.verifier, trapdoor.vk, [p.statement for p in proofs[:2]], made)
 
 
-@pytest.mark.parametrize(("path", "limit"), [("compiled", 0.1), ("plain", 2.0)])
-def test_four_proofs_verify_quickly(
+@pytest.mark.parametrize("path", ["compiled", "plain"])
+def test_verifies_with_and_without_compiled_code(
     path: str,
-    limit: float,
     key: AggregationKey,
     trapdoor: Trapdoor,
     proofs: list[Proof],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Decoding included. Processor time of this process, so that a busy machine does not fail the test."""
     encoded = aggregate(key, trapdoor.vk, proofs[:4]).to_bytes()
     statements = [proof.statement for proof in proofs[:4]]
     if path == "plain":
         monkeypatch.setenv("PVCNN_NO_NUMBA", "1")
     _compiled.cache_clear()
-    seconds = []
-    for _ in range(6):  # the first one may compile
-        start = time.process_time()
+    try:
+        assert (_compiled() is None) == (path == "plain")
         verify_aggregate(key.verifier, trapdoor.vk, statements, Aggregate.from_bytes(encoded))
-        seconds.append(time.process_time() - start)
-    _compiled.cache_clear()
-    assert statistics.median(seconds[1:]) < limit
+    finally:
+        _compiled.cache_clear()
 
 
 def test_size_grows_with_the_logarithm(key: AggregationKey, trapdoor: Trapdoor, proofs: list[Proof]) -> None:

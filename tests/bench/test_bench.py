@@ -40,7 +40,7 @@ def test_prove_reports_every_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["verified"] is True
     assert report["bytes"]["proof"] == 240
     assert sum(report["counts"].values()) == report["constraints"]
-    assert sum(report["steps"].values()) == pytest.approx(report["ours"]["wall"], rel=0.05)
+    assert sum(report["steps"].values()) == pytest.approx(report["ours"]["wall"], rel=0.1)
 
 
 def test_tables_for_people(capsys: pytest.CaptureFixture[str]) -> None:
