@@ -14,13 +14,14 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from pvcnn.bench.measure import machine
 
 REPEATS = 5
 SAMPLE_SECONDS = 0.5
@@ -179,15 +180,6 @@ def seconds_of(root: Path, code: str, *, compiled: bool) -> float:
     if result.returncode:
         raise SystemExit(result.stderr)
     return float(result.stdout)
-
-
-def machine() -> str:
-    """Processors and Python, without any name of this machine."""
-    model = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-    return f"{os.cpu_count()} cores {model}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":
