@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from pvcnn.errors import CampaignError, DecodeError
 
+Chunk: TypeAlias = "bytes | memoryview"
 
-def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
+
+def write_atomically(path: Path, data: bytes | Iterable[Chunk], mode: int = 0o644) -> None:
     """Writes a temporary file beside `path` and renames it: no reader sees half a file.
 
-    Raises CampaignError if there is no such folder, or none that may be written to.
+    `data`: all of it, or chunks where it is too large to be held twice. Raises CampaignError if there
+    is no such folder, or none that may be written to.
     """
     with _whole_file_beside(path, data, mode) as whole:
         whole.replace(path)
@@ -34,7 +38,7 @@ def write_once(path: Path, data: bytes, mode: int = 0o644) -> bool:
 
 
 @contextmanager
-def _whole_file_beside(path: Path, data: bytes, mode: int) -> Iterator[Path]:
+def _whole_file_beside(path: Path, data: bytes | Iterable[Chunk], mode: int) -> Iterator[Path]:
     """A complete file of a temporary name, which is gone afterwards, whatever happens (Ctrl-C too)."""
     try:
         handle = tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False)  # noqa: SIM115
@@ -43,7 +47,8 @@ def _whole_file_beside(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     whole = Path(handle.name)
     try:
         with handle:
-            handle.write(data)
+            for chunk in (data,) if isinstance(data, bytes) else data:
+                handle.write(chunk)
             handle.flush()
             os.fsync(handle.fileno())
         whole.chmod(mode)

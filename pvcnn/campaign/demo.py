@@ -31,27 +31,19 @@ from pvcnn.campaign.report import Verdict
 from pvcnn.campaign.setup_party import DEFAULT_MAX_PROOFS, FRAMES, run_setup
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.campaign.tester import TesterRole
-from pvcnn.data.frames import PIXEL_BOUND, LabelledFrame, calibration_frames, demo_frames, prepare
+from pvcnn.data.frames import (
+    CALIBRATION_FRAMES,
+    PIXEL_BOUND,
+    LabelledFrame,
+    calibration_frames,
+    demo_frames,
+    prepare,
+)
 from pvcnn.models.store import load_detector
 from pvcnn.partition.split import split
 from pvcnn.program.public_part import PublicPart
 from pvcnn.qmp.circuit import compile_program
 from pvcnn.qmp.proof import PROOF_BYTES
-
-CALIBRATION_FRAMES = 256
-#: The steps in order: what a listener will hear of.
-STEPS = (
-    "kernels",
-    "split",
-    "keygen",
-    "setup",
-    "encrypt",
-    "infer",
-    "ray",
-    "prove",
-    "aggregate",
-    "verify",
-)
 
 
 class Listener(Protocol):

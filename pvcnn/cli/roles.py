@@ -22,7 +22,6 @@ from pvcnn.cli.options import (
 from pvcnn.cli.output import notes, plain, print_json, results
 from pvcnn.cli.progress import StepProgress
 
-_CALIBRATION_FRAMES = 256
 #: `--demo-frame` numbers one frame of each of the test people's images.
 DEMO_FRAMES = 80
 
@@ -54,7 +53,7 @@ def split_command(
     check_weights(weights)
     from pvcnn.campaign.folder import CampaignFolder
     from pvcnn.campaign.owner import OwnerRole
-    from pvcnn.data.frames import PIXEL_BOUND, calibration_frames
+    from pvcnn.data.frames import CALIBRATION_FRAMES, PIXEL_BOUND, calibration_frames
     from pvcnn.he.parameters import plan
     from pvcnn.partition.split import split
 
@@ -62,7 +61,7 @@ def split_command(
     with notes.status("splitting, calibrating and quantising"):
         bound = None
         if calibration is None:
-            frames, bound = calibration_frames(_CALIBRATION_FRAMES), PIXEL_BOUND
+            frames, bound = calibration_frames(CALIBRATION_FRAMES), PIXEL_BOUND
         else:
             frames = _read_array(calibration)
         try:

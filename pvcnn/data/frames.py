@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pvcnn.data.fakes import Batch, FrameMaker
 
 FRAME_SHAPE = (64, 64)
+#: How many frames the demo's quantiser sees.
+CALIBRATION_FRAMES = 256
 #: Prepared pixels lie in [-PIXEL_BOUND, PIXEL_BOUND]; encryption parameters are planned for it.
 PIXEL_BOUND = 1.0
 #: The local mean that `prepare` subtracts: a Gaussian of so many pixels, cut off at REACH.

@@ -123,11 +123,6 @@ class EncryptionPlan:
         return tuple(modulus.bit_length() for modulus in self.moduli)
 
     @property
-    def input_grid(self) -> Grid:
-        _, rows, columns = self.input_shape
-        return Grid(rows, columns, columns)
-
-    @property
     def output_layout(self) -> OutputLayout:
         channels, rows, columns = self.output_shape
         grid = Grid(rows, columns, self.input_shape[2], self.output_gap)

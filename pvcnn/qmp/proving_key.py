@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.errors import CampaignError, DecodeError
+from pvcnn.files import write_atomically
 from pvcnn.qmp.array_file import Column, Layout
 from pvcnn.qmp.keys import CircuitKey
 from pvcnn.qmp.system import Segments
@@ -170,17 +170,7 @@ class ProvingKey:
 
     def save(self, path: Path) -> None:
         """Writes the encoding beside `path` and renames it, so that no reader sees half a key."""
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as handle:
-            partial = Path(handle.name)
-            try:
-                for chunk in LAYOUT.chunks(self._arrays()):
-                    handle.write(chunk)
-                handle.flush()
-                partial.chmod(0o644)
-                partial.rename(path)
-            except BaseException:  # Ctrl-C too
-                partial.unlink(missing_ok=True)
-                raise
+        write_atomically(path, LAYOUT.chunks(self._arrays()))
 
     @classmethod
     def load(cls, path: Path) -> ProvingKey:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pvcnn.data.frames import PIXEL_BOUND, calibration_frames
+from pvcnn.data.frames import CALIBRATION_FRAMES, PIXEL_BOUND, calibration_frames
 from pvcnn.models.store import load_detector
 from pvcnn.partition.split import split
 from pvcnn.qmp.circuit import compile_program
 
 TABLE = Path(__file__).with_name("circuit_sizes.json")
-CALIBRATION_FRAMES = 256
 
 
 def measured() -> dict[str, dict[str, int]]:
