@@ -21,14 +21,13 @@ from pvcnn.campaign.folder import (
     read_from_step,
 )
 from pvcnn.campaign.outcome import MAX_BYTES as MAX_OUTCOME
-from pvcnn.campaign.outcome import ClusterOutcome
+from pvcnn.campaign.outcome import ClusterOutcome, check_outcome
 from pvcnn.campaign.signed import file_digest
 from pvcnn.campaign.submission import Proceedings, Submission
 from pvcnn.errors import CampaignError, PvcnnError, VerificationError
 from pvcnn.files import read_bounded, write_atomically
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.proof import Proof
-from pvcnn.qmp.verifier import verify
 
 MAX_AGGREGATION_KEY = 1 << 30
 
@@ -111,14 +110,7 @@ def _outcome(
 ) -> ClusterOutcome:
     """The cluster's outcome, if it is valid for this submission. Raises a PvcnnError if not."""
     outcome = ClusterOutcome.from_bytes(read_bounded(folder.outcome(submission.context), MAX_OUTCOME))
-    if outcome.proof is not None:
-        if outcome.proof.statement.context != submission.context:
-            raise VerificationError("the proof is for another submission")
-        verify(key, outcome.proof.statement, outcome.proof)
-    elif outcome.refusal is not None:
-        refusal = outcome.refusal
-        if (refusal.signer, refusal.context) != (cluster_key, submission.context):
-            raise VerificationError("the refusal is not this cluster's or for another submission")
+    check_outcome(outcome, submission, key, cluster_key)
     return outcome
 
 

@@ -77,6 +77,11 @@ def weights_info(manifest_digest: bytes) -> bytes:
     return digest("pvcnn/mail/weights", manifest_digest)
 
 
+def refusal_details_info(context: bytes) -> bytes:
+    """What the sealed reason is for that the cluster keeps to itself (context: eq. (20))."""
+    return digest("pvcnn/mail/refusal-details", context)
+
+
 def post(box: Path, blob: bytes) -> bytes:
     """Puts a blob into a mail box under its SHA-256, which is returned."""
     name = file_digest(blob)

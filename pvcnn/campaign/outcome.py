@@ -9,9 +9,13 @@ from dataclasses import dataclass
 
 from pvcnn.campaign.answer import ClusterRefusal
 from pvcnn.campaign.folder import REFUSALS, STATEMENTS
+from pvcnn.campaign.submission import Submission
 from pvcnn.encoding import decode, encode
+from pvcnn.errors import VerificationError
+from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.proof import PROOF_BYTES, Proof
 from pvcnn.qmp.statement import Statement
+from pvcnn.qmp.verifier import verify
 
 FORMAT = "pvcnn-outcome"
 VERSION = 1
@@ -49,3 +53,20 @@ class ClusterOutcome:
         proof = fields.octets("proof", PROOF_BYTES)
         fields.finish()
         return cls(proof=Proof.from_bytes(proof, Statement.from_bytes(statement)))
+
+
+def check_outcome(
+    outcome: ClusterOutcome, submission: Submission, key: VerificationKey, cluster_key: bytes
+) -> None:
+    """Raises VerificationError unless the outcome is valid and for this submission.
+
+    cluster_key: the Ed25519 key on the cluster's card, under which it signs refusals.
+    """
+    if outcome.proof is not None:
+        if outcome.proof.statement.context != submission.context:
+            raise VerificationError("the proof is for another submission")
+        verify(key, outcome.proof.statement, outcome.proof)
+    elif outcome.refusal is not None:
+        refusal = outcome.refusal
+        if (refusal.signer, refusal.context) != (cluster_key, submission.context):
+            raise VerificationError("the refusal is not this cluster's or for another submission")

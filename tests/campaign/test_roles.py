@@ -293,6 +293,8 @@ class TestCluster:
         first, second = (proceedings.submission(copy.public, index).answer for index in (0, 1))
         crossed = replace(second, answer_digest=first.answer_digest).signed(owner)
         copy.public.indexed(ANSWERS, 1).write_bytes(crossed.to_bytes())
+        copy.outcome(proceedings.submission(copy.public, 1).context).unlink(missing_ok=True)
+        (copy.remembered("cluster") / "answer-000001").unlink()  # as if it were the first answer
         with pytest.raises(SubmissionRefused):
             ClusterRole.open(copy.root).prove(1)
         assert "does not open" in (copy.private("cluster") / "refusals.log").read_text()

@@ -1,0 +1,52 @@
+"""The secrets that a proving worker needs, in one piece: what opens mail, signs refusals and decrypts.
+
+They lie in DIR/private/cluster. A worker on another machine gets them as `to_bytes`, sealed to a key
+that it drew for this purpose (`pvcnn.compute.key_delivery`), or reads them from a directory mounted there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pvcnn.campaign.folder import read_from_step
+from pvcnn.campaign.identity import Identity, keep_secret
+from pvcnn.encoding import decode, encode
+
+FORMAT = "pvcnn-cluster-secrets"
+VERSION = 1
+SECRET_KEY_NAME = "encryption_secret_key.bin"  # noqa: S105 - the name of a file
+MAX_SECRET_KEY = 1 << 28
+MAX_BYTES = MAX_SECRET_KEY + (1 << 12)
+
+
+@dataclass(frozen=True, repr=False)
+class ClusterSecrets:
+    """`decryption_key` is the encoding of a `pvcnn.he.keys.SecretKey`."""
+
+    identity: Identity
+    decryption_key: bytes
+
+    def keep_decryption_key_in(self, directory: Path) -> None:
+        """Raises CampaignError if there is a key already. The identity is kept where it was made."""
+        keep_secret(directory / SECRET_KEY_NAME, self.decryption_key)
+
+    @classmethod
+    def load_from(cls, directory: Path) -> ClusterSecrets:
+        """Raises CampaignError if `keygen` has not run there."""
+        identity = Identity.load_from(directory, "keygen")
+        return cls(identity, read_from_step(directory / SECRET_KEY_NAME, MAX_SECRET_KEY, "keygen"))
+
+    def to_bytes(self) -> bytes:
+        """Secret."""
+        fields = {"identity": self.identity.to_bytes(), "decryption_key": self.decryption_key}
+        return encode(FORMAT, VERSION, fields)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ClusterSecrets:
+        """Raises DecodeError."""
+        fields = decode(data, FORMAT, VERSION, MAX_BYTES)
+        identity = fields.octets("identity", max_length=1 << 10)
+        decryption_key = fields.octets("decryption_key", max_length=MAX_SECRET_KEY)
+        fields.finish()
+        return cls(Identity.from_bytes(identity), decryption_key)

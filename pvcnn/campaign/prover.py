@@ -1,0 +1,152 @@
+"""A proving worker's part of a campaign: opens answers, decrypts, runs the public part and proves.
+
+It reads the campaign folder (a copy will do) and writes nothing: what it makes, the cluster's ledger
+checks and records. It holds the CKKS secret key and the public part's weights and sees features, never
+frames or the private part. Decrypted values leave it only as hiding commitments and decisions.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pvcnn.campaign.answer import ClusterRefusal
+from pvcnn.campaign.cluster_card import ClusterCard
+from pvcnn.campaign.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.folder import (
+    CLUSTER_CARD,
+    ENCRYPTION_PLAN,
+    PROGRAM,
+    VERIFICATION_KEY,
+    CampaignFolder,
+    read_from_step,
+)
+from pvcnn.campaign.identity import Identity
+from pvcnn.campaign.mail import MAX_BLOB_BYTES, answer_info, collect, refusal_details_info, seal, weights_info
+from pvcnn.campaign.outcome import ClusterOutcome
+from pvcnn.campaign.signed import digest_of_file, file_digest
+from pvcnn.campaign.submission import Proceedings, Submission
+from pvcnn.errors import DecodeError, RangeError, SubmissionRefused, VerificationError
+from pvcnn.he.decryption import decrypt_features, quantise
+from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.keys import SecretKey
+from pvcnn.program.program import Program
+from pvcnn.program.public_part import PublicPart
+from pvcnn.program.weights import Weights
+from pvcnn.qmp.api import prove
+from pvcnn.qmp.commitments import commit_weights
+from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.proof import Proof
+from pvcnn.qmp.proving_key import ProvingKey
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a worker made of one submission.
+
+    outcome   a proof or the cluster's signed refusal, encoded
+    seconds   wall time by step
+    details   why it was refused, sealed to the cluster itself since it may hold features; empty for a proof
+    """
+
+    outcome: bytes
+    seconds: dict[str, float]
+    details: bytes = b""
+
+
+@dataclass(frozen=True, repr=False)
+class _Keys:
+    identity: Identity
+    plan: EncryptionPlan
+    decryption: SecretKey
+    proving: ProvingKey
+    public_part: PublicPart
+
+
+class SubmissionProver:
+    """Proves submissions of a campaign with keys that are opened once."""
+
+    def __init__(self, folder: CampaignFolder, proceedings: Proceedings, keys: _Keys) -> None:
+        self._folder = folder
+        self._proceedings = proceedings
+        self._keys = keys
+
+    @classmethod
+    def open(cls, directory: Path, cluster_secrets: ClusterSecrets) -> SubmissionProver:
+        """Opens keys and checks them against the manifest.
+
+        Raises CampaignError for a step that has not run, SubmissionRefused if the weights were not sealed
+        for this campaign, and VerificationError if the manifest names another card or key, or if the
+        weights are not the ones that D_w commits to.
+        """
+        folder = CampaignFolder(directory)
+        proceedings = Proceedings.read(folder.public)
+        manifest, identity = proceedings.manifest, cluster_secrets.identity
+        card_bytes, plan_bytes = folder.public.read(CLUSTER_CARD), folder.public.read(ENCRYPTION_PLAN)
+        key_bytes, program_bytes = folder.public.read(VERIFICATION_KEY), folder.public.read(PROGRAM)
+        for what, found, expected in (
+            ("card of the cluster", file_digest(card_bytes), manifest.cluster_card_digest),
+            ("encryption plan", file_digest(plan_bytes), manifest.encryption_plan_digest),
+            ("program", file_digest(program_bytes), manifest.program_digest),
+            ("verification key", file_digest(key_bytes), manifest.verification_key_digest),
+            ("proving key", digest_of_file(folder.proving_key, "setup"), manifest.proving_key_digest),
+        ):
+            if found != expected:
+                raise VerificationError(f"the manifest was signed for another {what}")
+        if ClusterCard.from_bytes(card_bytes).signer != identity.signing.public:
+            raise VerificationError("the card is that of another cluster")
+        program = Program.from_bytes(program_bytes)
+        sealed = read_from_step(folder.sealed_weights, MAX_BLOB_BYTES, "setup")
+        weights = Weights.from_bytes(program, identity.sealing.open(sealed, weights_info(manifest.digest())))
+        proving_key = ProvingKey.load(folder.proving_key)
+        commitment = commit_weights(proving_key, weights.flat(), weights.blinding)
+        if proving_key.circuit_key.commit(commitment) != VerificationKey.from_bytes(key_bytes):
+            raise VerificationError("the sealed weights are not those that the verification key commits to")
+        plan = EncryptionPlan.from_bytes(plan_bytes)
+        decryption_key = SecretKey.from_bytes(plan, cluster_secrets.decryption_key)
+        public_part = PublicPart(program, weights)
+        return cls(folder, proceedings, _Keys(identity, plan, decryption_key, proving_key, public_part))
+
+    def examine(self, index: int) -> Examined:
+        """Proves one submission, or refuses it under the cluster's signature if it cannot be proved.
+
+        Raises CampaignError if the owner's answer is not there as it was signed, SubmissionRefused if the
+        owner refused to answer, and ValueError for an unknown index.
+        """
+        submission = self._proceedings.submission(self._folder.public, index)
+        if submission.answer.refused:
+            raise SubmissionRefused(f"the owner refused submission {index}: {submission.answer.reason}")
+        seconds: dict[str, float] = {}
+        try:
+            outcome = ClusterOutcome(proof=self._proof(submission, seconds))
+        except (SubmissionRefused, DecodeError, RangeError) as error:
+            return self._refusal(submission, seconds, error)
+        return Examined(outcome.to_bytes(), seconds)
+
+    def _proof(self, submission: Submission, seconds: dict[str, float]) -> Proof:
+        keys, proceedings = self._keys, self._proceedings
+        start = time.perf_counter()
+        blob = collect(self._folder.mail("cluster"), submission.answer.answer_digest)
+        place = (proceedings.manifest.digest(), proceedings.registry.digest(), submission.index)
+        ciphertext = keys.identity.sealing.open(blob, answer_info(*place))
+        program = keys.public_part.program
+        features = quantise(
+            decrypt_features(keys.plan, keys.decryption, ciphertext),
+            keys.plan.feature_step,
+            program.input_low,
+            program.input_high,
+        ).reshape(1, *program.input_shape)
+        seconds["decrypt"] = time.perf_counter() - start
+        start = time.perf_counter()
+        proof = prove(keys.proving, keys.public_part, features, submission.context)
+        seconds["prove"] = time.perf_counter() - start
+        return proof
+
+    def _refusal(self, submission: Submission, seconds: dict[str, float], error: Exception) -> Examined:
+        signing = self._keys.identity.signing
+        refusal = ClusterRefusal(signer=signing.public, context=submission.context).signed(signing)
+        reason = f"{type(error).__name__}: {error}. {getattr(error, 'details', '')}"
+        sealing_key = self._keys.identity.sealing.public
+        details = seal(sealing_key, reason.encode(), refusal_details_info(submission.context))
+        return Examined(ClusterOutcome(refusal=refusal).to_bytes(), seconds, details)
