@@ -2,7 +2,8 @@
 
 A G1 vector is (n, 12) uint64, x and y of six words each; a G2 vector is (n, 24), x.c0, x.c1, y.c0,
 y.c1. Coordinates are affine, in Montgomery form with R = 2^384, reduced; the identity is all zero.
-Opaque outside pvcnn.algebra. Importing this module needs numba (DependencyMissing).
+Opaque outside pvcnn.algebra. Sums of multiples also take rows, points in the layout of the kernels in use
+(`g1_rows`). Importing this module needs numba (DependencyMissing).
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from pvcnn.algebra import threads
 from pvcnn.algebra.backends import backend
-from pvcnn.algebra.batches import Backend, PointVector
+from pvcnn.algebra.batches import Backend, Points, PointVector, Rows
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.fixed_base import Table, table_exponents, table_width
 from pvcnn.algebra.kernels import point_vectors
+from pvcnn.algebra.memory import aligned
 from pvcnn.algebra.multiexponentiation import PartialSums, partial_sums
 from pvcnn.algebra.points import G1Point, G2Point, scalar
 from pvcnn.algebra.scalars import ScalarVector, checked
@@ -29,28 +32,32 @@ __all__ = [
     "fixed_base_g2",
     "g1_from_points",
     "g1_on_curve",
+    "g1_rows",
     "g1_to_points",
     "g2_from_points",
     "g2_on_curve",
+    "g2_rows",
     "g2_to_points",
     "msm_g1",
     "msm_g2",
 ]
 
-_BASE_BYTES = 48
+#: Fewer points than this are not worth a thread of their own when the curve's equation is checked.
+_MINIMUM_CHECKED = 512
 Point = TypeVar("Point", G1Point, G2Point)
 
 
-def msm_g1(points: PointVector, values: ScalarVector | NDArray[np.int64]) -> G1Point:
+def msm_g1(points: Points, values: ScalarVector | NDArray[np.int64]) -> G1Point:
     """sum_i values[i] points[i] in G1.
 
+    points: a vector, or rows of the kernels in use.
     values: (n, 4) scalars, or (n,) int64, which are read as signed integers: their cost grows with
     the bits of the largest magnitude. ValueError for arrays of different lengths or other types.
     """
     return _G1.sum_of_multiples(points, values)
 
 
-def msm_g2(points: PointVector, values: ScalarVector | NDArray[np.int64]) -> G2Point:
+def msm_g2(points: Points, values: ScalarVector | NDArray[np.int64]) -> G2Point:
     """sum_i values[i] points[i] in G2, as `msm_g1`."""
     return _G2.sum_of_multiples(points, values)
 
@@ -95,6 +102,16 @@ def g2_on_curve(vector: PointVector) -> NDArray[np.bool_]:
     return _G2.on_curve(vector)
 
 
+def g1_rows(vector: PointVector) -> Rows:
+    """The points of a G1 vector in the layout of the kernels in use: the vector itself if it has that."""
+    return _G1.rows(vector)
+
+
+def g2_rows(vector: PointVector) -> Rows:
+    """The points of a G2 vector in the layout of the kernels in use, as `g1_rows`."""
+    return _G2.rows(vector)
+
+
 class _Group(Generic[Point]):
     """What G1 and G2 differ in: the degree of their coordinates' field and the single points' type."""
 
@@ -111,6 +128,15 @@ class _Group(Generic[Point]):
         if vector.dtype != np.uint64 or vector.ndim != 2 or vector.shape[1] != self._words:
             raise ValueError(f"not a vector of points: {vector.dtype} {vector.shape}")
         return np.ascontiguousarray(vector)
+
+    def rows(self, vector: PointVector) -> Rows:
+        source = self.checked(vector)
+        words = backend().row_words(self._degree)
+        if words == self._words:
+            return source
+        rows = aligned((len(source), words))
+        backend().convert(rows, source, self._degree, parallel=True)
+        return rows
 
     def from_points(self, points: Sequence[Point]) -> PointVector:
         nothing = bytes(8 * self._words)
@@ -135,11 +161,16 @@ class _Group(Generic[Point]):
     def on_curve(self, vector: PointVector) -> NDArray[np.bool_]:
         source = self.checked(vector)
         out = np.empty(len(source), np.bool_)
-        point_vectors.on_curve((0,) * self._degree, out, source.ctypes.data)
+
+        def check(first: int, last: int) -> None:
+            at = source.ctypes.data + 8 * self._words * first
+            point_vectors.on_curve((0,) * self._degree, out[first:last], at)
+
+        threads.run_spans(check, len(source), _MINIMUM_CHECKED)
         return out
 
-    def sum_of_multiples(self, points: PointVector, values: ScalarVector | NDArray[np.int64]) -> Point:
-        source = self.checked(points)
+    def sum_of_multiples(self, points: Points, values: ScalarVector | NDArray[np.int64]) -> Point:
+        source = backend().checked(points, self._degree)
         integers = values.ndim == 1 and values.dtype == np.int64
         factors = values if integers else checked(cast(ScalarVector, values))
         if len(source) != len(factors):

@@ -30,6 +30,8 @@ class IfmaBatch(Batch):
 class IfmaBackend(Backend):
     """Eight lanes of 52-bit limbs, for processors with AVX-512 IFMA."""
 
+    layout = "ifma"
+
     def row_words(self, degree: int) -> int:
         return 16 * degree
 

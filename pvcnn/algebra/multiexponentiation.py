@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra import backends, threads
-from pvcnn.algebra.batches import PointVector, Rows
+from pvcnn.algebra.batches import Points, PointVector, Rows
 from pvcnn.algebra.kernels import buckets
 from pvcnn.algebra.memory import ARENA
 from pvcnn.algebra.recoding import Recoding, magnitude_bits, recode, window_count
 from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.algebra.streams import sum_stream
 
 __all__ = ["PartialSums", "partial_sums"]
 
@@ -40,12 +41,11 @@ class PartialSums:
     points: PointVector
 
 
-def partial_sums(
-    points: PointVector, values: ScalarVector | NDArray[np.int64], degree: int
-) -> list[PartialSums]:
+def partial_sums(points: Points, values: ScalarVector | NDArray[np.int64], degree: int) -> list[PartialSums]:
     """Parts that add up to sum_i values[i] points[i].
 
-    points: (n, 12 degree), contiguous; values: (n, 4) scalars or (n,) int64.
+    points: n points of a vector or n rows, as `Backend.rows` takes them; values: (n, 4) scalars or (n,)
+    int64.
     """
     bits = magnitude_bits(values)
     if len(points) == 0 or bits == 0:
@@ -110,9 +110,7 @@ class _Memory:
             self._sum_stream(count, group.reshape(-1), self._sums[0, start * self._buckets :])
         return PartialSums(first * self._width, self._sum_by_bit(sums))
 
-    def sum_points(
-        self, points: PointVector, values: ScalarVector | NDArray[np.int64], bits: int
-    ) -> PartialSums:
+    def sum_points(self, points: Points, values: ScalarVector | NDArray[np.int64], bits: int) -> PartialSums:
         """The sums by bit of all windows, `count` points at a time."""
         sums = np.zeros((self._windows, self._buckets), np.int64)
         starts = range(0, len(points), self._count)
@@ -168,24 +166,5 @@ class _Memory:
         return out
 
     def _sum_stream(self, count: int, pending: NDArray[np.int64], out: Rows) -> int:
-        """Sums the first `count` operands of the stream by their labels.
-
-        pending: an operand for each label or 0, taken into the sum; becomes the sum's, a row of `out`.
-        Returns how many there are.
-        """
-        written, size = 0, self._batch.point_bytes
-        while count:
-            count = buckets.pair_equal_labels(
-                self._labels,
-                self._operands,
-                count,
-                pending,
-                self._pool.ctypes.data + size * written,
-                size,
-                self._batch.tasks,
-            )
-            self._batch.add(count)
-            written += count
-        moved: int = buckets.move_sums(pending, out.ctypes.data, size, self._batch.tasks)
-        self._batch.copy(moved)
-        return moved
+        """`sum_stream` over the stream's first `count` operands."""
+        return sum_stream(self._batch, self._labels, self._operands, count, pending, self._pool, out)

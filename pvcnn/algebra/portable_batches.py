@@ -31,6 +31,8 @@ class PortableBatch(Batch):
 class PortableBackend(Backend):
     """64-bit words, on any processor: rows are the vectors' own."""
 
+    layout = "portable"
+
     def row_words(self, degree: int) -> int:
         return 12 * degree
 
@@ -42,6 +44,3 @@ class PortableBackend(Backend):
 
     def leave(self, points: PointVector, rows: Rows, degree: int) -> None:
         points[:] = rows
-
-    def rows(self, points: PointVector, degree: int, *, parallel: bool) -> Rows:
-        return points

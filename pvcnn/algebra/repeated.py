@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra import backends, threads
-from pvcnn.algebra.batches import PointVector
-from pvcnn.algebra.kernels import buckets
-from pvcnn.algebra.memory import ARENA
+from pvcnn.algebra.batches import Points, Rows
+from pvcnn.algebra.memory import ARENA, aligned
 from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.algebra.streams import sum_stream
 
 __all__ = ["merge_repeated"]
 
@@ -24,14 +24,18 @@ __all__ = ["merge_repeated"]
 _MINIMUM_SCALARS = 256
 
 
-def merge_repeated(points: PointVector, values: ScalarVector) -> tuple[PointVector, ScalarVector]:
-    """(m, ..) points and (m, 4) scalars with the same sum of multiples, m the number of distinct scalars.
+def merge_repeated(points: Points, values: ScalarVector) -> tuple[Points, ScalarVector]:
+    """m points and (m, 4) scalars with the same sum of multiples, m the number of distinct scalars.
 
-    points: (n, 12) of G1 or (n, 24) of G2, contiguous; values: (n, 4). Points whose scalar is 0 are
-    left out. ValueError if the lengths differ.
+    points: a vector of G1 or of G2, or rows of the kernels in use; values: (n, 4). Points whose scalar
+    is 0 are left out. What comes back is rows, or as it was given where nothing repeats. ValueError if
+    the lengths differ.
     """
     if len(points) != len(values):
         raise ValueError(f"{len(points)} points and {len(values)} scalars")
+    backend = backends.backend()
+    degree = backend.degree(points)
+    points = backend.checked(points, degree)
     present = np.flatnonzero(values.any(axis=1))
     order = present[np.argsort(values[present, 0])]
     ordered = values[order]
@@ -40,10 +44,10 @@ def merge_repeated(points: PointVector, values: ScalarVector) -> tuple[PointVect
     first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     starts = np.flatnonzero(first)
     if len(starts) == len(order):
-        return points[order], ordered
+        return np.take(points, order, axis=0, out=aligned((len(order), points.shape[1]))), ordered
     ends = np.append(starts[1:], len(order))
     labels = np.cumsum(first, dtype=np.int32) - 1
-    sums = np.empty((len(starts), points.shape[1]), np.uint64)
+    sums = aligned((len(starts), backend.row_words(degree)))
 
     def sum_labels(a: int, b: int) -> None:
         span = slice(starts[a], ends[b - 1])
@@ -53,25 +57,17 @@ def merge_repeated(points: PointVector, values: ScalarVector) -> tuple[PointVect
     return sums, ordered[starts]
 
 
-def _sum_labels(
-    points: PointVector, order: NDArray[np.intp], labels: NDArray[np.int32], sums: PointVector
-) -> None:
+def _sum_labels(points: Points, order: NDArray[np.intp], labels: NDArray[np.int32], sums: Rows) -> None:
     """sums[i] becomes the sum of those points[order[j]] that have labels[j] = i; there is one for each i."""
-    degree = points.shape[1] // 12
     backend = backends.backend()
-    rows = backend.rows(points[order], degree, parallel=False)
+    degree = backend.degree(points)
     batch = backend.batch(len(order) + 1, degree)
-    operands = rows.ctypes.data + batch.point_bytes * np.arange(len(order), dtype=np.int64)
-    pool = ARENA.array("pool", (len(order), rows.shape[1]))
-    totals = ARENA.array("sums", (len(sums), rows.shape[1]))
-    pending = np.zeros(len(sums), np.int64)
-    count, written = len(order), 0
-    while count:
-        target = pool.ctypes.data + batch.point_bytes * written
-        count = buckets.pair_equal_labels(
-            labels, operands, count, pending, target, batch.point_bytes, batch.tasks
-        )
-        batch.add(count)
-        written += count
-    batch.copy(buckets.move_sums(pending, totals.ctypes.data, batch.point_bytes, batch.tasks))
-    backend.leave(sums, totals, degree)
+    places = order.astype(np.int64)
+    if points.shape[1] == sums.shape[1]:
+        rows = points
+    else:  # only what is summed is converted
+        rows = backend.rows(points[order], degree, parallel=False)
+        places = np.arange(len(order), dtype=np.int64)
+    operands = rows.ctypes.data + batch.point_bytes * places
+    pool = ARENA.array("pool", (len(order), sums.shape[1]))
+    sum_stream(batch, labels, operands, len(order), np.zeros(len(sums), np.int64), pool, sums)

@@ -21,7 +21,7 @@ from pvcnn.algebra.points import G1Point, G2Point, encode_g1, scalar
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.qmp import setup
 from pvcnn.qmp.array_file import ALIGNMENT, MAX_HEADER_BYTES
-from pvcnn.qmp.commitments import commit_weights
+from pvcnn.qmp.commitments import commit
 from pvcnn.qmp.key_check import check_proving_key
 from pvcnn.qmp.prover import prove_witness
 from pvcnn.qmp.proving_key import COMMITTED, LAYOUT, ProvingKey, domain_size, wire_order
@@ -30,7 +30,7 @@ from pvcnn.qmp.system import ConstraintSystem, Segments, SparseMatrix
 from pvcnn.qmp.verifier import verify
 from tests.qmp.circuits import WEIGHTS, WEIGHTS_BLINDING, DotProduct, sparse
 from tests.qmp.conftest import CONTEXT, PROGRAM_DIGEST, Proved
-from tests.qmp.hostile import bit_flips, never_well_formed, refuses, stray_g1
+from tests.qmp.hostile import bit_flips, never_well_formed, refuses, stray_g1, stray_g2
 
 
 def known_trapdoors() -> Trapdoors:
@@ -432,6 +432,23 @@ class TestKeyCheck:
             changed = {name: np.concatenate([getattr(key, name)[:2], stray])}
             self.refused(replace(key, **changed), "does not generate G1")
 
+    @pytest.mark.parametrize(
+        "name", ["u_g1", "v_g1", "v_g2", "in_g1", "w_g1", "aux_g1", "private_g1", "quotient_g1"]
+    )
+    def test_one_stray_point_among_many(self, proved: Proved, name: str) -> None:
+        """On the curve, and an honest point but for a component outside of the subgroup."""
+        array = getattr(proved.proving_key, name).copy()
+        for position in (0, len(array) - 1):
+            changed = array.copy()
+            row = changed[position : position + 1]
+            if name == "v_g2":
+                row[:] = g2_from_points([g2_to_points(row)[0] + stray_g2()])
+            else:
+                row[:] = g1_from_points([g1_to_points(row)[0] + stray_g1()])
+            fields: dict[str, Any] = {name: changed}
+            group = "G2" if name == "v_g2" else "G1"
+            self.refused(replace(proved.proving_key, **fields), f"{name} holds points outside of {group}")
+
     def test_beta_and_delta_that_differ_between_the_groups(self, proved: Proved) -> None:
         key = proved.proving_key
         for name in ("beta_g1", "delta_g1"):
@@ -484,9 +501,8 @@ class TestKeysThatLieElsewhere:
         array[0] = g1_from_points([stray_g1()])[0]
         changed: dict[str, Any] = {name: array}
         key = replace(proved.proving_key, **changed)
-        check_proving_key(key)
-        with pytest.raises(VerificationError, match="outside of G1"):
+        with pytest.raises(VerificationError, match=f"{name} holds points outside of G1"):
             prove_witness(key, proved.circuit, proved.stage_one, CONTEXT, WEIGHTS_BLINDING)
-        if name == "w_g1":
-            with pytest.raises(VerificationError, match="outside of G1"):
-                commit_weights(key, WEIGHTS, WEIGHTS_BLINDING)
+        values = {"in_g1": proved.stage_one.in_, "w_g1": WEIGHTS, "aux_g1": proved.stage_one.aux}[name]
+        with pytest.raises(VerificationError, match="outside of G1"):
+            commit(key, name.removesuffix("_g1"), values, WEIGHTS_BLINDING)
