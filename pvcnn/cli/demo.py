@@ -21,7 +21,7 @@ from pvcnn.cli.progress import StepProgress
 from pvcnn.cli.verdict import print_verdict
 
 if TYPE_CHECKING:
-    from pvcnn.campaign.demo import DemoReport
+    from pvcnn.demo import DemoReport
 
 _TITLES = {
     "kernels": "compile or load the kernels",
@@ -75,7 +75,7 @@ def demo_command(
     """Play a whole campaign on this machine: real faces in, one verified aggregate out."""
     check_device(device)
     check_weights(weights)
-    from pvcnn.campaign.demo import run_demo
+    from pvcnn.demo import run_demo
 
     use_one_torch_thread()
     directory = out or next(path for path in _free_names() if not path.exists())

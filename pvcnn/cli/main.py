@@ -15,12 +15,12 @@ from pvcnn.cli.bench import bench_command, warmup_command
 from pvcnn.cli.demo import demo_command
 from pvcnn.cli.inspection import inspect_command
 from pvcnn.cli.output import notes, plain
+from pvcnn.cli.proving import prove_command
 from pvcnn.cli.roles import (
     encrypt_command,
     infer_command,
     keygen_command,
     open_labels_command,
-    prove_command,
     setup_command,
     split_command,
 )

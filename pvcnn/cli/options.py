@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,16 @@ from typing import Any, TypeVar
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _both(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
 
 directory_argument: Callable[[Command], Command] = click.argument(
     "directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path)
@@ -26,6 +37,33 @@ device_option: Callable[[Command], Command] = click.option(
 workers_option: Callable[[Command], Command] = click.option(
     "--workers", type=click.IntRange(1, 256), help="Proving processes; by default one a processor."
 )
+
+
+address_option: Callable[[Command], Command] = click.option(
+    "--address",
+    metavar="auto|HOST:PORT",
+    help="A Ray cluster that exists already; without it, one is started on this machine.",
+)
+limit_options: Callable[[Command], Command] = _both(
+    click.option(
+        "--time-limit",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="For one submission.",
+    ),
+    click.option(
+        "--deadline",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="For all; what is not finished then is listed as failed.",
+    ),
+)
+
+
+def use_address(address: str | None) -> None:
+    """To be called before anything of `pvcnn.compute` is imported: Ray settles its network at its import."""
+    if address is not None:
+        os.environ["RAY_ADDRESS"] = address
 
 
 def check_device(device: str) -> None:

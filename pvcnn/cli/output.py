@@ -21,6 +21,15 @@ def print_json(report: Mapping[str, Any]) -> None:
     print(json.dumps(report, sort_keys=True), flush=True)
 
 
+def done(as_json: bool, report: Mapping[str, Any]) -> None:
+    """What a step did: a line a field, or one JSON object."""
+    if as_json:
+        print_json(report)
+        return
+    for name, value in report.items():
+        results.print(f"{name.replace('_', ' ')}: {value}", soft_wrap=True, markup=False)
+
+
 def plain(text: object) -> str:
     """`text` for a console as it is: no markup of ours, no control character of a terminal's.
 

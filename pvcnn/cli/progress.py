@@ -18,7 +18,7 @@ from pvcnn.cli.output import duration, notes
 
 
 class StepProgress:
-    """A `pvcnn.campaign.demo.Listener` that draws. Where stderr is no terminal, a line a step instead."""
+    """A `pvcnn.demo.Listener` that draws. Where stderr is no terminal, a line a step instead."""
 
     def __init__(self, titles: dict[str, str]) -> None:
         self._titles = titles

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,12 @@ import click
 import numpy as np
 
 from pvcnn.cli.options import (
-    check_device,
     check_weights,
-    device_option,
     directory_argument,
     json_option,
     use_one_torch_thread,
-    workers_option,
 )
-from pvcnn.cli.output import notes, plain, print_json, results
+from pvcnn.cli.output import done, notes, plain
 from pvcnn.cli.progress import StepProgress
 
 #: `--demo-frame` numbers one frame of each of the test people's images.
@@ -71,7 +67,7 @@ def split_command(
         plan(parts.private)  # before anything is written: a part that does not fit leaves no folder behind
         owner = OwnerRole.create(CampaignFolder.create(directory))
         owner.publish_split(parts.private, parts.public)
-    _done(as_json, {"owner_fingerprint": owner.fingerprint, "program": parts.public.program.digest().hex()})
+    done(as_json, {"owner_fingerprint": owner.fingerprint, "program": parts.public.program.digest().hex()})
 
 
 @click.command("keygen")
@@ -85,7 +81,7 @@ def keygen_command(directory: Path, as_json: bool) -> None:
     with notes.status("making keys"):
         card = make_keys(CampaignFolder(directory))
     notes.print("Give testers this fingerprint by another way than the campaign folder:")
-    _done(as_json, {"cluster_fingerprint": card.fingerprint})
+    done(as_json, {"cluster_fingerprint": card.fingerprint})
 
 
 @click.command("setup")
@@ -131,7 +127,7 @@ def setup_command(
         with notes.status("committing to the weights, signing"):
             manifest = OwnerRole.open(directory).publish_manifest(party, cluster_fingerprint)
         report["manifest"] = manifest.digest().hex()
-    _done(as_json, report)
+    done(as_json, report)
 
 
 @click.command("encrypt")
@@ -185,7 +181,7 @@ def encrypt_command(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     registration = role.encrypt(prepared, truth, cluster_fingerprint, owner_fingerprint)
-    _done(as_json, {"upload": registration.upload_digest.hex(), "tester_key": role.public_key.hex()})
+    done(as_json, {"upload": registration.upload_digest.hex(), "tester_key": role.public_key.hex()})
 
 
 @click.command("infer")
@@ -215,51 +211,7 @@ def infer_command(directory: Path, admit: tuple[str, ...], as_json: bool) -> Non
             if answer.refused:
                 refused[index] = answer.reason
             progress.advance("infer", f"submission {index}")
-    _done(as_json, {"registered": count, "refused": refused, "registry": registry.digest().hex()})
-
-
-@click.command("prove")
-@directory_argument
-@device_option
-@workers_option
-@json_option
-def prove_command(directory: Path, device: str, workers: int | None, as_json: bool) -> int:
-    """CLUSTER: decrypt, decide and prove on local Ray workers. May be run again: what is done stays."""
-    check_device(device)
-    from pvcnn.algebra.warmup import compile_kernels
-    from pvcnn.campaign import pool
-    from pvcnn.campaign.folder import CampaignFolder
-    from pvcnn.campaign.submission import Proceedings
-
-    folder = CampaignFolder(directory)
-    proceedings = Proceedings.read(folder.public)
-    indices = [
-        index
-        for index in range(len(proceedings.registry.registrations))
-        if not proceedings.submission(folder.public, index).answer.refused
-    ]
-    if not indices:
-        raise click.UsageError("the owner refused every submission: there is nothing to prove")
-    processors = os.cpu_count() or 1
-    count = min(workers or processors, len(indices))
-    with notes.status("compiling kernels if need be"):
-        compile_kernels()
-    with StepProgress({"prove": "deciding and proving"}) as progress, pool.local_ray(count):
-        progress.begin("prove", len(indices))
-
-        def show(event: pool.Event) -> None:
-            detail = f"submission {event.index}: {event.kind} (worker {event.worker})"
-            if event.kind in ("proved", "failed"):
-                progress.advance("prove", detail)
-            else:
-                progress.note("prove", detail)
-
-        outcomes = pool.prove_all(
-            directory, indices, workers=count, threads=max(1, processors // count), on_event=show
-        )
-    failed = {outcome.index: outcome.failure for outcome in outcomes if outcome.failure}
-    _done(as_json, {"proved": len(outcomes) - len(failed), "failed": failed})
-    return 1 if failed else 0
+    done(as_json, {"registered": count, "refused": refused, "registry": registry.digest().hex()})
 
 
 @click.command("open-labels")
@@ -271,7 +223,7 @@ def open_labels_command(directory: Path, tester: str, as_json: bool) -> None:
     from pvcnn.campaign.folder import CampaignFolder
     from pvcnn.campaign.tester import TesterRole
 
-    _done(as_json, {"opened": TesterRole.open(CampaignFolder(directory), tester).open_labels()})
+    done(as_json, {"opened": TesterRole.open(CampaignFolder(directory), tester).open_labels()})
 
 
 def _load_model(path: str) -> Any:
@@ -311,11 +263,3 @@ def _keys(admit: tuple[str, ...]) -> set[bytes] | None:
         return {bytes.fromhex(key) for key in admit} or None
     except ValueError as error:
         raise click.UsageError("--admit takes keys in hexadecimal") from error
-
-
-def _done(as_json: bool, report: dict[str, Any]) -> None:
-    if as_json:
-        print_json(report)
-        return
-    for name, value in report.items():
-        results.print(f"{name.replace('_', ' ')}: {value}", soft_wrap=True, markup=False)

@@ -26,10 +26,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "qmp": BASE | {"algebra", "program"},
     "partition": BASE | {"algebra", "program"},
     "aggregate": BASE | {"algebra", "qmp"},
-    "campaign": BASE | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate"},
+    "campaign": BASE | {"algebra", "program", "he", "qmp", "aggregate"},
+    "compute": BASE | {"algebra", "aggregate", "campaign"},
+    "demo": BASE
+    | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "compute"},
     "bench": BASE | {"algebra", "program", "data", "models", "qmp", "partition"},
     "cli": BASE
-    | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "bench"},
+    | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "bench"}
+    | {"compute", "demo"},
 }
 HEAVY = ("torch", "ray", "tenseal", "numba", "llvmlite", "cupy", "scipy", "matplotlib", "py_ecc", "PIL")
 

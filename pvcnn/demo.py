@@ -6,7 +6,6 @@ what that role may hold. The seed fixes frames and fakes; keys, blinding and pro
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pvcnn.algebra.warmup import compile_kernels
-from pvcnn.campaign import auditor, pool
+from pvcnn.campaign import auditor
 from pvcnn.campaign.aggregator import Aggregation, aggregate_campaign
 from pvcnn.campaign.cluster import make_keys
 from pvcnn.campaign.folder import (
@@ -26,11 +25,18 @@ from pvcnn.campaign.folder import (
     VERIFICATION_KEY,
     CampaignFolder,
 )
+from pvcnn.campaign.ledger import ROLE as CLUSTER
+from pvcnn.campaign.ledger import ClusterLedger
 from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.report import Verdict
 from pvcnn.campaign.setup_party import DEFAULT_MAX_PROOFS, FRAMES, run_setup
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.campaign.tester import TesterRole
+from pvcnn.compute.events import FINAL, Event, describe
+from pvcnn.compute.events import Outcome as ProvingOutcome
+from pvcnn.compute.proving import Placement, prove_all
+from pvcnn.compute.proving_worker import SecretsInDirectory
+from pvcnn.compute.session import local_session
 from pvcnn.data.frames import (
     CALIBRATION_FRAMES,
     PIXEL_BOUND,
@@ -83,7 +89,7 @@ class DemoReport:
     seconds: dict[str, float] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     truth: dict[int, Submitted] = field(default_factory=dict)
-    outcomes: list[pool.Outcome] = field(default_factory=list)
+    outcomes: list[ProvingOutcome] = field(default_factory=list)
     aggregation: Aggregation | None = None
     cluster_fingerprint: str = ""
     verdict: Verdict | None = None
@@ -123,17 +129,17 @@ def run_demo(
     more frames than the test people have, and whatever a role raises.
     """
     dealt = demo_frames(testers, frames, seed)
-    return _Demo(directory, dealt, listener, workers or os.cpu_count() or 1).run()
+    return _Demo(directory, dealt, listener, workers).run()
 
 
 class _Demo:
     def __init__(
-        self, directory: Path, dealt: list[list[LabelledFrame]], listener: Listener, workers: int
+        self, directory: Path, dealt: list[list[LabelledFrame]], listener: Listener, workers: int | None
     ) -> None:
         self._dealt = dealt
         self._count = sum(map(len, dealt))
         self._listener = listener
-        self._workers = min(workers, self._count)
+        self._workers = workers
         self._folder = CampaignFolder.create(directory)
         self._report = DemoReport(directory, len(dealt), self._count)
         self._testers: list[TesterRole] = []
@@ -202,26 +208,22 @@ class _Demo:
                 advance(f"{self._name(index)}: {what}")
 
     def _prove(self) -> None:
-        def show(event: pool.Event) -> None:
-            detail = f"{self._name(event.index)}: {_EVENTS[event.kind]} (worker {event.worker})"
-            if event.kind in ("proved", "failed"):
-                self._listener.advance("prove", detail)
-            else:
-                self._listener.note("prove", detail)
+        def show(event: Event) -> None:
+            tell = self._listener.advance if event.kind in FINAL else self._listener.note
+            name = f"{self._name(event.index)}: " if event.index >= 0 else ""
+            tell("prove", f"{name}{describe(event)}")
 
+        ledger = ClusterLedger.open(self._folder.root)
+        secrets = SecretsInDirectory(str(self._folder.private(CLUSTER)))
+        placement = Placement.on_this_machine(self._count, self._workers)
         start = time.perf_counter()
         self._listener.begin("ray", 1)
-        with pool.local_ray(self._workers):
+        with local_session(placement.processors):
             self._report.seconds["ray"] = time.perf_counter() - start
             self._listener.finish("ray", self._report.seconds["ray"])
-            threads = max(1, (os.cpu_count() or 1) // self._workers)
             with self._step("prove", self._count):
-                self._report.outcomes = pool.prove_all(
-                    self._folder.root,
-                    range(self._count),
-                    workers=self._workers,
-                    threads=threads,
-                    on_event=show,
+                self._report.outcomes = prove_all(
+                    ledger, self._folder.root.resolve(), secrets, range(self._count), placement, listener=show
                 )
 
     def _name(self, index: int) -> str:
@@ -250,14 +252,6 @@ class _Demo:
             "registry": public.file(REGISTRY).stat().st_size,
             **{name: path.stat().st_size for name, path in mail.items() if path.exists()},
         }
-
-
-_EVENTS = {
-    "started": "deciding and proving",
-    "lost": "the worker died; trying again",
-    "proved": "proved",
-    "failed": "failed",
-}
 
 
 def _constraints(public: PublicPart) -> int:

@@ -1,0 +1,97 @@
+"""What happens while work is spread over workers, and what became of each submission."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class WorkerName:
+    """Where a worker runs: the machine's address, Ray's identifier of the node, the process."""
+
+    host: str
+    node: str
+    process: int
+
+    def __str__(self) -> str:
+        return f"{self.host} process {self.process}"
+
+
+class Kind(StrEnum):
+    """What an event says."""
+
+    STARTED = "started"  # a worker was given the submission
+    LOST = "lost"  # the worker died
+    OVERDUE = "overdue"  # the worker took longer than the time limit and was ended
+    FALSE = "false"  # what the worker delivered does not verify; it was ended
+    DONE = "done"  # recorded
+    FAILED = "failed"  # given up
+    WAITING = "waiting"  # no worker has started yet: the cluster has no room
+
+
+@dataclass(frozen=True)
+class Event:
+    """Public: no field holds a value of anything secret. index is -1 and worker None where there is none."""
+
+    kind: Kind
+    index: int
+    worker: WorkerName | None = None
+    detail: str = ""
+
+
+#: After one of these a submission is settled.
+FINAL = frozenset({Kind.DONE, Kind.FAILED})
+
+_SENTENCES = {
+    Kind.STARTED: "at work",
+    Kind.LOST: "the worker died; trying again",
+    Kind.OVERDUE: "the worker took too long; trying again",
+    Kind.FALSE: "what the worker delivered does not verify; trying another",
+    Kind.DONE: "done",
+    Kind.FAILED: "failed",
+    Kind.WAITING: "waiting for a machine with room for a worker",
+}
+
+
+def describe(event: Event) -> str:
+    """An event in a few words for people, without the submission's name."""
+    where = f" ({event.worker})" if event.worker else ""
+    why = f": {event.detail}" if event.kind is Kind.FAILED else ""
+    return f"{_SENTENCES[event.kind]}{where}{why}"
+
+
+Listener: TypeAlias = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker delivers for one submission.
+
+    result    what it made; empty if it failed
+    details   something sealed to go with it, perhaps nothing
+    seconds   wall time by step
+    failure   in public words why it made nothing
+    """
+
+    result: bytes = b""
+    details: bytes = b""
+    seconds: dict[str, float] | None = None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one submission.
+
+    attempts   how many workers it was given to; 0 if it was never started
+    seconds    wall time by step, of the attempt that counts
+    failure    in public words; empty if something was recorded
+    """
+
+    index: int
+    attempts: int
+    seconds: dict[str, float]
+    failure: str = ""

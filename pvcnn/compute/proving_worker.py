@@ -1,0 +1,77 @@
+"""The body of a proving actor: the cluster's keys, opened once in a process of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import ray
+
+from pvcnn.campaign.cluster_secrets import ClusterSecrets
+from pvcnn.compute.events import Report, WorkerName
+from pvcnn.errors import CampaignError, PvcnnError
+
+
+class SecretsSource(Protocol):
+    """Says where a worker gets the cluster's secrets; travels to it and holds none itself."""
+
+    def load(self) -> ClusterSecrets:
+        """Called in the worker's process."""
+
+
+@dataclass(frozen=True)
+class SecretsInDirectory:
+    """A directory that every worker's machine has: DIR/private/cluster, or a mounted copy."""
+
+    path: str
+
+    def load(self) -> ClusterSecrets:
+        return ClusterSecrets.load_from(Path(self.path))
+
+
+def this_worker() -> WorkerName:
+    """The name of the process that asks."""
+    context = ray.get_runtime_context()
+    return WorkerName(ray.util.get_node_ip_address(), context.get_node_id(), os.getpid())
+
+
+def _compile_kernels_once() -> None:
+    """Compiles what this machine has not compiled yet; the others on it wait for the first."""
+    from pvcnn.algebra.warmup import compile_kernels
+
+    lock = Path(tempfile.gettempdir()) / f"pvcnn-kernels-{os.getuid()}.lock"
+    with os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        compile_kernels()
+
+
+class ProvingWorker:
+    """directory: the campaign's folder as the worker's machine sees it."""
+
+    def __init__(self, directory: str, secrets: SecretsSource, threads: int) -> None:
+        os.environ["PVCNN_THREADS"] = str(threads)
+        from pvcnn.campaign.prover import SubmissionProver
+
+        if not Path(directory).is_dir():
+            raise CampaignError(
+                f"{this_worker().host} has no {directory}: the folder must be on storage that all machines "
+                "share, or use `pvcnn submit`, which sends what workers need"
+            )
+        _compile_kernels_once()
+        self._prover = SubmissionProver.open(Path(directory), secrets.load())
+
+    def identify(self) -> WorkerName:
+        return this_worker()
+
+    def work(self, index: int) -> Report:
+        """Proves one submission, or says in public words why there is no proof."""
+        try:
+            examined = self._prover.examine(index)
+        except PvcnnError as error:
+            # Whatever may hold features is sealed in `details`: only the kind of any other failure leaves.
+            return Report(failure=type(error).__name__)
+        return Report(examined.outcome, examined.details, examined.seconds)
