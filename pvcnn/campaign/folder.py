@@ -215,6 +215,12 @@ class CampaignFolder:
         """The only outcome of the submission whose context this is: a proof or the cluster's refusal."""
         return self.proofs / f"{context.hex()}.cbor"
 
+    @property
+    def key_cache(self) -> Path | None:
+        """Where provers keep a prepared proving key: the cluster's private directory, if it is here."""
+        path = self.root / "private" / "cluster"
+        return path if path.is_dir() else None
+
     def private(self, role: str) -> Path:
         """The directory of 'owner', 'cluster' or 'tester-NAME'; made, mode 0700, if it is not there."""
         path = self.root / "private" / role

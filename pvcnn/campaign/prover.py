@@ -1,8 +1,9 @@
 """A proving worker's part of a campaign: opens answers, decrypts, runs the public part and proves.
 
-It reads the campaign folder (a copy will do) and writes nothing: what it makes, the cluster's ledger
-checks and records. It holds the CKKS secret key and the public part's weights and sees features, never
-frames or the private part. Decrypted values leave it only as hiding commitments and decisions.
+It reads the campaign folder (a copy will do) and writes nothing but, if the cluster's private directory is
+there, the proving key as its kernels want it: what it makes, the cluster's ledger checks and records. It
+holds the CKKS secret key and the public part's weights and sees features, never frames or the private
+part. Decrypted values leave it only as hiding commitments and decisions.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ from pvcnn.program.weights import Weights
 from pvcnn.qmp.api import prove
 from pvcnn.qmp.commitments import commit_weights
 from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.prepared_key import PreparedKey, open_proving_key
 from pvcnn.qmp.proof import Proof
-from pvcnn.qmp.proving_key import ProvingKey
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class _Keys:
     identity: Identity
     plan: EncryptionPlan
     decryption: SecretKey
-    proving: ProvingKey
+    proving: PreparedKey
     public_part: PublicPart
 
 
@@ -99,7 +100,7 @@ class SubmissionProver:
         program = Program.from_bytes(program_bytes)
         sealed = read_from_step(folder.sealed_weights, MAX_BLOB_BYTES, "setup")
         weights = Weights.from_bytes(program, identity.sealing.open(sealed, weights_info(manifest.digest())))
-        proving_key = ProvingKey.load(folder.proving_key)
+        proving_key = open_proving_key(folder.proving_key, manifest.proving_key_digest, folder.key_cache)
         commitment = commit_weights(proving_key, weights.flat(), weights.blinding)
         if proving_key.circuit_key.commit(commitment) != VerificationKey.from_bytes(key_bytes):
             raise VerificationError("the sealed weights are not those that the verification key commits to")

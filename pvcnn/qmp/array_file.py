@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,15 +43,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Layout:
-    """A format's name, version and arrays in file order, widest alignment first."""
+    """A format's name, version and arrays in file order, widest alignment first.
+
+    metadata: what else the header says, the same in every file that is accepted.
+    """
 
     format_name: str
     version: int
     columns: Mapping[str, Column]
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     def header(self, rows: Mapping[str, int]) -> bytes:
         """The length prefix and the padded header of arrays with so many rows."""
-        body: dict[str, Any] = {"__metadata__": {"format": self.format_name, "version": str(self.version)}}
+        named = {"format": self.format_name, "version": str(self.version), **self.metadata}
+        body: dict[str, Any] = {"__metadata__": named}
         end = 0
         for name, column in self.columns.items():
             start, end = end, end + rows[name] * column.row_bytes
@@ -97,6 +103,15 @@ class Layout:
             arrays[name] = array
             offset = end
         return arrays
+
+    def load(self, path: Path) -> dict[str, NDArray[Any]]:
+        """As `parse`, of a file that is mapped into memory: arrays are read when they are first used.
+
+        Raises OSError if it cannot be read and DecodeError if it is malformed.
+        """
+        if path.stat().st_size == 0:
+            raise DecodeError(f"{self.format_name}: the file is empty")
+        return self.parse(np.memmap(path, np.uint8, mode="r").view(np.ndarray))
 
     def _rows(self, text: bytes) -> dict[str, int]:
         """The number of rows of each array, as the header says."""

@@ -30,6 +30,7 @@ from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.qmp.challenges import derive_challenges
 from pvcnn.qmp.commitments import commit, commit_weights
 from pvcnn.qmp.key_check import check_proving_key
+from pvcnn.qmp.prepared_key import PreparedKey
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.proving_key import COMMITTED, ProvingKey, domain_size
 from pvcnn.qmp.statement import Statement
@@ -137,8 +138,8 @@ def _output_values(outputs: WireValues) -> tuple[int, ...]:
 
 
 def _check_once(key: ProvingKey) -> None:
-    """`check_proving_key`, the first time that this process proves with `key`."""
-    if key not in _checked_keys:
+    """`check_proving_key`, the first time that this process proves with `key`, if none has before."""
+    if not isinstance(key, PreparedKey) and key not in _checked_keys:
         check_proving_key(key)
         _checked_keys.add(key)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,8 @@ class ProvingKey:
     [eta_s/delta]1, a row for each of in, w, aux.
 
     Raises ValueError if the numbers of rows or the wires contradict each other. Whether the points
-    are points is a matter for `pvcnn.qmp.key_check`.
+    are points is a matter for `pvcnn.qmp.key_check`, and their layout for sums one for
+    `pvcnn.qmp.prepared_key`.
     """
 
     circuit_key: CircuitKey
@@ -166,7 +167,7 @@ class ProvingKey:
         """
         if not isinstance(data, bytes):
             raise DecodeError(f"{LAYOUT.format_name}: expected bytes")
-        return _from_arrays(LAYOUT.parse(np.frombuffer(data, np.uint8)))
+        return cls.from_arrays(LAYOUT.parse(np.frombuffer(data, np.uint8)))
 
     def save(self, path: Path) -> None:
         """Writes the encoding beside `path` and renames it, so that no reader sees half a key."""
@@ -179,12 +180,20 @@ class ProvingKey:
         Raises CampaignError if there is no such file and DecodeError if it is malformed.
         """
         try:
-            if path.stat().st_size == 0:
-                raise DecodeError(f"{LAYOUT.format_name}: the file is empty")
-            mapped = np.memmap(path, np.uint8, mode="r")
+            arrays = LAYOUT.load(path)
         except OSError as error:
             raise CampaignError(f"cannot read {path}: {error.strerror}; run setup") from error
-        return _from_arrays(LAYOUT.parse(mapped.view(np.ndarray)))
+        return cls.from_arrays(arrays)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """A key of the arrays of a file, by name. Raises DecodeError if they contradict each other."""
+        points = dict(arrays)
+        circuit_key = CircuitKey.from_bytes(points.pop("circuit_key").tobytes())
+        try:
+            return cls(circuit_key, **points)
+        except ValueError as error:
+            raise DecodeError(f"{LAYOUT.format_name}: {error}") from error
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         arrays = {name: getattr(self, name) for name in LAYOUT.columns if name != "circuit_key"}
@@ -192,13 +201,4 @@ class ProvingKey:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles as its arrays, so that an object store can share them between processes."""
-        return _from_arrays, (self._arrays(),)
-
-
-def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> ProvingKey:
-    points = dict(arrays)
-    circuit_key = CircuitKey.from_bytes(points.pop("circuit_key").tobytes())
-    try:
-        return ProvingKey(circuit_key, **points)
-    except ValueError as error:
-        raise DecodeError(f"{LAYOUT.format_name}: {error}") from error
+        return ProvingKey.from_arrays, (self._arrays(),)

@@ -132,7 +132,8 @@ def secrets_of(played: Played) -> Iterator[tuple[str, bytes]]:
     """Everything that a role keeps to itself, named."""
     root = played.folder.root
     for path in sorted((root / "private").rglob("*")):
-        public = path.name.startswith("label-") or path.parent.name == "remembered"  # opened, published
+        published = path.name.startswith("label-") or path.parent.name == "remembered"
+        public = published or path.name.startswith("prepared_key-")  # made of the proving key
         if path.is_file() and not public:
             fields = cbor2.loads(path.read_bytes())
             for name, value in fields.items():
