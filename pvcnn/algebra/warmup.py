@@ -32,11 +32,12 @@ def compile_kernels() -> None:
     domain.interpolate_from_coset(domain.evaluate_on_coset(domain.interpolate(values)))
     domain.quotient(values, values, scalars.multiply(values, values))
     domain.lagrange_at(11)
-    for points, combine in (
-        (curve.fixed_base_g1(values), curve.msm_g1),
-        (curve.fixed_base_g2(values), curve.msm_g2),
+    for points, combine, on_curve in (
+        (curve.fixed_base_g1(values), curve.msm_g1, curve.g1_on_curve),
+        (curve.fixed_base_g2(values), curve.msm_g2, curve.g2_on_curve),
     ):
         combine(points, values)
         combine(points, numbers)
+        on_curve(points)
     paired = pairing_product([(G1Point(), G2Point())])
     product_of_powers(decode_targets([paired.encoded]), [11])
