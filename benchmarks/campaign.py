@@ -63,7 +63,7 @@ _PRIVATE_PART = """
 from pvcnn.campaign.folder import *
 from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.mail import collect, upload_info
-from pvcnn.campaign.owner import OwnerRole
+from pvcnn.campaign.evaluator import open_evaluator, read_card
 from pvcnn.campaign.submission import Proceedings
 folder = CampaignFolder(root)
 proceedings = Proceedings.read(folder.public)
@@ -72,7 +72,7 @@ sealing = Identity.load_from(folder.private("owner"), "split").sealing
 blob = collect(folder.mail("owner"), registration.upload_digest)
 info = upload_info(proceedings.manifest.digest(), registration.signer, registration.nonce)
 ciphertext = sealing.open(blob, info)
-evaluator = OwnerRole.open(root)._evaluator
+evaluator = open_evaluator(folder, read_card(folder.public))
 def work():
     evaluator.evaluate(ciphertext)
 """

@@ -1,9 +1,7 @@
 """The model owner: splits the model, signs the manifest, closes the registry, answers submissions.
 
-It holds the private layers and all weights, and sees ciphertexts only. Others can write to the campaign
-folder, so the owner answers only under the registry that it closed itself, only to the cluster that its
-own manifest names, and each submission only once: a further answer would carry flooding noise of its own,
-and the mean of many answers has less of it.
+It holds the private layers and all weights, and sees ciphertexts only. Here its answers are made in one
+process; `pvcnn.compute` spreads evaluation over many, which all come back to one ledger.
 """
 
 from __future__ import annotations
@@ -13,38 +11,32 @@ from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
-from pvcnn.aggregate.reference_string import AggregationVerifierKey
 from pvcnn.algebra.points import encode_g1
-from pvcnn.campaign.admission import TurnedAway, admit, open_upload
-from pvcnn.campaign.answer import MAX_REASON, Answer
-from pvcnn.campaign.cluster_card import ClusterCard
+from pvcnn.campaign.admission import TurnedAway
+from pvcnn.campaign.answer import Answer
 from pvcnn.campaign.commitments import random_salt
+from pvcnn.campaign.evaluator import SubmissionEvaluator, read_card
 from pvcnn.campaign.folder import (
     AGGREGATION_VERIFIER_KEY,
-    ANSWERS,
-    CLUSTER_CARD,
     ENCRYPTION_PLAN,
     MANIFEST,
     PROGRAM,
-    REGISTRY,
     VERIFICATION_KEY,
     CampaignFolder,
     publish,
     read_from_step,
 )
-from pvcnn.campaign.identity import SECRET_MODE, Identity, keep_secret
-from pvcnn.campaign.mail import answer_info, post, seal, weights_info
+from pvcnn.campaign.identity import Identity
+from pvcnn.campaign.mail import seal, weights_info
 from pvcnn.campaign.manifest import CAMPAIGN_BYTES, Manifest, check_setup_party
+from pvcnn.campaign.owner_ledger import ROLE, OwnerLedger
 from pvcnn.campaign.owner_secrets import OwnerSecrets
 from pvcnn.campaign.registry import Registry
 from pvcnn.campaign.setup_party import FRAMES
 from pvcnn.campaign.signed import digest_of_file, file_digest, fingerprint
-from pvcnn.campaign.submission import Proceedings
-from pvcnn.errors import CampaignError, DecodeError, SubmissionRefused, VerificationError
-from pvcnn.files import read_bounded, write_atomically, write_once
+from pvcnn.errors import CampaignError, VerificationError
+from pvcnn.files import write_atomically
 from pvcnn.he.encryption_plan import EncryptionPlan
-from pvcnn.he.evaluation import Evaluator
-from pvcnn.he.keys import EvaluationKeys, PublicKey
 from pvcnn.he.parameters import plan
 from pvcnn.program.private import PrivatePart
 from pvcnn.program.program import Program
@@ -55,9 +47,6 @@ from pvcnn.qmp.keys import MAX_BYTES as MAX_VERIFICATION_KEY
 from pvcnn.qmp.keys import CircuitKey, VerificationKey
 from pvcnn.qmp.proving_key import ProvingKey
 
-ROLE = "owner"
-MAX_EVALUATION_KEYS = 1 << 30
-
 
 class OwnerRole:
     """The owner's steps on a campaign folder: `split`, the end of `setup`, and `infer`."""
@@ -65,6 +54,7 @@ class OwnerRole:
     def __init__(self, folder: CampaignFolder, identity: Identity) -> None:
         self._folder = folder
         self._identity = identity
+        self.ledger = OwnerLedger(folder, identity)
 
     @classmethod
     def create(cls, folder: CampaignFolder) -> OwnerRole:
@@ -113,7 +103,7 @@ class OwnerRole:
         public = self._folder.public
         if public.file(MANIFEST).exists():
             raise CampaignError(f"{public.file(MANIFEST)} exists already: a campaign has one manifest")
-        card = self._card()
+        card = read_card(public)
         if cluster_fingerprint is not None:
             card.check_fingerprint(cluster_fingerprint)
         verification_key = self._commit_to_weights()
@@ -155,33 +145,8 @@ class OwnerRole:
     # infer
 
     def close_registry(self, testers: Collection[bytes] | None = None) -> tuple[Registry, list[TurnedAway]]:
-        """Signs the one registry, of everyone whose registration holds and who is among `testers`.
-
-        None admits everyone. Raises CampaignError if the registry is closed already (one that was deleted
-        is published again first), would be empty, or would hold more submissions than can be aggregated,
-        and VerificationError for another owner's manifest.
-        """
-        public = self._folder.public
-        if self._closed_registry.exists():
-            write_once(public.file(REGISTRY), read_bounded(self._closed_registry, REGISTRY.max_bytes))
-            raise CampaignError("the registry is closed already: a campaign has one registry")
-        manifest = Manifest.from_bytes(public.read(MANIFEST))
-        if manifest.signer != self._identity.signing.public:
-            raise VerificationError("the manifest is not signed by this owner")
-        manifest_digest = manifest.digest()
-        box = self._folder.mail(ROLE)
-        admitted, turned_away = admit(box, self._identity.sealing, manifest_digest, testers)
-        if not admitted:
-            raise CampaignError("there is nothing to register: `pvcnn encrypt` comes first")
-        key = AggregationVerifierKey.from_bytes(public.read(AGGREGATION_VERIFIER_KEY))
-        if len(admitted) > key.max_proofs:
-            raise CampaignError(
-                f"{len(admitted)} submissions are registered, and the setup was made for {key.max_proofs}"
-            )
-        registry = Registry.close(self._identity.signing, manifest_digest, admitted)
-        keep_secret(self._closed_registry, registry.to_bytes())
-        publish(public.file(REGISTRY), registry.to_bytes())
-        return registry, turned_away
+        """Signs the one registry: see `OwnerLedger.close_registry`."""
+        return self.ledger.close_registry(testers)
 
     def infer(self, index: int) -> Answer:
         """Evaluates the private part on one submission, or refuses it, and signs which.
@@ -190,38 +155,15 @@ class OwnerRole:
         gone. Raises CampaignError if the registry is not closed, ValueError if `index` is not in it, and
         VerificationError for a registry, card or evaluation keys that are not those of this campaign.
         """
-        path = self._folder.public.indexed(ANSWERS, index)
-        if not path.exists():
-            kept = self._folder.remembered(ROLE) / f"answer-{index:06d}.cbor"
-            if not kept.exists():
-                write_once(kept, self._answer(index).to_bytes(), SECRET_MODE)
-            write_once(path, read_bounded(kept, ANSWERS.max_bytes))
-        return self._proceedings.submission(self._folder.public, index).answer
+        answer = self.ledger.answered(index)
+        if answer is not None:
+            return answer
+        evaluated = self._evaluator.evaluate(index)
+        return self.ledger.record(index, evaluated.sealed, evaluated.reason)
 
-    def _answer(self, index: int) -> Answer:
-        manifest_digest, registry = self._proceedings.manifest.digest(), self._proceedings.registry
-        if not 0 <= index < len(registry.registrations):
-            raise ValueError(f"there is no submission {index} in the registry")
-        # Opened before anything is refused: a folder at fault is no fault of the submission.
-        card, evaluator = self._cluster, self._evaluator
-        answer_digest, reason = b"", ""
-        try:
-            registration = registry.registrations[index]
-            box = self._folder.mail(ROLE)
-            upload = open_upload(box, self._identity.sealing, manifest_digest, registration)
-            result = evaluator.evaluate(upload)
-            info = answer_info(manifest_digest, registry.digest(), index)
-            answer_digest = post(self._folder.mail("cluster"), seal(card.sealing_key, result, info))
-        except (SubmissionRefused, DecodeError) as error:
-            reason = "".join(c if c.isprintable() else "?" for c in str(error))[:MAX_REASON]
-        return Answer(
-            signer=self._identity.signing.public,
-            manifest_digest=manifest_digest,
-            registry_digest=registry.digest(),
-            index=index,
-            answer_digest=answer_digest,
-            reason=reason,
-        ).signed(self._identity.signing)
+    @cached_property
+    def _evaluator(self) -> SubmissionEvaluator:
+        return SubmissionEvaluator.open(self._folder.root)
 
     # what the steps share
 
@@ -232,46 +174,3 @@ class OwnerRole:
     @cached_property
     def _secrets(self) -> OwnerSecrets:
         return OwnerSecrets.load_from(self._folder.private(ROLE), self._program)
-
-    @property
-    def _closed_registry(self) -> Path:
-        """The registry as the owner signed it."""
-        return self._folder.remembered(ROLE) / REGISTRY.name
-
-    @cached_property
-    def _proceedings(self) -> Proceedings:
-        """Manifest and registry; the latter, which names the former, is the one that this owner closed."""
-        proceedings = Proceedings.read(self._folder.public)
-        kept = read_from_step(self._closed_registry, REGISTRY.max_bytes, "infer")
-        if proceedings.registry.to_bytes() != kept:
-            raise VerificationError("the registry is not the one that this owner closed")
-        return proceedings
-
-    @cached_property
-    def _cluster(self) -> ClusterCard:
-        """The card that the manifest names."""
-        card = self._card()
-        if card.digest() != self._proceedings.manifest.cluster_card_digest:
-            raise VerificationError("the card is not that of the cluster that the manifest names")
-        return card
-
-    def _card(self) -> ClusterCard:
-        card = ClusterCard.from_bytes(self._folder.public.read(CLUSTER_CARD))
-        if card.encryption_plan_digest != file_digest(self._folder.public.read(ENCRYPTION_PLAN)):
-            raise VerificationError("the cluster's keys were made for another encryption plan")
-        return card
-
-    @cached_property
-    def _evaluator(self) -> Evaluator:
-        card = self._cluster
-        path = self._folder.evaluation_keys
-        data = read_from_step(path, MAX_EVALUATION_KEYS, "keygen")
-        if file_digest(data) != card.evaluation_keys_digest:
-            raise VerificationError("the evaluation keys are not those on the cluster's card")
-        encryption_plan = EncryptionPlan.from_bytes(self._folder.public.read(ENCRYPTION_PLAN))
-        return Evaluator(
-            encryption_plan,
-            PublicKey.from_bytes(encryption_plan, card.encryption_key),
-            EvaluationKeys.from_bytes(encryption_plan, data),
-            self._secrets.private,
-        )

@@ -19,6 +19,7 @@ from pvcnn.program.weights import Weights
 FORMAT = "pvcnn-owner-opening"
 VERSION = 1
 MAX_WEIGHTS = 1 << 30
+_PRIVATE_PART_NAME = "private_part.cbor"
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +40,7 @@ class OwnerSecrets:
         """Writes three files, mode 0600. Raises CampaignError if they are there already."""
         opening = encode(FORMAT, VERSION, {"campaign": self.campaign, "salt": self.salt})
         keep_secret(directory / "opening.cbor", opening)
-        keep_secret(directory / "private_part.cbor", self.private.to_bytes())
+        keep_secret(directory / _PRIVATE_PART_NAME, self.private.to_bytes())
         keep_secret(directory / "weights.cbor", self.public.weights.to_bytes())
 
     @classmethod
@@ -49,7 +50,11 @@ class OwnerSecrets:
         campaign = fields.octets("campaign", CAMPAIGN_BYTES)
         salt = fields.octets("salt", SALT_BYTES)
         fields.finish()
-        private = read_from_step(directory / "private_part.cbor", MAX_PRIVATE_PART, "split")
         weights = read_from_step(directory / "weights.cbor", MAX_WEIGHTS, "split")
         public = PublicPart(program, Weights.from_bytes(program, weights))
-        return cls(campaign, salt, PrivatePart.from_bytes(private), public)
+        return cls(campaign, salt, load_private_part(directory), public)
+
+
+def load_private_part(directory: Path) -> PrivatePart:
+    """All that an evaluating worker needs of these. Raises CampaignError if `split` has not run."""
+    return PrivatePart.from_bytes(read_from_step(directory / _PRIVATE_PART_NAME, MAX_PRIVATE_PART, "split"))

@@ -16,6 +16,7 @@ from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.answer import Answer
 from pvcnn.campaign.cluster import ClusterRole
 from pvcnn.campaign.cluster_card import ClusterCard
+from pvcnn.campaign.evaluator import open_evaluator
 from pvcnn.campaign.folder import (
     AGGREGATE,
     ANSWERS,
@@ -230,12 +231,11 @@ def _answer_again(folder: CampaignFolder, index: int) -> None:
     """A curious owner: evaluates something else on the same upload and signs a second answer."""
     proceedings = Proceedings.read(folder.public)
     place = (proceedings.manifest.digest(), proceedings.registry.digest(), index)
-    role = OwnerRole.open(folder.root)
     sealing = Identity.load_from(folder.private("owner"), "split").sealing
     registration = proceedings.registry.registrations[index]
     upload = open_upload(folder.mail("owner"), sealing, place[0], registration)
-    result = role._evaluator.evaluate(upload)
     card = ClusterCard.from_bytes(folder.public.read(CLUSTER_CARD))
+    result = open_evaluator(folder, card).evaluate(upload)
     digest = post(folder.mail("cluster"), seal(card.sealing_key, result, answer_info(*place)))
     key = owner_key(folder)
     answer = Answer(

@@ -1,0 +1,115 @@
+"""An evaluating worker's part of a campaign: the private layers on registered ciphertexts.
+
+It reads the campaign folder and what the owner needs of DIR/private/owner: the private part and the key
+that opens mail. It writes nothing: what it makes, the owner's ledger signs and publishes, once. It sees
+ciphertexts only, and what leaves it is sealed to the cluster that the manifest names.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pvcnn.campaign.admission import open_upload
+from pvcnn.campaign.cluster_card import ClusterCard
+from pvcnn.campaign.folder import CLUSTER_CARD, ENCRYPTION_PLAN, CampaignFolder, PublicFolder, read_from_step
+from pvcnn.campaign.identity import Identity
+from pvcnn.campaign.mail import SealingKey, answer_info, seal
+from pvcnn.campaign.owner_ledger import ROLE, closed_proceedings
+from pvcnn.campaign.owner_secrets import load_private_part
+from pvcnn.campaign.signed import file_digest
+from pvcnn.campaign.submission import Proceedings
+from pvcnn.errors import DecodeError, SubmissionRefused, VerificationError
+from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.evaluation import Evaluator
+from pvcnn.he.keys import EvaluationKeys, PublicKey
+
+MAX_EVALUATION_KEYS = 1 << 30
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluator made of one submission. Exactly one of `sealed` and `reason` is not empty.
+
+    sealed    encrypted features, sealed to the cluster
+    reason    why there are none, in words that may be published
+    seconds   wall time by step
+    """
+
+    sealed: bytes
+    reason: str
+    seconds: dict[str, float]
+
+
+class SubmissionEvaluator:
+    """Evaluates submissions of a campaign with keys that are opened once."""
+
+    def __init__(
+        self,
+        folder: CampaignFolder,
+        proceedings: Proceedings,
+        sealing_key: SealingKey,
+        card: ClusterCard,
+        evaluator: Evaluator,
+    ) -> None:
+        self._folder = folder
+        self._proceedings = proceedings
+        self._sealing_key = sealing_key
+        self._card = card
+        self._evaluator = evaluator
+
+    @classmethod
+    def open(cls, directory: Path) -> SubmissionEvaluator:
+        """Raises CampaignError for a step that has not run, and VerificationError for a registry, card or
+        evaluation keys that are not those of this campaign."""
+        folder = CampaignFolder(directory)
+        sealing_key = Identity.load_from(folder.private(ROLE), "split").sealing
+        proceedings = closed_proceedings(folder)
+        card = read_card(folder.public)
+        if card.digest() != proceedings.manifest.cluster_card_digest:
+            raise VerificationError("the card is not that of the cluster that the manifest names")
+        return cls(folder, proceedings, sealing_key, card, open_evaluator(folder, card))
+
+    def evaluate(self, index: int) -> Evaluated:
+        """Evaluates the private part on one submission, or says why it is refused.
+
+        Two results for one submission differ in their noise, whose mean has less of it: no more than one
+        may be published. Raises CampaignError if the upload is not there as it was registered, and
+        ValueError for an unknown index.
+        """
+        manifest_digest, registry = self._proceedings.manifest.digest(), self._proceedings.registry
+        if not 0 <= index < len(registry.registrations):
+            raise ValueError(f"there is no submission {index} in the registry")
+        start = time.perf_counter()
+        box, registration = self._folder.mail(ROLE), registry.registrations[index]
+        try:
+            upload = open_upload(box, self._sealing_key, manifest_digest, registration)
+            features = self._evaluator.evaluate(upload)
+        except (SubmissionRefused, DecodeError) as error:
+            return Evaluated(b"", str(error), {"evaluate": time.perf_counter() - start})
+        info = answer_info(manifest_digest, registry.digest(), index)
+        sealed = seal(self._card.sealing_key, features, info)
+        return Evaluated(sealed, "", {"evaluate": time.perf_counter() - start})
+
+
+def read_card(public: PublicFolder) -> ClusterCard:
+    """The card in the folder. Raises VerificationError if its keys were made for another encryption plan."""
+    card = ClusterCard.from_bytes(public.read(CLUSTER_CARD))
+    if card.encryption_plan_digest != file_digest(public.read(ENCRYPTION_PLAN)):
+        raise VerificationError("the cluster's keys were made for another encryption plan")
+    return card
+
+
+def open_evaluator(folder: CampaignFolder, card: ClusterCard) -> Evaluator:
+    """The private part under the evaluation keys that the card names. Raises VerificationError for others."""
+    data = read_from_step(folder.evaluation_keys, MAX_EVALUATION_KEYS, "keygen")
+    if file_digest(data) != card.evaluation_keys_digest:
+        raise VerificationError("the evaluation keys are not those on the cluster's card")
+    plan = EncryptionPlan.from_bytes(folder.public.read(ENCRYPTION_PLAN))
+    return Evaluator(
+        plan,
+        PublicKey.from_bytes(plan, card.encryption_key),
+        EvaluationKeys.from_bytes(plan, data),
+        load_private_part(folder.private(ROLE)),
+    )
