@@ -19,7 +19,7 @@ from pvcnn.qmp.matrix_program import (
     LookupTable,
     MatrixProgram,
 )
-from pvcnn.qmp.ranges import LimbPlan, plan_limbs
+from pvcnn.qmp.ranges import Demand, LimbPlan, plan_limbs
 from pvcnn.qmp.system import Segments
 from pvcnn.qmp.views import View
 
@@ -28,11 +28,11 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class _Range:
-    """`view` has entries in [0, size)."""
+    """`view` has entries in [0, demand.size)."""
 
     name: str
     view: View
-    size: int
+    demand: Demand
 
 
 class Assembly:
@@ -79,9 +79,13 @@ class Assembly:
     def gate(self, gate: Gate) -> None:
         self._gates.append(gate)
 
-    def range(self, name: str, view: View, low: int, high: int) -> None:
-        """Every entry of `view` lies in [low, high]."""
-        self._ranges.append(_Range(name, view.shifted(-low).reshape(view.entries), high - low + 1))
+    def range(self, name: str, view: View, low: int, high: int, *, integers: bool = False) -> None:
+        """Every entry of `view` lies in [low, high].
+
+        `integers`: something else shows already that entries are integers, far below r in magnitude.
+        """
+        demand = Demand(high - low + 1, integers)
+        self._ranges.append(_Range(name, view.shifted(-low).reshape(view.entries), demand))
 
     def lookup(self, name: str, table: tuple[Integers, ...], *columns: View) -> None:
         """Every row of `columns` is a row of `table`, whose first column must ascend."""
@@ -92,27 +96,27 @@ class Assembly:
 
     def finish(self) -> MatrixProgram:
         """Plans the ranges, counts multiplicities, and checks the whole."""
-        demands: dict[int, int] = defaultdict(int)
-        for demand in self._ranges:
-            demands[demand.size] += demand.view.entries
-        plans = plan_limbs(demands)
-        for demand in self._ranges:
-            self._look_up_limbs(demand, plans[demand.size])
+        counts: dict[Demand, int] = defaultdict(int)
+        for wanted in self._ranges:
+            counts[wanted.demand] += wanted.view.entries
+        plans = plan_limbs(counts)
+        for wanted in self._ranges:
+            self._look_up_limbs(wanted, plans[wanted.demand])
         arguments = tuple(self._argument(table, tuple(lookups)) for table, lookups in self._lookups.items())
         aux = self._next - self._pub - self._features - self._weights
         segments = Segments(self._pub, self._features, self._weights, aux, 0)
         return MatrixProgram(segments, tuple(self._gates), arguments)
 
-    def _look_up_limbs(self, demand: _Range, plan: LimbPlan) -> None:
-        top = demand.view
+    def _look_up_limbs(self, wanted: _Range, plan: LimbPlan) -> None:
+        top = wanted.view.scaled(plan.stretch)
         if plan.limbs > 1:
-            wires = self.auxiliary(plan.limbs - 1, demand.view.entries)
-            self.hints.append(LowLimbs(wires.reshape(-1), demand.view, plan))
+            wires = self.auxiliary(plan.limbs - 1, wanted.view.entries)
+            self.hints.append(LowLimbs(wires.reshape(-1), wanted.view, plan))
             for i, limb_wires in enumerate(wires):
                 limb = View.of_wires(limb_wires, 0, plan.radix - 1)
-                self.lookup(demand.name, (plan.low_limb_table(),), limb)
+                self.lookup(wanted.name, (plan.low_limb_table(),), limb)
                 top = top.minus(limb.scaled(plan.radix**i))
-        self.lookup(demand.name, (plan.top_table(),), top)
+        self.lookup(wanted.name, (plan.top_table(),), top)
 
     def _argument(self, table: LookupTable, lookups: tuple[Lookup, ...]) -> LookupArgument:
         wires = self.auxiliary(table.size)

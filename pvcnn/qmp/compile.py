@@ -57,11 +57,16 @@ class _Compiler:
         self.value = View.of_wires(wires, program.input_low, program.input_high)
         #: The quotients of the Requantise layer to come, where an affine layer has made them.
         self.quotients: View | None = None
+        #: How many of the next layers have been compiled together with one before them.
+        self.done_ahead = 0
         assembly.range("features", self.value, program.input_low, program.input_high)
 
     def run(self) -> None:
         for index in range(len(self.program.layers)):
-            self._compile(index)
+            if self.done_ahead:
+                self.done_ahead -= 1
+            else:
+                self._compile(index)
 
     def _compile(self, index: int) -> None:
         assembly, layer = self.assembly, self.program.layers[index]
@@ -75,10 +80,13 @@ class _Compiler:
                 affine.linear(assembly, layer, self.value, self.weights[layer.name], output)
                 self.value = output
             case Requantise():
-                q = self._quotients(index, layer)
-                self.value = requantisation.activation(assembly, index, layer, q)
+                pools = requantisation.pools_to_move(self.program.layers, index)
+                q = requantisation.pooled(assembly, layer, self._quotients(index, layer), pools)
+                self.value = requantisation.activation(assembly, index + len(pools), layer, q)
+                self.done_ahead = len(pools)
             case MaxPool():
-                self.value = pooling.maximum(assembly, index, layer, self.value)
+                width = self.value.high - self.value.low
+                self.value = pooling.maximum(assembly, layer, self.value, width)
             case AveragePool():
                 self.value = pooling.total(layer, self.value)
             case Flatten():
@@ -89,11 +97,11 @@ class _Compiler:
     def _affine_output(self, index: int) -> View:
         """The outputs of an affine layer: 2^s q + rem - 2^(s-1) if a Requantise follows, else wires."""
         following = self.program.layers[index + 1]
-        shape = self.program.shapes[index + 1]
         if isinstance(following, Requantise):
-            self.quotients = requantisation.quotient(self.assembly, index + 1, following, shape)
+            self.quotients = self._fresh_quotients(index + 1, following)
             return requantisation.decomposed(self.assembly, index + 1, following, self.quotients)
-        return self.assembly.traced(index, Traced.OUTPUT, shape, *self.program.ranges[index + 1])
+        shape, bounds = self.program.shapes[index + 1], self.program.ranges[index + 1]
+        return self.assembly.traced(index, Traced.OUTPUT, shape, *bounds)
 
     def _quotients(self, index: int, layer: Requantise) -> View:
         """The q of a Requantise layer: made by the affine layer before it, or else from `value`."""
@@ -102,6 +110,10 @@ class _Compiler:
             return q
         if layer.shift == 0:
             return self.value
-        q = requantisation.quotient(self.assembly, index, layer, self.program.shapes[index])
+        q = self._fresh_quotients(index, layer)
         requantisation.constrain_remainder(self.assembly, layer, self.value, q)
         return q
+
+    def _fresh_quotients(self, index: int, layer: Requantise) -> View:
+        pools = requantisation.pools_to_move(self.program.layers, index)
+        return requantisation.quotient(self.assembly, index, layer, self.program.shapes[index], pools)

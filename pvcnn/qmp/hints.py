@@ -54,6 +54,19 @@ class FromTrace:
 
 
 @dataclass(frozen=True, eq=False)
+class Larger:
+    """max(left, right), entry by entry: eq. (5)."""
+
+    wires: Integers
+    left: View
+    right: View
+
+    def values(self, layers: Sequence[LayerTrace], stage_one: Integers) -> Integers:
+        left, right = (view.evaluate(stage_one).reshape(-1) for view in (self.left, self.right))
+        return np.maximum(left, right)
+
+
+@dataclass(frozen=True, eq=False)
 class DecisionMargin:
     """d (2y - 1) - y: eq. (6)."""
 

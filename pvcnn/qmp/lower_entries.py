@@ -6,8 +6,6 @@ zero divisors, so a vanishing product has a vanishing factor, and d (d - 1) = 0 
 
 from __future__ import annotations
 
-import numpy as np
-
 from pvcnn.qmp.builder import ConstraintBuilder
 from pvcnn.qmp.combinations import Combinations
 from pvcnn.qmp.matrix_program import Boolean, EntrywiseProduct, ZeroProduct
@@ -22,16 +20,9 @@ def lower_product(builder: ConstraintBuilder, gate: EntrywiseProduct) -> None:
 
 
 def lower_zero_product(builder: ConstraintBuilder, gate: ZeroProduct) -> None:
-    """k - 1 constraints an entry for k >= 2 factors, which are multiplied one by one; one for k = 1."""
-    count, factors = gate.factors.shape
-    product = Combinations.of_view(gate.factors[:, 0])
-    last = Combinations.of_constants(np.ones(count, np.int64))
-    if factors > 1:
-        last = Combinations.of_view(gate.factors[:, factors - 1])
-    for i in range(1, factors - 1):
-        factor = Combinations.of_view(gate.factors[:, i])
-        product = Combinations.of_wires(builder.products(GADGET, f"{gate.name}: factors", product, factor))
-    builder.constrain(GADGET, f"{gate.name}: one factor is 0", product, last, Combinations.zero(count))
+    """One constraint an entry."""
+    left, right = (Combinations.of_view(view) for view in gate.operands())
+    builder.constrain(GADGET, f"{gate.name}: one factor is 0", left, right, Combinations.zero(left.count))
 
 
 def lower_boolean(builder: ConstraintBuilder, gate: Boolean) -> None:

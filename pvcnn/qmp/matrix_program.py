@@ -85,13 +85,14 @@ class EntrywiseProduct:
 
 @dataclass(frozen=True, eq=False)
 class ZeroProduct:
-    """The product over the last axis of `factors` (n, k) is 0, for each of n entries."""
+    """left * right = 0, entry by entry: one of the two is 0."""
 
     name: str
-    factors: View
+    left: View
+    right: View
 
     def operands(self) -> tuple[View, ...]:
-        return (self.factors,)
+        return self.left, self.right
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,36 +1,47 @@
-"""Pooling: eq. (5) for maxima; sums are views.
+"""Pooling: maxima by eq. (5), two values at a time; sums are views.
 
-Why a cheating prover fails: m - a_i is looked up in [0, high - low] for every i, so m is an integer
-no smaller than any a_i; the product of the differences vanishes only if one of them does, so m is
-one of the a_i.
+The maximum of a window is the last of its running maxima m_1 = max(a_0, a_1), m_2 = max(m_1, a_2), ...,
+each on fresh wires.
+
+Why a cheating prover fails: (m - a)(m - b) = 0 leaves m = a or m = b, as a field has no zero divisors.
+2m - a - b is then a - b or b - a, and it is looked up in [0, width]: so the two are `width` apart at most
+and m is no smaller than the other. If m is an integer, so are a and b, and the other way round: a
+range of the maximum is passed down to everything it was taken from, at a price of `width` for each step.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from pvcnn.program.layers import AveragePool, MaxPool
 from pvcnn.qmp.assembly import Assembly
-from pvcnn.qmp.hints import Traced
+from pvcnn.qmp.hints import Larger
 from pvcnn.qmp.matrix_program import ZeroProduct
 from pvcnn.qmp.views import View, windows
 
 
-def maximum(assembly: Assembly, index: int, layer: MaxPool, inputs: View) -> View:
-    """Maxima over disjoint windows, (F, C, H // size, W // size), on fresh wires."""
-    if layer.size == 1:
-        return inputs
+def maximum(assembly: Assembly, layer: MaxPool, inputs: View, width: int) -> View:
+    """Maxima over disjoint windows, (F, C, H // size, W // size); inputs differ by at most `width`."""
     candidates = windows(inputs, layer.size)
-    *shape, size = candidates.shape
-    result = assembly.traced(index, Traced.OUTPUT, tuple(shape[1:]), inputs.low, inputs.high)
-    repeated = np.repeat(np.arange(result.entries), size).reshape(candidates.shape)
-    differences = result.take(repeated).minus(candidates)
-    width = inputs.high - inputs.low
-    assembly.range(f"{layer.name}: differences", differences, 0, width)
-    assembly.gate(ZeroProduct(layer.name, differences.reshape(result.entries, size)))
+    result = candidates[:, :, :, :, 0]
+    for place in range(1, candidates.shape[-1]):
+        result = _larger(assembly, layer.name, result, candidates[:, :, :, :, place], width)
     return result
+
+
+def steps(layer: MaxPool) -> int:
+    """How often `maximum` compares: what is pooled lies at most steps * width below its maximum."""
+    return layer.size**2 - 1
 
 
 def total(layer: AveragePool, inputs: View) -> View:
     """Sums over disjoint windows, (F, C, H // size, W // size): a view."""
     return windows(inputs, layer.size).sum_last()
+
+
+def _larger(assembly: Assembly, name: str, left: View, right: View, width: int) -> View:
+    wires = assembly.auxiliary(*left.shape)
+    assembly.hints.append(Larger(wires.reshape(-1), left, right))
+    result = View.of_wires(wires, min(left.low, right.low), max(left.high, right.high))
+    above_left, above_right = result.minus(left), result.minus(right)
+    assembly.gate(ZeroProduct(name, above_left, above_right))
+    assembly.range(f"{name}: differences", above_left.plus(above_right), 0, width)
+    return result

@@ -104,6 +104,14 @@ class View:
         return values.reshape(self.shape)
 
 
+def left_over(view: View, size: int) -> View:
+    """The entries of (F, C, H, W), flat, that lie in no window of `windows`."""
+    _, _, height, width = view.shape
+    inside = np.zeros(view.shape, bool)
+    inside[:, :, : height // size * size, : width // size * size] = True
+    return view.take(np.flatnonzero(~inside))
+
+
 def windows(view: View, size: int) -> View:
     """(F, C, H, W) to (F, C, H // size, W // size, size^2): disjoint windows, leftovers dropped."""
     frames, channels, height, width = view.shape

@@ -61,10 +61,10 @@ def test_demo_circuit_is_of_the_known_size() -> None:
         "convolution": 34971,
         "entrywise products": 5378,
         "matrix product": 257,
-        "lookups": 57559,
-        "lookup tables": 13570,
+        "lookups": 42975,
+        "lookup tables": 16670,
     }
-    assert circuit.system.constraints == sum(circuit.counts().values()) == 112009 < 1 << 17
+    assert circuit.system.constraints == sum(circuit.counts().values()) == 100525 < 1 << 17
 
 
 def test_demo_circuit_accepts_a_frame() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pvcnn.qmp.circuit import compile_program
-from tests.qmp.forging import MOVES, continued
+from tests.qmp.forging import continued
+from tests.qmp.moves import MOVES
 from tests.qmp.oracle import objections
 from tests.qmp.programs import small_case
 

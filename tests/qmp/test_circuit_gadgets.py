@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pvcnn.algebra import scalars
+from pvcnn.errors import RangeError
 from pvcnn.program.inference import trace
 from pvcnn.program.layers import (
     AveragePool,
@@ -25,12 +26,21 @@ from pvcnn.program.program import Program
 from pvcnn.program.weights import Weights
 from pvcnn.qmp.circuit import compile_program
 from tests.qmp.forging import Parameters, continued, run
+from tests.qmp.forging_activations import (
+    Choose,
+    false_maxima,
+    no_entry,
+    not_the_largest,
+    the_first_is_lost,
+    wrapping_entry,
+)
 from tests.qmp.oracle import all_wires, broken_rows, objections, random_challenges
 from tests.qmp.programs import Integers, leaky_table, random_features, random_weights, small_case
 
 IDENTITY = Table(-16, np.arange(-16, 16))
 FLATTEN, DECISION = Flatten("flatten"), Sign("decision")
-HEAD_4, HEAD_8, HEAD_9 = (Linear("head", size, 1, 4, 6) for size in (4, 8, 9))
+POOL = (MaxPool("pool", 2), FLATTEN)
+HEAD_1, HEAD_4, HEAD_8, HEAD_9 = (Linear("head", size, 1, 4, 6) for size in (1, 4, 8, 9))
 
 CHAINS: dict[str, tuple[Shape, tuple[Layer, ...]]] = {
     "features are vectors": ((5,), (Linear("head", 5, 1, 4, 6),)),
@@ -57,6 +67,26 @@ CHAINS: dict[str, tuple[Shape, tuple[Layer, ...]]] = {
         (1, 4, 4),
         (Convolution("conv", 1, 2, 3, 1, 1, 8, 12), MaxPool("pool", 2), FLATTEN, HEAD_8),
     ),
+    "quotients pooled, without a shift": (
+        (1, 5, 4),
+        (Convolution("conv", 1, 2, 3, 1, 1, 2, 2), Requantise("act", 0, leaky_table(8, 0)), *POOL, HEAD_8),
+    ),
+    "quotients pooled twice, with entries left over": (
+        (1, 7, 6),
+        (Requantise("act", 1, leaky_table(5, 0)), MaxPool("pool", 2), MaxPool("again", 2), FLATTEN, HEAD_1),
+    ),
+    "quotients of sums pooled": (
+        (2, 8, 8),
+        (AveragePool("sum", 2), Requantise("act", 2, leaky_table(6, 0)), *POOL, HEAD_8),
+    ),
+    "windows of one behind a table": (
+        (1, 2, 2),
+        (Requantise("act", 1, leaky_table(5, 0)), MaxPool("pool", 1), FLATTEN, HEAD_4),
+    ),
+    "a decreasing table, pooled": (
+        (2, 4, 4),
+        (Requantise("act", 1, Table(-8, -np.arange(-8, 9))), *POOL, HEAD_8),
+    ),
     "the sign of an activation": (
         (3,),
         (Linear("head", 3, 1, 4, 6), Requantise("act", 4, leaky_table(6, 0))),
@@ -78,6 +108,83 @@ def test_every_chain_of_layers_is_provable(name: str, frames: int) -> None:
     if frames == 1:
         flipped = replace(stage_one, outputs=1 - stage_one.outputs)
         assert objections(circuit, flipped)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("choose", [no_entry, not_the_largest, the_first_is_lost])
+@pytest.mark.parametrize(
+    "name", [name for name in CHAINS if "pool" in name and "sums requantised" not in name]
+)
+def test_false_maxima_are_caught_wherever_they_are_taken(name: str, choose: Choose, frames: int) -> None:
+    shape, layers = CHAINS[name]
+    program = Program(shape, -16, 15, (*layers, DECISION))
+    circuit = compile_program(program, frames)
+    weights, features = random_weights(program, 5, 2, 2), random_features(program, frames, 6)
+    purposes = objections(circuit, false_maxima(choose)(circuit, circuit.stage_one(weights, features)))
+    caught_by = "pool: one factor is 0" if choose is no_entry else "pool: differences"
+    assert purposes
+    assert all(caught_by in purpose for purpose in purposes), purposes
+
+
+def test_pairs_are_looked_up_for_the_largest_of_each_window_only() -> None:
+    def pairs(table: Table) -> int:
+        layers = (Requantise("act", 1, table), *POOL, HEAD_8, DECISION)
+        groups = compile_program(Program((2, 4, 4), -16, 15, layers)).lowered.groups
+        return next(group.count for group in groups if group.purpose == "act: activations: pairs")
+
+    assert pairs(Table(-8, np.arange(-8, 9))) == 8
+    assert pairs(Table(-8, -np.arange(-8, 9))) == 32
+
+
+@pytest.mark.parametrize(
+    ("window", "objecting"),
+    [
+        ((-8, -8, 7, 7), None),
+        ((-9, -9, 0, -9), None),
+        ((-9, -9, -9, -9), "act: activations"),
+        ((8, 0, 0, 0), "act: activations"),
+        ((7, -9, 7, 7), "pool: differences"),
+        ((-9, 7, 7, 7), "pool: differences"),
+    ],
+)
+def test_only_the_largest_quotient_of_a_window_must_be_in_the_table(
+    window: tuple[int, ...], objecting: str | None
+) -> None:
+    """One below the domain changes nothing; the inference refuses it all the same."""
+    layers = (Requantise("act", 2, Table(-8, np.arange(-8, 8))), *POOL, HEAD_1, DECISION)
+    program = Program((1, 2, 2), -60, 60, layers)
+    circuit = compile_program(program)
+    weights = Weights(program, {"head": np.array([[3]])}, {"head": np.array([2])}, 1)
+    honest = circuit.stage_one(weights, np.zeros((1, 1, 2, 2), np.int64))
+    features = 4 * np.array(window).reshape(1, 1, 2, 2)
+    purposes = objections(circuit, continued(circuit, honest, features=features))
+    if objecting is None:
+        assert not purposes
+    else:
+        assert all(objecting in purpose for purpose in purposes)
+        assert purposes
+    if any(not -8 <= q <= 7 for q in window):
+        with pytest.raises(RangeError, match=r"act \(quotient\)"):
+            circuit.stage_one(weights, features)
+
+
+def test_differences_are_not_stretched() -> None:
+    """That they are integers is for their lookup to show: a table of twice the size would accept a half."""
+    layers = (
+        Convolution("conv", 1, 1, 1, 1, 0, 4, 4),
+        Requantise("act", 4, Table(-4, np.arange(-4, 4))),
+        *POOL,
+        HEAD_4,
+        DECISION,
+    )
+    program = Program((1, 4, 4), -8, 7, layers)
+    circuit = compile_program(program)
+    assert {argument.table.size for argument in circuit.compiled.matrix_program.arguments} >= {8, 16}
+    honest = circuit.stage_one(random_weights(program, 2, 6, 6), random_features(program, 1, 3))
+    assert objections(circuit, honest) == set()
+    purposes = objections(circuit, wrapping_entry(8)(circuit, honest))
+    assert purposes
+    assert all("pool: differences" in purpose for purpose in purposes), purposes
 
 
 def test_plain_interpreter_agrees_with_the_inference() -> None:

@@ -35,13 +35,14 @@ def gates_with(operand: View) -> list[Gate]:
         MatrixProduct("gate", sound, operand, sound),
         MatrixProduct("gate", sound, sound, operand),
         EntrywiseProduct("gate", sound, sound, operand),
-        ZeroProduct("gate", operand),
+        ZeroProduct("gate", operand, sound),
+        ZeroProduct("gate", sound, operand),
         Boolean("gate", operand),
     ]
 
 
 @pytest.mark.parametrize("wire", [1, 2, 3, 10, -1], ids=["rho", "theta", "chi", "stage two", "nowhere"])
-@pytest.mark.parametrize("kind", range(6))
+@pytest.mark.parametrize("kind", range(7))
 def test_gate_operands_must_be_of_stage_one(wire: int, kind: int) -> None:
     for late in (view(wire), view(5).plus(view(wire))):
         with pytest.raises(ValueError, match="gate: an operand is not an affine view"):

@@ -14,7 +14,7 @@ from pvcnn.qmp.proving_key import ProvingKey
 from pvcnn.qmp.setup import generate
 from pvcnn.qmp.system import StageOne
 from pvcnn.qmp.verifier import verify
-from tests.qmp.forging import MOVES
+from tests.qmp.moves import MOVES
 from tests.qmp.programs import small_case
 
 BLINDING = 0xB11D
