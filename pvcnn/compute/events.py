@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -34,12 +34,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """Public: no field holds a value of anything secret. index is -1 and worker None where there is none."""
+    """Public: no field holds a value of anything secret. index is -1 and worker None where there is none.
+
+    attempt: how many workers the submission was given to so far. seconds: wall time by step, once it is done.
+    """
 
     kind: Kind
     index: int
     worker: WorkerName | None = None
     detail: str = ""
+    attempt: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 #: After one of these a submission is settled.
@@ -66,12 +71,22 @@ def describe(event: Event) -> str:
 Listener: TypeAlias = Callable[[Event], None]
 
 
+def tell_all(*listeners: Listener) -> Listener:
+    """One listener that tells several, in this order."""
+
+    def tell(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return tell
+
+
 @dataclass(frozen=True)
 class Report:
     """What a worker delivers for one submission.
 
     result    what it made; empty if it failed
-    details   something sealed to go with it, perhaps nothing
+    details   something to go with it, sealed or fit to be published, perhaps nothing
     seconds   wall time by step
     failure   in public words why it made nothing
     """
