@@ -185,7 +185,7 @@ class Dispatcher:
     def _finish(self, running: _Running, report: Report, failure: str) -> None:
         index = running.index
         self._outcomes[index] = Outcome(index, self._attempts[index], report.seconds or {}, failure)
-        self._say(Kind.FAILED if failure else Kind.DONE, index, running.name, failure)
+        self._say(Kind.FAILED if failure else Kind.DONE, index, running.name, failure, report.seconds)
 
     def _give_up_the_rest(self) -> None:
         """Past the deadline: what was not finished is listed."""
@@ -200,8 +200,15 @@ class Dispatcher:
         self._starting.clear()
         self._running.clear()
 
-    def _say(self, kind: Kind, index: int, name: WorkerName | None, detail: str = "") -> None:
-        self._listener(Event(kind, index, name, detail))
+    def _say(
+        self,
+        kind: Kind,
+        index: int,
+        name: WorkerName | None,
+        detail: str = "",
+        seconds: dict[str, float] | None = None,
+    ) -> None:
+        self._listener(Event(kind, index, name, detail, self._attempts[index], seconds or {}))
 
 
 _WHY = {
