@@ -12,6 +12,7 @@ from typing import TypeAlias
 from pvcnn.errors import CampaignError, DecodeError
 
 Chunk: TypeAlias = "bytes | memoryview"
+_COPIED_AT_ONCE = 1 << 20
 
 
 def write_atomically(path: Path, data: bytes | Iterable[Chunk], mode: int = 0o644) -> None:
@@ -24,7 +25,7 @@ def write_atomically(path: Path, data: bytes | Iterable[Chunk], mode: int = 0o64
         whole.replace(path)
 
 
-def write_once(path: Path, data: bytes, mode: int = 0o644) -> bool:
+def write_once(path: Path, data: bytes | Iterable[Chunk], mode: int = 0o644) -> bool:
     """As `write_atomically`, but the first complete file wins: False, and no change, if `path` exists.
 
     A hard link fails where a rename would replace, so of two racing writers exactly one gets True.
@@ -35,6 +36,24 @@ def write_once(path: Path, data: bytes, mode: int = 0o644) -> bool:
         except FileExistsError:
             return False
     return True
+
+
+def share(source: Path, target: Path) -> None:
+    """Gives a file that is never changed a second name: a hard link, or a copy where there are none.
+
+    Raises CampaignError if there is no such file, or one at `target` already.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileNotFoundError as error:
+        raise CampaignError(f"cannot share {source}: {error.strerror}") from error
+    except FileExistsError as error:
+        raise CampaignError(f"{target} exists already") from error
+    except OSError:  # another file system, or one without hard links
+        with source.open("rb") as handle:
+            mode = os.fstat(handle.fileno()).st_mode & 0o777
+            if not write_once(target, iter(lambda: handle.read(_COPIED_AT_ONCE), b""), mode):
+                raise CampaignError(f"{target} exists already") from None
 
 
 @contextmanager

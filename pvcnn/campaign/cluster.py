@@ -10,11 +10,11 @@ from pathlib import Path
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
 from pvcnn.campaign.folder import CLUSTER_CARD, ENCRYPTION_PLAN, CampaignFolder, publish
-from pvcnn.campaign.identity import Identity
+from pvcnn.campaign.identity import FILE_NAME, Identity
 from pvcnn.campaign.ledger import ROLE, ClusterLedger
 from pvcnn.campaign.prover import SubmissionProver
 from pvcnn.campaign.signed import file_digest
-from pvcnn.files import write_atomically
+from pvcnn.files import share, write_atomically
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.keys import generate
 
@@ -41,6 +41,15 @@ def make_keys(folder: CampaignFolder) -> ClusterCard:
     ).signed(identity.signing)
     publish(folder.public.file(CLUSTER_CARD), card.to_bytes())
     return card
+
+
+def join_sibling(folder: CampaignFolder, sibling: CampaignFolder) -> None:
+    """Lets the cluster of `folder` keep a ledger of its own in a campaign under the same keys.
+
+    Only the identity goes there, with which the ledger reads why workers refused. Raises CampaignError if
+    `keygen` has not run in `folder`.
+    """
+    share(folder.private(ROLE) / FILE_NAME, sibling.private(ROLE) / FILE_NAME)
 
 
 class ClusterRole:

@@ -13,9 +13,17 @@ from pathlib import Path
 
 from pvcnn.campaign.admission import open_upload
 from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.folder import CLUSTER_CARD, ENCRYPTION_PLAN, CampaignFolder, PublicFolder, read_from_step
+from pvcnn.campaign.folder import (
+    CLUSTER_CARD,
+    ENCRYPTION_PLAN,
+    MANIFEST,
+    CampaignFolder,
+    PublicFolder,
+    read_from_step,
+)
 from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.mail import SealingKey, answer_info, seal
+from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.owner_ledger import ROLE, closed_proceedings
 from pvcnn.campaign.owner_secrets import load_private_part
 from pvcnn.campaign.signed import file_digest
@@ -42,34 +50,59 @@ class Evaluated:
     seconds: dict[str, float]
 
 
+@dataclass(frozen=True, repr=False)
+class EvaluatorKeys:
+    """What a worker opens once: it serves all campaigns under the same keys and commitments."""
+
+    manifest: Manifest
+    sealing_key: SealingKey
+    card: ClusterCard
+    evaluator: Evaluator
+
+    @classmethod
+    def open(cls, directory: Path) -> EvaluatorKeys:
+        """Opens the keys of the campaign in `directory`, whose registry need not be closed.
+
+        Raises CampaignError for a step that has not run, and VerificationError for a manifest, card or
+        evaluation keys that are not those of this campaign.
+        """
+        folder = CampaignFolder(directory)
+        identity = Identity.load_from(folder.private(ROLE), "split")
+        manifest = Manifest.from_bytes(folder.public.read(MANIFEST))
+        if manifest.signer != identity.signing.public:
+            raise VerificationError("the manifest is not signed by this owner")
+        card = read_card(folder.public)
+        if card.digest() != manifest.cluster_card_digest:
+            raise VerificationError("the card is not that of the cluster that the manifest names")
+        return cls(manifest, identity.sealing, card, open_evaluator(folder, card))
+
+
 class SubmissionEvaluator:
     """Evaluates submissions of a campaign with keys that are opened once."""
 
-    def __init__(
-        self,
-        folder: CampaignFolder,
-        proceedings: Proceedings,
-        sealing_key: SealingKey,
-        card: ClusterCard,
-        evaluator: Evaluator,
-    ) -> None:
+    def __init__(self, folder: CampaignFolder, proceedings: Proceedings, keys: EvaluatorKeys) -> None:
         self._folder = folder
         self._proceedings = proceedings
-        self._sealing_key = sealing_key
-        self._card = card
-        self._evaluator = evaluator
+        self._keys = keys
 
     @classmethod
     def open(cls, directory: Path) -> SubmissionEvaluator:
-        """Raises CampaignError for a step that has not run, and VerificationError for a registry, card or
-        evaluation keys that are not those of this campaign."""
+        """Raises what `EvaluatorKeys.open` and `with_keys` raise."""
+        return cls.with_keys(directory, EvaluatorKeys.open(directory))
+
+    @classmethod
+    def with_keys(cls, directory: Path, keys: EvaluatorKeys) -> SubmissionEvaluator:
+        """For a campaign under the keys that are open already.
+
+        Raises CampaignError if no registry is closed, and VerificationError for another registry than the
+        owner closed, and if the manifest names anything else than the one that the keys were checked
+        against.
+        """
         folder = CampaignFolder(directory)
-        sealing_key = Identity.load_from(folder.private(ROLE), "split").sealing
         proceedings = closed_proceedings(folder)
-        card = read_card(folder.public)
-        if card.digest() != proceedings.manifest.cluster_card_digest:
-            raise VerificationError("the card is not that of the cluster that the manifest names")
-        return cls(folder, proceedings, sealing_key, card, open_evaluator(folder, card))
+        if not proceedings.manifest.shares_setup_with(keys.manifest):
+            raise VerificationError(f"{directory} is no campaign under the keys that are open")
+        return cls(folder, proceedings, keys)
 
     def evaluate(self, index: int) -> Evaluated:
         """Evaluates the private part on one submission, or says why it is refused.
@@ -84,12 +117,12 @@ class SubmissionEvaluator:
         start = time.perf_counter()
         box, registration = self._folder.mail(ROLE), registry.registrations[index]
         try:
-            upload = open_upload(box, self._sealing_key, manifest_digest, registration)
-            features = self._evaluator.evaluate(upload)
+            upload = open_upload(box, self._keys.sealing_key, manifest_digest, registration)
+            features = self._keys.evaluator.evaluate(upload)
         except (SubmissionRefused, DecodeError) as error:
             return Evaluated(b"", str(error), {"evaluate": time.perf_counter() - start})
         info = answer_info(manifest_digest, registry.digest(), index)
-        sealed = seal(self._card.sealing_key, features, info)
+        sealed = seal(self._keys.card.sealing_key, features, info)
         return Evaluated(sealed, "", {"evaluate": time.perf_counter() - start})
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pvcnn.errors import CampaignError, DecodeError, VerificationError
-from pvcnn.files import read_bounded, write_once
+from pvcnn.files import read_bounded, share, write_once
 
 #: Bounds what a verifier reads before any signature is checked.
 MAX_SUBMISSIONS = 1 << 14
@@ -67,6 +67,8 @@ PUBLIC_FILES = (
     REGISTRY,
     AGGREGATE,
 )
+#: What all campaigns under one setup have in common.
+_SHARED_FILES = (PROGRAM, ENCRYPTION_PLAN, CLUSTER_CARD, VERIFICATION_KEY, AGGREGATION_VERIFIER_KEY)
 PUBLIC_DIRECTORIES = (ANSWERS, STATEMENTS, REFUSALS, LABELS)
 
 
@@ -176,6 +178,25 @@ class CampaignFolder:
             path.mkdir(parents=True)
         (root / "private").mkdir(mode=0o700)
         return folder
+
+    def create_sibling(self, root: Path) -> CampaignFolder:
+        """A folder for a further campaign under this one's program, keys and commitments.
+
+        What `split`, `keygen` and `setup` made for everyone is shared, by hard links where the file system
+        has them; manifest, registry, mail and everything private are a campaign's own. Raises CampaignError
+        if `root` is in use or a file is missing here.
+        """
+        sibling = self.create(root)
+        for which in _SHARED_FILES:
+            share(self.public.file(which), sibling.public.file(which))
+        for path in (
+            self.proving_key,
+            self.bare_verification_key,
+            self.aggregation_key,
+            self.evaluation_keys,
+        ):
+            share(path, sibling.keys / path.name)
+        return sibling
 
     def mail(self, role: str) -> Path:
         """Where sealed blobs for `role`, 'owner' or 'cluster', are put."""

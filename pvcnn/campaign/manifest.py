@@ -6,7 +6,7 @@ is, or the aggregate's proof.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from pvcnn.algebra.constants import G1_BYTES
@@ -66,6 +66,10 @@ class Manifest(SignedArtefact):
     encryption_plan_digest: bytes
     proving_key_digest: bytes
     aggregation_key_digest: bytes
+
+    def shares_setup_with(self, other: Manifest) -> bool:
+        """Whether both name the same owner, keys, program and commitments: all but the campaign's name."""
+        return replace(self, campaign=other.campaign, signature=other.signature) == other
 
     def fields(self) -> dict[str, Any]:
         return {

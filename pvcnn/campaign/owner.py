@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from pvcnn.algebra.points import encode_g1
 from pvcnn.campaign.admission import TurnedAway
 from pvcnn.campaign.answer import Answer
+from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.commitments import random_salt
 from pvcnn.campaign.evaluator import SubmissionEvaluator, read_card
 from pvcnn.campaign.folder import (
@@ -124,12 +126,34 @@ class OwnerRole:
             proving_key_digest=digest_of_file(self._folder.proving_key, "setup"),
             aggregation_key_digest=digest_of_file(self._folder.aggregation_key, "setup"),
         ).signed(self._identity.signing)
-        sealed = seal(
-            card.sealing_key, self._secrets.public.weights.to_bytes(), weights_info(manifest.digest())
-        )
-        write_atomically(self._folder.sealed_weights, sealed)
-        publish(public.file(MANIFEST), manifest.to_bytes())
+        self._publish_manifest(self._folder, card, manifest)
         return manifest
+
+    def begin_sibling(self, folder: CampaignFolder) -> OwnerLedger:
+        """Signs the manifest of a further campaign under this one's split, keys and commitments.
+
+        `folder` comes from `CampaignFolder.create_sibling`. The manifest differs from this campaign's in
+        its random name only, so nothing is checked or committed to anew. The owner's secrets stay here;
+        what it closes and signs in the other campaign is remembered there. Raises CampaignError if this
+        campaign has no manifest or the other one has, and VerificationError if this campaign's manifest is
+        not the one that this owner signed for it.
+        """
+        ours = Manifest.from_bytes(self._folder.public.read(MANIFEST))
+        if ours.signer != self._identity.signing.public or ours.campaign != self._secrets.campaign:
+            raise VerificationError("the manifest is not the one that this owner signed for this campaign")
+        card = read_card(self._folder.public)
+        if card.digest() != ours.cluster_card_digest:
+            raise VerificationError("the card is not that of the cluster that the manifest names")
+        manifest = replace(ours, campaign=secrets.token_bytes(CAMPAIGN_BYTES)).signed(self._identity.signing)
+        self._publish_manifest(folder, card, manifest)
+        return OwnerLedger(folder, self._identity)
+
+    def _publish_manifest(self, folder: CampaignFolder, card: ClusterCard, manifest: Manifest) -> None:
+        """The weights go first, sealed to the cluster: a manifest that is there can be proved under."""
+        weights = self._secrets.public.weights.to_bytes()
+        sealed = seal(card.sealing_key, weights, weights_info(manifest.digest()))
+        write_atomically(folder.sealed_weights, sealed)
+        publish(folder.public.file(MANIFEST), manifest.to_bytes())
 
     def _commit_to_weights(self) -> VerificationKey:
         """D_w, under a proving key that was checked first: a bad one could keep D_w from hiding."""

@@ -18,6 +18,7 @@ from pvcnn.campaign.cluster_secrets import ClusterSecrets
 from pvcnn.campaign.folder import (
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
+    MANIFEST,
     PROGRAM,
     VERIFICATION_KEY,
     CampaignFolder,
@@ -25,6 +26,7 @@ from pvcnn.campaign.folder import (
 )
 from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.mail import MAX_BLOB_BYTES, answer_info, collect, refusal_details_info, seal, weights_info
+from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.outcome import ClusterOutcome
 from pvcnn.campaign.signed import digest_of_file, file_digest
 from pvcnn.campaign.submission import Proceedings, Submission
@@ -57,33 +59,26 @@ class Examined:
 
 
 @dataclass(frozen=True, repr=False)
-class _Keys:
+class ProverKeys:
+    """What a worker opens once: it serves all campaigns under the same keys and commitments."""
+
+    manifest: Manifest
     identity: Identity
     plan: EncryptionPlan
     decryption: SecretKey
     proving: PreparedKey
     public_part: PublicPart
 
-
-class SubmissionProver:
-    """Proves submissions of a campaign with keys that are opened once."""
-
-    def __init__(self, folder: CampaignFolder, proceedings: Proceedings, keys: _Keys) -> None:
-        self._folder = folder
-        self._proceedings = proceedings
-        self._keys = keys
-
     @classmethod
-    def open(cls, directory: Path, cluster_secrets: ClusterSecrets) -> SubmissionProver:
-        """Opens keys and checks them against the manifest.
+    def open(cls, directory: Path, cluster_secrets: ClusterSecrets) -> ProverKeys:
+        """Opens the keys of the campaign in `directory` and checks them against its manifest.
 
-        Raises CampaignError for a step that has not run, SubmissionRefused if the weights were not sealed
-        for this campaign, and VerificationError if the manifest names another card or key, or if the
-        weights are not the ones that D_w commits to.
+        Its registry need not be closed. Raises CampaignError for a step that has not run,
+        SubmissionRefused if the weights were not sealed for this campaign, and VerificationError if the
+        manifest names another card or key, or if the weights are not the ones that D_w commits to.
         """
         folder = CampaignFolder(directory)
-        proceedings = Proceedings.read(folder.public)
-        manifest, identity = proceedings.manifest, cluster_secrets.identity
+        manifest, identity = Manifest.from_bytes(folder.public.read(MANIFEST)), cluster_secrets.identity
         card_bytes, plan_bytes = folder.public.read(CLUSTER_CARD), folder.public.read(ENCRYPTION_PLAN)
         key_bytes, program_bytes = folder.public.read(VERIFICATION_KEY), folder.public.read(PROGRAM)
         for what, found, expected in (
@@ -107,7 +102,34 @@ class SubmissionProver:
         plan = EncryptionPlan.from_bytes(plan_bytes)
         decryption_key = SecretKey.from_bytes(plan, cluster_secrets.decryption_key)
         public_part = PublicPart(program, weights)
-        return cls(folder, proceedings, _Keys(identity, plan, decryption_key, proving_key, public_part))
+        return cls(manifest, identity, plan, decryption_key, proving_key, public_part)
+
+
+class SubmissionProver:
+    """Proves submissions of a campaign with keys that are opened once."""
+
+    def __init__(self, folder: CampaignFolder, proceedings: Proceedings, keys: ProverKeys) -> None:
+        self._folder = folder
+        self._proceedings = proceedings
+        self._keys = keys
+
+    @classmethod
+    def open(cls, directory: Path, cluster_secrets: ClusterSecrets) -> SubmissionProver:
+        """Raises what `ProverKeys.open` and `with_keys` raise."""
+        return cls.with_keys(directory, ProverKeys.open(directory, cluster_secrets))
+
+    @classmethod
+    def with_keys(cls, directory: Path, keys: ProverKeys) -> SubmissionProver:
+        """For a campaign under the keys that are open already.
+
+        Raises CampaignError if its registry is not closed, and VerificationError if its manifest names
+        anything else than the one that the keys were checked against.
+        """
+        folder = CampaignFolder(directory)
+        proceedings = Proceedings.read(folder.public)
+        if not proceedings.manifest.shares_setup_with(keys.manifest):
+            raise VerificationError(f"{directory} is no campaign under the keys that are open")
+        return cls(folder, proceedings, keys)
 
     def examine(self, index: int) -> Examined:
         """Proves one submission, or refuses it under the cluster's signature if it cannot be proved.

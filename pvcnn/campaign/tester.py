@@ -29,7 +29,7 @@ from pvcnn.campaign.mail import post, seal, upload_info
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.registration import NONCE_BYTES, Registration
 from pvcnn.campaign.report import Status
-from pvcnn.campaign.signed import file_digest, fingerprint
+from pvcnn.campaign.signed import DIGEST_BYTES, file_digest, fingerprint
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import read_bounded, write_atomically
@@ -43,6 +43,7 @@ class TesterRole:
 
     def __init__(self, folder: CampaignFolder, name: str, identity: Identity) -> None:
         self._folder = folder
+        self._name = name
         self._private = folder.private_of_tester(name)
         self._identity = identity
 
@@ -56,6 +57,10 @@ class TesterRole:
         """Raises CampaignError if there is no such tester."""
         return cls(folder, name, Identity.load_from(folder.private_of_tester(name), "encrypt"))
 
+    def sibling(self, folder: CampaignFolder) -> TesterRole:
+        """The same tester in another campaign."""
+        return TesterRole(folder, self._name, self._identity)
+
     @property
     def public_key(self) -> bytes:
         """The Ed25519 key by which an owner admits this tester."""
@@ -64,11 +69,14 @@ class TesterRole:
     def encrypt(
         self,
         frame: NDArray[np.float64],
-        label: int,
+        label: int | None,
         cluster_fingerprint: str,
         owner_fingerprint: str | None = None,
     ) -> Registration:
         """Encrypts, seals and registers one frame (channels, height, width), with its label 0 or 1.
+
+        A tester who knows no label gives None: what is registered then looks like the commitment to one,
+        but is random, and nobody can open it as anything.
 
         The fingerprints are what the cluster's operator and the owner say they are, obtained out of band:
         64 hexadecimal digits. Without the owner's, a cluster that can replace the manifest can have the
@@ -76,7 +84,7 @@ class TesterRole:
         another card (whose owner could read the frame) or another owner's manifest, CampaignError for a
         missing file or a registry that is closed, and ValueError for a label or a frame that cannot be.
         """
-        if label not in (0, 1):
+        if label not in (0, 1, None):
             raise ValueError("a label is 0 (real) or 1 (fake)")
         if self._folder.public.file(REGISTRY).exists():
             raise CampaignError("the registry is closed: this campaign takes no more submissions")
@@ -88,19 +96,23 @@ class TesterRole:
         plan, encryption_key = self._encryption(manifest, cluster_fingerprint)
         return self._register(manifest, encrypt_frame(plan, encryption_key, frame), label)
 
-    def _register(self, manifest: Manifest, ciphertext: bytes, label: int) -> Registration:
+    def _register(self, manifest: Manifest, ciphertext: bytes, label: int | None) -> Registration:
         nonce = secrets.token_bytes(NONCE_BYTES)
         info = upload_info(manifest.digest(), self.public_key, nonce)
         blob = seal(manifest.owner_sealing_key, ciphertext, info)
         upload_digest = post(self._folder.mail("owner"), blob)
-        opening = LabelOpening(random_salt(), label)
-        keep_secret(self._label_path(upload_digest), opening.to_bytes())
+        if label is None:
+            commitment = secrets.token_bytes(DIGEST_BYTES)
+        else:
+            opening = LabelOpening(random_salt(), label)
+            keep_secret(self._label_path(upload_digest), opening.to_bytes())
+            commitment = label_commitment(opening.salt, self.public_key, label)
         registration = Registration(
             signer=self.public_key,
             manifest_digest=manifest.digest(),
             upload_digest=upload_digest,
             nonce=nonce,
-            label_commitment=label_commitment(opening.salt, self.public_key, label),
+            label_commitment=commitment,
         ).signed(self._identity.signing)
         post_registration(self._folder.mail("owner"), registration)
         return registration
