@@ -19,8 +19,7 @@ from pvcnn.algebra.kernels.words import WORD, Builder, Value
 
 WORDS: Final = 4
 WORD_BITS: Final = 64
-#: Bytes of eight elements as words, and as limbs.
-WORDS_BYTES: Final = 8 * WORDS * LANES
+#: Bytes of eight elements as limbs.
 LIMBS_BYTES: Final = 8 * LIMBS * LANES
 
 

@@ -30,8 +30,6 @@ from pvcnn.algebra.kernels.words import WORD, Builder, Value
 DESCENDING: Final = Fraction(4), 42
 ASCENDING: Final = Fraction(6), 45
 
-#: Bytes of a twiddle factor: five limbs, k 2^260 mod r.
-FACTOR_BYTES: Final = 40
 #: What values between `join_parts` and `separate_product` are below.
 JOINED: Final = Fraction(4), 1
 
