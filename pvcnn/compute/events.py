@@ -20,6 +20,14 @@ class WorkerName:
         return f"{self.host} process {self.process}"
 
 
+@dataclass(frozen=True)
+class Unfit:
+    """What a worker says instead of its name if it cannot open the campaign; reason is public."""
+
+    name: WorkerName
+    reason: str
+
+
 class Kind(StrEnum):
     """What an event says."""
 
@@ -27,6 +35,8 @@ class Kind(StrEnum):
     LOST = "lost"  # the worker died
     OVERDUE = "overdue"  # the worker took longer than the time limit and was ended
     FALSE = "false"  # what the worker delivered does not verify; it was ended
+    UNABLE = "unable"  # the worker reported a failure; one on another node may do better
+    UNFIT = "unfit"  # a worker cannot open the campaign where it is
     DONE = "done"  # recorded
     FAILED = "failed"  # given up
     WAITING = "waiting"  # no worker has started yet: the cluster has no room
@@ -47,6 +57,8 @@ class Event:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
+#: Whose detail is for people.
+_EXPLAINED = frozenset({Kind.FAILED, Kind.UNABLE, Kind.UNFIT})
 #: After one of these a submission is settled.
 FINAL = frozenset({Kind.DONE, Kind.FAILED})
 
@@ -55,6 +67,8 @@ _SENTENCES = {
     Kind.LOST: "the worker died; trying again",
     Kind.OVERDUE: "the worker took too long; trying again",
     Kind.FALSE: "what the worker delivered does not verify; trying another",
+    Kind.UNABLE: "the worker could not do it; trying on another machine, if there is one",
+    Kind.UNFIT: "a worker cannot open the campaign there; going on without it",
     Kind.DONE: "done",
     Kind.FAILED: "failed",
     Kind.WAITING: "waiting for a machine with room for a worker",
@@ -64,7 +78,7 @@ _SENTENCES = {
 def describe(event: Event) -> str:
     """An event in a few words for people, without the submission's name."""
     where = f" ({event.worker})" if event.worker else ""
-    why = f": {event.detail}" if event.kind is Kind.FAILED else ""
+    why = f": {event.detail}" if event.kind in _EXPLAINED else ""
     return f"{_SENTENCES[event.kind]}{where}{why}"
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import ray
 
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.compute.events import Report, WorkerName
+from pvcnn.compute.events import Report, Unfit, WorkerName
 from pvcnn.errors import CampaignError, PvcnnError
 
 
@@ -54,18 +54,33 @@ class ProvingWorker:
 
     def __init__(self, directory: str, secrets: SecretsSource, threads: int) -> None:
         os.environ["PVCNN_THREADS"] = str(threads)
+        self._unfit = ""
+        try:
+            self._open(Path(directory), secrets)
+        except PvcnnError as error:
+            self._unfit = f"on {this_worker().host}: {error}"
+
+    def _open(self, directory: Path, secrets: SecretsSource) -> None:
         from pvcnn.campaign.prover import SubmissionProver
 
-        if not Path(directory).is_dir():
+        if not directory.is_dir():
             raise CampaignError(
-                f"{this_worker().host} has no {directory}: the folder must be on storage that all machines "
+                f"there is no {directory}: the folder must be on storage that all machines "
                 "share, or use `pvcnn submit`, which sends what workers need"
             )
         _compile_kernels_once()
-        self._prover = SubmissionProver.open(Path(directory), secrets.load())
+        try:
+            opened = secrets.load()
+        except CampaignError as error:
+            raise CampaignError(
+                f"{error}, or, on a cluster, each machine must have the cluster's keys: mount them "
+                "and name the place with --secrets, or use `pvcnn submit`"
+            ) from error
+        self._prover = SubmissionProver.open(directory, opened)
 
-    def identify(self) -> WorkerName:
-        return this_worker()
+    def identify(self) -> WorkerName | Unfit:
+        name = this_worker()
+        return Unfit(name, self._unfit) if self._unfit else name
 
     def work(self, index: int) -> Report:
         """Proves one submission, or says in public words why there is no proof."""
