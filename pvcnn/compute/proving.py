@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,21 +77,17 @@ def prove_all(
         outcomes[index] = Outcome(index, 0, {}, failure)
         listener(Event(Kind.FAILED if failure else Kind.DONE, index, detail=failure))
 
-    def taken() -> Iterator[int]:
-        for index in left:
-            ledger.take(index)
-            yield index
-
     def accept(index: int, report: Report) -> None:
         ledger.record(index, report.result, report.details)
 
     worker = ray.remote(num_cpus=placement.threads, num_gpus=placement.gpus)(ProvingWorker)
     dispatcher = Dispatcher(
-        lambda: worker.remote(str(directory), secrets, placement.threads),
+        lambda **options: worker.options(**options).remote(str(directory), secrets, placement.threads),
         accept,
         workers=min(placement.workers, len(left)),
         limits=limits or Limits(),
         listener=listener,
+        take=ledger.take,
     )
-    outcomes |= dispatcher.run(taken())
+    outcomes |= dispatcher.run(left)
     return [outcomes[index] for index in indices]
