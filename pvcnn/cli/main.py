@@ -13,12 +13,12 @@ import click
 from pvcnn.cli.aggregation import aggregate_command, verify_command
 from pvcnn.cli.bench import bench_command, warmup_command
 from pvcnn.cli.demo import demo_command
+from pvcnn.cli.evaluation import infer_command
 from pvcnn.cli.inspection import inspect_command
 from pvcnn.cli.output import notes, plain
 from pvcnn.cli.proving import prove_command
 from pvcnn.cli.roles import (
     encrypt_command,
-    infer_command,
     keygen_command,
     open_labels_command,
     setup_command,

@@ -58,6 +58,12 @@ limit_options: Callable[[Command], Command] = _both(
         help="For all; what is not finished then is listed as failed.",
     ),
 )
+log_option: Callable[[Command], Command] = click.option(
+    "--log",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help="Append what happens to each submission, a JSON object a line; - for stderr.",
+)
 
 
 def use_address(address: str | None) -> None:

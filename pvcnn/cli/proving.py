@@ -13,6 +13,7 @@ from pvcnn.cli.options import (
     directory_argument,
     json_option,
     limit_options,
+    log_option,
     use_address,
     workers_option,
 )
@@ -40,6 +41,7 @@ from pvcnn.cli.progress import StepProgress
     help="Where workers find the cluster's keys, if not in DIR/private/cluster.",
 )
 @limit_options
+@log_option
 @json_option
 def prove_command(
     directory: Path,
@@ -51,6 +53,7 @@ def prove_command(
     secrets: Path | None,
     time_limit: float | None,
     deadline: float | None,
+    log: Path | None,
     as_json: bool,
 ) -> int:
     """CLUSTER: decrypt, decide and prove on Ray workers. May be run again: what is done stays.
@@ -63,7 +66,8 @@ def prove_command(
     from pvcnn.campaign.folder import CampaignFolder
     from pvcnn.campaign.ledger import ROLE, ClusterLedger
     from pvcnn.compute.dispatcher import Limits
-    from pvcnn.compute.events import FINAL, Event, describe
+    from pvcnn.compute.events import FINAL, Event, describe, tell_all
+    from pvcnn.compute.logs import EventLog, logged_to
     from pvcnn.compute.proving import Placement, prove_all
     from pvcnn.compute.proving_worker import SecretsInDirectory
     from pvcnn.compute.session import cluster_session, local_session, processors
@@ -80,7 +84,7 @@ def prove_command(
         session = local_session(placement.processors, gpus_per_worker > 0)
     else:
         session = cluster_session(address)
-    with StepProgress({"prove": "deciding and proving"}) as progress, session:
+    with logged_to(log), StepProgress({"prove": "deciding and proving"}) as progress, session:
         if address is not None:
             placement = Placement.on_cluster(processors(), workers, threads, gpus_per_worker)
         progress.begin("prove", len(indices))
@@ -96,7 +100,7 @@ def prove_command(
             indices,
             placement,
             limits=Limits(each=time_limit, all=deadline),
-            listener=show,
+            listener=tell_all(show, EventLog("prove", ledger.proceedings)),
         )
     failed = {outcome.index: outcome.failure for outcome in outcomes if outcome.failure}
     done(as_json, {"proved": len(outcomes) - len(failed), "failed": failed})

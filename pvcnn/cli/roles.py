@@ -15,8 +15,7 @@ from pvcnn.cli.options import (
     json_option,
     use_one_torch_thread,
 )
-from pvcnn.cli.output import done, notes, plain
-from pvcnn.cli.progress import StepProgress
+from pvcnn.cli.output import done, notes
 
 #: `--demo-frame` numbers one frame of each of the test people's images.
 DEMO_FRAMES = 80
@@ -184,36 +183,6 @@ def encrypt_command(
     done(as_json, {"upload": registration.upload_digest.hex(), "tester_key": role.public_key.hex()})
 
 
-@click.command("infer")
-@directory_argument
-@click.option("--admit", multiple=True, metavar="KEY", help="Admit only these testers' keys (hexadecimal).")
-@json_option
-def infer_command(directory: Path, admit: tuple[str, ...], as_json: bool) -> None:
-    """OWNER: close the registry, evaluate the private part on every registered ciphertext."""
-    from pvcnn.campaign.folder import REGISTRY
-    from pvcnn.campaign.owner import OwnerRole
-    from pvcnn.campaign.registry import Registry
-
-    owner = OwnerRole.open(directory)
-    registry_path = directory / "public" / REGISTRY.name
-    if registry_path.exists():
-        registry = Registry.from_bytes(registry_path.read_bytes())
-    else:
-        registry, turned_away = owner.close_registry(_keys(admit))
-        for each in turned_away:
-            notes.print(f"not registered: {plain(each.file)}: {plain(each.reason)}", soft_wrap=True)
-    count = len(registry.registrations)
-    refused: dict[int, str] = {}
-    with StepProgress({"infer": "evaluating on ciphertexts"}) as progress:
-        progress.begin("infer", count)
-        for index in range(count):
-            answer = owner.infer(index)
-            if answer.refused:
-                refused[index] = answer.reason
-            progress.advance("infer", f"submission {index}")
-    done(as_json, {"registered": count, "refused": refused, "registry": registry.digest().hex()})
-
-
 @click.command("open-labels")
 @directory_argument
 @click.option("--tester", required=True)
@@ -256,10 +225,3 @@ def _read_array(path: Path) -> np.ndarray[Any, np.dtype[Any]]:
     if not isinstance(loaded, np.ndarray):
         raise click.UsageError(f"{path}: expected one array, as numpy.save writes it")
     return loaded
-
-
-def _keys(admit: tuple[str, ...]) -> set[bytes] | None:
-    try:
-        return {bytes.fromhex(key) for key in admit} or None
-    except ValueError as error:
-        raise click.UsageError("--admit takes keys in hexadecimal") from error

@@ -11,7 +11,8 @@ import ray
 
 from pvcnn.campaign.ledger import ClusterLedger
 from pvcnn.compute.dispatcher import Dispatcher, Limits
-from pvcnn.compute.events import Event, Kind, Listener, Outcome, Report
+from pvcnn.compute.events import Event, Kind, Listener, Outcome, Report, tell_all
+from pvcnn.compute.metrics import Metrics
 from pvcnn.compute.proving_worker import ProvingWorker, SecretsSource
 from pvcnn.compute.session import check_gpus
 from pvcnn.errors import SubmissionRefused
@@ -64,6 +65,7 @@ def prove_all(
     if GPUs are asked for that the session does not have, and if workers cannot open the campaign.
     """
     check_gpus(placement.gpus)
+    listener = tell_all(Metrics("prove", ledger.proceedings.manifest.campaign, len(indices)), listener)
     outcomes: dict[int, Outcome] = {}
     left = []
     for index in indices:
