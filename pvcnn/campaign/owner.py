@@ -172,6 +172,10 @@ class OwnerRole:
         """Signs the one registry: see `OwnerLedger.close_registry`."""
         return self.ledger.close_registry(testers)
 
+    def open_evaluator(self) -> None:
+        """Opens what `infer` needs, as it does itself the first time; raises what that raises."""
+        _ = self._evaluator
+
     def infer(self, index: int) -> Answer:
         """Evaluates the private part on one submission, or refuses it, and signs which.
 
