@@ -38,7 +38,7 @@ MUTATIONS = {
     "a folder of secrets": (("COPY pvcnn /source", "COPY private /source"), "COPY private:"),
     "a secret argument": (("ARG EXTRAS", "ARG INDEX_PASSWORD\nARG EXTRAS"), "INDEX_PASSWORD"),
     "a secret variable": (("USER ", "ENV RAY_AUTH_TOKEN=x\nUSER "), "RAY_AUTH_TOKEN"),
-    "a secret mount": (("RUN python -m", "RUN --mount=type=secret,id=x python -m"), "needs no secret"),
+    "a secret mount": (("RUN pip", "RUN --mount=type=secret,id=x pip"), "needs no secret"),
     "root": (("USER 10001:10001", "USER root"), "runs as root"),
     "no user": (("USER 10001:10001\n", ""), "runs as root"),
     "another Ray": (('ray[default]==2.60.0"', 'ray[default]==2.59.0"'), "ray[default] is ['2.59.0']"),
