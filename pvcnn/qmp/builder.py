@@ -92,6 +92,14 @@ class ConstraintBuilder:
         self.steps.append(Step(Rule.QUOTIENT, rows, span, 1))
         return wires
 
+    def sums(self, gadget: str, purpose: str, combinations: Combinations) -> Integers:
+        """Fresh wires that equal the combinations, one row each: wire * 1 = combination.
+
+        What is summed stands on the right, where it adds nothing to A and B of a proof.
+        """
+        ones = Combinations.of_constants(np.ones(combinations.count, np.int64))
+        return self.quotients(gadget, purpose, combinations, ones)
+
     def horner(
         self, gadget: str, purpose: str, first: Combinations, rest: Combinations, base: int
     ) -> Integers:

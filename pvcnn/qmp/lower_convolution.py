@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from pvcnn.qmp.builder import ConstraintBuilder
 from pvcnn.qmp.combinations import Combinations
-from pvcnn.qmp.horner import evaluate_polynomials
 from pvcnn.qmp.matrix_program import ConvolutionProduct
-from pvcnn.qmp.powers import RHO
+from pvcnn.qmp.powers import Powers
+from pvcnn.qmp.weighted_sums import weighted_sums
 
 Integers = NDArray[np.int64]
 
@@ -36,23 +36,26 @@ def highest_power(gate: ConvolutionProduct) -> int:
     return max(_outputs_per_channel(gate), _margin(gate), int(_input_exponents(gate).max()))
 
 
-def lower(builder: ConstraintBuilder, gate: ConvolutionProduct, powers: Integers) -> None:
-    """About |x| + |w| + |y| + C K^2 constraints."""
+def lower(builder: ConstraintBuilder, gate: ConvolutionProduct, powers: Powers) -> None:
+    """About |x| + |w| + |y| + 3 C K^2 constraints."""
     name, shape = gate.name, gate.kernels.shape
     windows = _window_sums(builder, gate, powers)
     kernels = gate.kernels.take(np.arange(gate.kernels.entries).reshape(shape[0], -1).T)
-    base = int(powers[_outputs_per_channel(gate)])
-    filters = evaluate_polynomials(builder, GADGET, f"{name}: kernels", kernels, base)
+    of_channel = powers.multiples(_outputs_per_channel(gate), shape[0])
+    filters = weighted_sums(builder, GADGET, f"{name}: kernels", kernels, of_channel)
     products = builder.products(GADGET, f"{name}: windows times kernels", windows, filters)
     left = _aligned(builder, gate, powers, products)
     order = np.arange(gate.result.entries).reshape(gate.result.shape).transpose(1, 0, 2, 3)
-    outputs = gate.result.take(order.reshape(1, -1))
-    result = evaluate_polynomials(builder, GADGET, f"{name}: outputs", outputs, RHO)
-    margin = Combinations.of_wires(powers[[_margin(gate)]])
-    builder.constrain(GADGET, f"{name}: both sides agree", result, margin, left)
+    outputs = gate.result.take(order.reshape(shape[0], -1))
+    of_position = powers.multiples(1, _outputs_per_channel(gate))
+    channels = weighted_sums(builder, GADGET, f"{name}: outputs", outputs, of_position)
+    result = builder.products(GADGET, f"{name}: channels", channels, Combinations.of_wires(of_channel))
+    margin = Combinations.of_wires(powers.at(np.array([_margin(gate)])))
+    total = Combinations.of_wires(result).total()
+    builder.constrain(GADGET, f"{name}: both sides agree", total, margin, left)
 
 
-def _window_sums(builder: ConstraintBuilder, gate: ConvolutionProduct, powers: Integers) -> Combinations:
+def _window_sums(builder: ConstraintBuilder, gate: ConvolutionProduct, powers: Powers) -> Combinations:
     """a[c,d,e], in this order: sums of t over the input entries that kernel position (d, e) meets."""
     frames, channels, height, width = gate.inputs.shape
     _, _, out_height, out_width = gate.result.shape
@@ -72,14 +75,15 @@ def _window_sums(builder: ConstraintBuilder, gate: ConvolutionProduct, powers: I
         GADGET,
         f"{gate.name}: inputs times powers",
         Combinations.of_view(gate.inputs.take(used)),
-        Combinations.of_wires(powers[exponents[used]]),
+        Combinations.of_wires(powers.at(exponents[used])),
     )
-    sums = (c * kernel + d) * kernel + e
-    return Combinations.of_wires(scaled[position]).grouped(sums, channels * kernel**2)
+    window = (c * kernel + d) * kernel + e
+    sums = Combinations.of_wires(scaled[position]).grouped(window, channels * kernel**2)
+    return Combinations.of_wires(builder.sums(GADGET, f"{gate.name}: windows", sums))
 
 
 def _aligned(
-    builder: ConstraintBuilder, gate: ConvolutionProduct, powers: Integers, products: Integers
+    builder: ConstraintBuilder, gate: ConvolutionProduct, powers: Powers, products: Integers
 ) -> Combinations:
     """The left side: a b summed over channels, then each kernel position brought to its power."""
     channels, kernel = gate.kernels.shape[1:3]
@@ -89,7 +93,7 @@ def _aligned(
     distinct, group = np.unique(exponents, return_inverse=True)
     sums = Combinations.of_wires(products).grouped(np.tile(group, channels), len(distinct))
     aligned = builder.products(
-        GADGET, f"{gate.name}: kernel positions", sums, Combinations.of_wires(powers[distinct])
+        GADGET, f"{gate.name}: kernel positions", sums, Combinations.of_wires(powers.at(distinct))
     )
     return Combinations.of_wires(aligned).total()
 

@@ -10,14 +10,13 @@ all are 0, fewer than nm of the r values of rho satisfy it.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pvcnn.qmp.builder import ConstraintBuilder
 from pvcnn.qmp.combinations import Combinations
-from pvcnn.qmp.horner import evaluate_polynomials
 from pvcnn.qmp.matrix_program import MatrixProduct
-from pvcnn.qmp.powers import RHO
+from pvcnn.qmp.powers import Powers
 from pvcnn.qmp.views import View
+from pvcnn.qmp.weighted_sums import weighted_sums
 
 GADGET = "matrix product"
 
@@ -27,18 +26,19 @@ def highest_power(gate: MatrixProduct) -> int:
     return gate.left.shape[0]
 
 
-def lower(builder: ConstraintBuilder, gate: MatrixProduct, powers: NDArray[np.int64]) -> None:
+def lower(builder: ConstraintBuilder, gate: MatrixProduct, powers: Powers) -> None:
     """About |A| + |B| + |C| constraints; the products of single entries never occur."""
-    height, _ = gate.left.shape
-    base = int(powers[height])
-    left = evaluate_polynomials(builder, GADGET, f"{gate.name}: u^T A", _transposed(gate.left), RHO)
-    right = evaluate_polynomials(builder, GADGET, f"{gate.name}: B v", gate.right, base)
+    height, width = gate.result.shape
+    u, v = powers.multiples(1, height), powers.multiples(height, width)
+    left = weighted_sums(builder, GADGET, f"{gate.name}: u^T A", _transposed(gate.left), u)
+    right = weighted_sums(builder, GADGET, f"{gate.name}: B v", gate.right, v)
     products = builder.products(GADGET, f"{gate.name}: products", left, right)
-    entries = _transposed(gate.result).reshape(1, gate.result.entries)
-    result = evaluate_polynomials(builder, GADGET, f"{gate.name}: u^T C v", entries, RHO)
+    columns = weighted_sums(builder, GADGET, f"{gate.name}: u^T C", _transposed(gate.result), u)
+    result = builder.products(GADGET, f"{gate.name}: u^T C v", columns, Combinations.of_wires(v))
     one = Combinations.of_constants(np.ones(1, np.int64))
-    total = Combinations.of_wires(products).total()
-    builder.constrain(GADGET, f"{gate.name}: both sides agree", total - result, one, Combinations.zero(1))
+    left_side, right_side = (Combinations.of_wires(wires).total() for wires in (products, result))
+    nothing = Combinations.zero(1)
+    builder.constrain(GADGET, f"{gate.name}: both sides agree", left_side - right_side, one, nothing)
 
 
 def _transposed(view: View) -> View:

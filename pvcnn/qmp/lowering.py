@@ -16,7 +16,7 @@ from pvcnn.qmp.matrix_program import (
     ZeroProduct,
 )
 from pvcnn.qmp.peeling import wires_without_position
-from pvcnn.qmp.powers import bind_challenges, powers_of_rho
+from pvcnn.qmp.powers import Powers, bind_challenges
 from pvcnn.qmp.system import ConstraintSystem
 
 
@@ -33,7 +33,7 @@ def lower(program: MatrixProgram) -> LoweredProgram:
     """The constraints of all gates and lookups, with linearly independent columns (see `peeling`)."""
     builder = ConstraintBuilder(program.segments)
     bind_challenges(builder)
-    powers = powers_of_rho(builder, max([0, *map(_highest_power, program.gates)]))
+    powers = Powers(builder, max([0, *map(_highest_power, program.gates)]))
     for gate in program.gates:
         match gate:
             case MatrixProduct():

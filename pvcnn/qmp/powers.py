@@ -15,17 +15,33 @@ Integers = NDArray[np.int64]
 RHO, THETA, CHI = (1 + i for i in range(len(CHALLENGES)))
 
 
-def powers_of_rho(builder: ConstraintBuilder, highest: int) -> Integers:
-    """Wires of rho^0 .. rho^highest: each is the one before times rho.
+class Powers:
+    """Wires of powers of rho: each is one that exists already times another.
 
-    Without wires that a row ties to rho a prover could choose the "powers" after seeing the matrices.
+    Without wires that rows tie to rho a prover could choose the "powers" after seeing the matrices.
     """
-    wires = np.array([CONSTANT_WIRE, RHO])
-    if highest < 2:
-        return wires[: highest + 1]
-    first = Combinations.of_wires(np.array([RHO]))
-    chain = builder.horner("powers", "powers of rho", first, Combinations.zero(highest - 1), RHO)
-    return np.concatenate([wires, chain[0]])
+
+    def __init__(self, builder: ConstraintBuilder, highest: int) -> None:
+        """Begins with rho^0 .. rho^highest."""
+        self._builder = builder
+        self._wires = {0: CONSTANT_WIRE, 1: RHO}
+        self.multiples(1, highest + 1)
+
+    def at(self, exponents: Integers) -> Integers:
+        """The wires of rho^e for each e of `exponents`, which must exist."""
+        return np.array([self._wires[int(exponent)] for exponent in exponents.reshape(-1)], np.int64)
+
+    def multiples(self, step: int, count: int) -> Integers:
+        """The wires of rho^0, rho^step, ..., rho^(step (count - 1)); rho^step must exist."""
+        exponents = step * np.arange(count)
+        known = next((j for j in range(count) if step * j not in self._wires), count)
+        if known < count:
+            first = Combinations.of_wires(self.at(exponents[known - 1 : known]))
+            base = self._wires[step]
+            rest = Combinations.zero(count - known)
+            chain = self._builder.horner("powers", f"powers of rho^{step}", first, rest, base)
+            self._wires |= dict(zip(exponents[known:].tolist(), chain[0].tolist(), strict=True))
+        return self.at(exponents)
 
 
 def bind_challenges(builder: ConstraintBuilder) -> None:
