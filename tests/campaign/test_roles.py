@@ -15,6 +15,7 @@ from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.auditor import verify
 from pvcnn.campaign.cluster import ClusterRole, make_keys
 from pvcnn.campaign.cluster_card import ClusterCard
+from pvcnn.campaign.cluster_secrets import ClusterSecrets
 from pvcnn.campaign.folder import (
     AGGREGATE,
     ANSWERS,
@@ -30,6 +31,7 @@ from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.mail import post, seal, weights_info
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.owner import OwnerRole
+from pvcnn.campaign.prover import SubmissionProver
 from pvcnn.campaign.registration import Registration
 from pvcnn.campaign.registry import Registry
 from pvcnn.campaign.setup_party import run_setup
@@ -38,6 +40,7 @@ from pvcnn.campaign.submission import Proceedings
 from pvcnn.campaign.tester import TesterRole as RoleOfTester
 from pvcnn.errors import CampaignError, RangeError, SubmissionRefused, VerificationError
 from pvcnn.he.keys import generate
+from pvcnn.qmp.prepared_key import prepared_path
 from tests.campaign.dishonest import FRAME, encrypted, plan_of, smuggle
 from tests.campaign.hostile import flipped
 from tests.campaign.tiny import PIXEL_BOUND, Played, private_part, prove_all, public_part
@@ -256,6 +259,29 @@ class TestCluster:
         before = {path.name: path.read_bytes() for path in copy.proofs.iterdir()}
         assert ClusterRole.open(copy.root).prove(1) == {}
         assert before == {path.name: path.read_bytes() for path in copy.proofs.iterdir()}
+
+    def test_the_proving_key_is_checked_by_the_first_prover_only(
+        self, copy: CampaignFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(key: object) -> None:
+            raise AssertionError("checked again")
+
+        ClusterRole.open(copy.root)
+        prepared = prepared_path(copy.private("cluster"))
+        written = prepared.read_bytes()
+        monkeypatch.setattr("pvcnn.qmp.prepared_key.check_proving_key", refuse)
+        ClusterRole.open(copy.root)
+        assert prepared.read_bytes() == written
+        prepared.write_bytes(written[:-1])
+        with pytest.raises(AssertionError, match="checked again"):
+            ClusterRole.open(copy.root)
+
+    def test_a_prover_without_the_private_directory_keeps_nothing(self, copy: CampaignFolder) -> None:
+        """As on another machine, to which the secrets were sent."""
+        secrets = ClusterSecrets.load_from(copy.private("cluster"))
+        shutil.rmtree(copy.root / "private")
+        assert SubmissionProver.open(copy.root, secrets).examine(1).outcome
+        assert not (copy.root / "private").exists()
 
     def test_two_proofs_of_one_submission_are_unlike(self, copy: CampaignFolder, played: Played) -> None:
         """All of D_in, A, B and C are blinded afresh: a second proof shows nothing of the first."""
