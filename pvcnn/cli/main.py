@@ -24,7 +24,8 @@ from pvcnn.cli.roles import (
     setup_command,
     split_command,
 )
-from pvcnn.cli.unbuilt import status_command, stream_command, submit_command
+from pvcnn.cli.stream import stream_command
+from pvcnn.cli.unbuilt import status_command, submit_command
 from pvcnn.errors import PvcnnError, VerificationError
 
 EXIT_INVALID = 1

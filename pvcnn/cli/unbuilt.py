@@ -23,9 +23,3 @@ def submit_command() -> None:
 def status_command() -> None:
     """Watch a submitted campaign (not built yet)."""
     _refuse("watching a submitted campaign", "use `pvcnn inspect DIR`, which lists what is there")
-
-
-@click.command("stream", context_settings=_ANY_ARGUMENTS)
-def stream_command() -> None:
-    """Feed frames as they come (not built yet)."""
-    _refuse("streaming", "use `pvcnn encrypt` for each frame")

@@ -30,12 +30,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compute": BASE | {"algebra", "aggregate", "campaign"},
     "demo": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "compute"},
+    "stream": BASE | {"algebra", "program", "data", "models", "partition", "campaign", "compute"},
     "bench": BASE | {"algebra", "program", "data", "models", "qmp", "partition"},
     "cli": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "bench"}
-    | {"compute", "demo"},
+    | {"compute", "demo", "stream"},
 }
-HEAVY = ("torch", "ray", "tenseal", "numba", "llvmlite", "cupy", "scipy", "matplotlib", "py_ecc", "PIL")
+HEAVY = (
+    "torch",
+    "ray",
+    "tenseal",
+    "numba",
+    "llvmlite",
+    "cupy",
+    "scipy",
+    "matplotlib",
+    "py_ecc",
+    "PIL",
+    "cv2",
+)
 
 
 def imported_parts(path: Path) -> set[str]:
