@@ -33,14 +33,18 @@ class Nodes:
         )
         self.address = self._cluster.address
         ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
+        self.others: list[Any] = []
         self.head: str = ray.get_runtime_context().get_node_id()
 
-    def add(self, **resources: Any) -> Any:
-        """A node with one processor; `node.node_id` is how Ray calls it."""
-        return self._cluster.add_node(num_cpus=1, object_store_memory=_STORE_BYTES, **resources)
+    def add(self, num_cpus: int = 1, num_gpus: int = 0) -> Any:
+        """`node.node_id` is how Ray calls it."""
+        node = self._cluster.add_node(num_cpus=num_cpus, num_gpus=num_gpus, object_store_memory=_STORE_BYTES)
+        self.others.append(node)
+        return node
 
     def kill(self, node: Any) -> None:
         """Its raylet and all that it started, at once."""
+        self.others.remove(node)
         self._cluster.remove_node(node, allow_graceful=False)
 
     def stop(self) -> None:
