@@ -101,7 +101,8 @@ class CameraSource:
             now = self._clock()
             if now >= self._due:
                 # From where it was due, so that the rate holds; but time that was missed is not made up.
-                self._due = max(self._due, now - self._interval) + self._interval
+                due = self._due + self._interval
+                self._due = due if due > now else now + self._interval
                 name = f"{self._name}#{self._next}"
                 self._next += 1
                 return _picture(name, *self._capture.retrieve())

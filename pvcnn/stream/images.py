@@ -1,7 +1,8 @@
 """Picture files that strangers may have written: whole, of a known format and of bounded size, or refused.
 
-OpenCV fills what is missing of a truncated file with gray and says nothing, so that half a face would be
-decided; and a few bytes can announce a picture that fills the memory. Both are looked at before it decodes.
+Versions of OpenCV fill what is missing of a truncated file with gray and say nothing, so that half a face
+would be decided; and a few bytes can announce a picture that fills the memory. Both are looked at before it
+decodes. Damage inside a JPEG's scan is not seen by anyone: the format has no checksum.
 """
 
 from __future__ import annotations
