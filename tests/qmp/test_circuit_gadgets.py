@@ -180,6 +180,9 @@ def test_differences_are_not_stretched() -> None:
     program = Program((1, 4, 4), -8, 7, layers)
     circuit = compile_program(program)
     assert {argument.table.size for argument in circuit.compiled.matrix_program.arguments} >= {8, 16}
+    for _, lookup in circuit.compiled.matrix_program.lookups():
+        if lookup.name == "pool: differences":
+            assert (abs(lookup.columns[0].coefficients) == 1).all()
     honest = circuit.stage_one(random_weights(program, 2, 6, 6), random_features(program, 1, 3))
     assert objections(circuit, honest) == set()
     purposes = objections(circuit, wrapping_entry(8)(circuit, honest))
