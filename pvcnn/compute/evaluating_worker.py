@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pvcnn.compute.events import Report, WorkerName
+from pvcnn.compute.events import Report, Unfit, WorkerName
 from pvcnn.compute.proving_worker import this_worker
 from pvcnn.errors import CampaignError, PvcnnError
 
@@ -18,19 +18,27 @@ class EvaluatingWorker:
     """directory: the campaign's folder as the worker's machine sees it."""
 
     def __init__(self, directory: str) -> None:
+        self._unfit = ""
+        try:
+            self._open(Path(directory))
+        except PvcnnError as error:
+            self._unfit = f"on {this_worker().host}: {error}"
+
+    def _open(self, directory: Path) -> None:
         from pvcnn.campaign.evaluator import SubmissionEvaluator
         from pvcnn.campaign.owner_ledger import ROLE
 
-        secrets = Path(directory) / "private" / ROLE
+        secrets = directory / "private" / ROLE
         if not secrets.is_dir():
             raise CampaignError(
-                f"{this_worker().host} has no {secrets}: the owner's folder must be on storage that the "
-                "machines of the owner's cluster share"
+                f"there is no {secrets}: the owner's folder must be on storage that all machines of the "
+                "owner's cluster share"
             )
-        self._evaluator = SubmissionEvaluator.open(Path(directory))
+        self._evaluator = SubmissionEvaluator.open(directory)
 
-    def identify(self) -> WorkerName:
-        return this_worker()
+    def identify(self) -> WorkerName | Unfit:
+        name = this_worker()
+        return Unfit(name, self._unfit) if self._unfit else name
 
     def work(self, index: int) -> Report:
         """Evaluates one submission: `result` is sealed to the cluster, `details` why it is refused."""

@@ -53,7 +53,7 @@ def infer_all(
 
     worker = ray.remote(num_cpus=1)(EvaluatingWorker)
     dispatcher = Dispatcher(
-        lambda: worker.remote(str(directory)),
+        lambda **options: worker.options(**options).remote(str(directory)),
         accept,
         workers=min(workers, len(left)),
         limits=limits or Limits(),

@@ -24,13 +24,7 @@ from pvcnn.errors import CampaignError
 LOGGER = "pvcnn.submissions"
 
 _FIELDS = "pvcnn"
-_LEVELS = {
-    Kind.LOST: logging.WARNING,
-    Kind.OVERDUE: logging.WARNING,
-    Kind.FALSE: logging.WARNING,
-    Kind.WAITING: logging.WARNING,
-    Kind.FAILED: logging.ERROR,
-}
+_LEVELS = {Kind.STARTED: logging.INFO, Kind.DONE: logging.INFO, Kind.FAILED: logging.ERROR}
 
 
 class JsonFormatter(logging.Formatter):
@@ -69,7 +63,7 @@ class EventLog:
             fields["seconds"] = {step: round(value, 4) for step, value in event.seconds.items()}
         if event.detail:
             fields["detail"] = event.detail
-        self._logger.log(_LEVELS.get(event.kind, logging.INFO), str(event.kind), extra={_FIELDS: fields})
+        self._logger.log(_LEVELS.get(event.kind, logging.WARNING), str(event.kind), extra={_FIELDS: fields})
 
 
 @contextmanager

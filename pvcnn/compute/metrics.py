@@ -14,7 +14,7 @@ from pvcnn.compute.events import FINAL, Event, Kind
 SECONDS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]
 
 _LABELS = ("work", "campaign")
-_FAULTS = frozenset({Kind.LOST, Kind.OVERDUE, Kind.FALSE})
+_FAULTS = frozenset({Kind.LOST, Kind.OVERDUE, Kind.FALSE, Kind.UNABLE, Kind.UNFIT})
 
 
 class Metrics:
@@ -35,7 +35,7 @@ class Metrics:
         )
         self._faults = Counter(
             "pvcnn_worker_faults",
-            "Workers lost, overdue, or ended because what they delivered is false.",
+            "Workers lost, overdue, false, unable to do a submission, or unfit for the campaign.",
             (*_LABELS, "kind"),
         )
         self._seconds = Histogram(
