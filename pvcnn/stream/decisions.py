@@ -139,11 +139,19 @@ class _Segment:
         frame = self._segment.frames[index]
         error = done.exception()
         if error is not None:
-            self._end(frame, f"not evaluated: {error}")
+            self._give_up(index, frame, f"not evaluated: {error}")
         elif not done.result().result:
             self._end(frame, f"refused by the owner: {done.result().details.decode()}")
         else:
             self._prove(index, frame)
+
+    def _give_up(self, index: int, frame: Frame, reason: str) -> None:
+        """The owner refuses what it could not evaluate: others in the segment wait for an answer to each."""
+        try:
+            self._segment.owner.record(index, b"", reason)
+        except (PvcnnError, OSError) as error:
+            reason = f"{reason}; {error}"
+        self._end(frame, reason)
 
     def _prove(self, index: int, frame: Frame) -> None:
         try:

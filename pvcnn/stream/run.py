@@ -7,7 +7,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,11 +86,13 @@ def run_stream(
     options: StreamOptions,
     listener: Listener,
     control: Control | None = None,
+    session: Callable[[int], AbstractContextManager[None]] = local_session,
 ) -> Summary:
     """Decides and proves every frame of `source` in the new folder `directory`, until it ends.
 
-    `model` is called once. The listener is called from several threads, one at a time. Raises
-    CampaignError for a folder in use, whatever `make_base` raises, and otherwise flags what fails.
+    `model` is called once. The listener is called from several threads, one at a time. `session` opens a
+    Ray session with so many processors, whose workers see `directory`. Raises CampaignError for a folder
+    in use, and whatever `make_base` raises; what fails later is flagged.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise CampaignError(f"{directory} is not an empty directory: a stream needs one of its own")
@@ -102,7 +104,7 @@ def run_stream(
 
     with ExitStack() as stack:
         stack.callback(source.close)
-        return _Stream(source, directory, options, tell, control or Control(), stack).run(model)
+        return _Stream(source, directory, options, tell, control or Control(), stack).run(model, session)
 
 
 class _Stream:
@@ -126,7 +128,9 @@ class _Stream:
         self._begun = 0
         self._ended = ""
 
-    def run(self, make_model: Callable[[], StreamModel]) -> Summary:
+    def run(
+        self, make_model: Callable[[], StreamModel], session: Callable[[int], AbstractContextManager[None]]
+    ) -> Summary:
         with self._step("kernels"):
             compile_kernels()
         with self._step("split"):
@@ -137,7 +141,7 @@ class _Stream:
         self._book = Book(self._directory, self._window, self._listener)
         self._stack.callback(self._book.close)
         with self._step("workers"):
-            self._start_workers()
+            self._start_workers(session)
         start = time.monotonic()
         try:
             self._take_all()
@@ -157,13 +161,13 @@ class _Stream:
         yield
         self._listener(StepEvent(step=name, seconds=time.monotonic() - start))
 
-    def _start_workers(self) -> None:
+    def _start_workers(self, session: Callable[[int], AbstractContextManager[None]]) -> None:
         options, base = self._options, self._base
         processors = os.cpu_count() or 1
         provers = options.workers or processors
         threads = max(1, processors // provers)
         evaluators = -(-provers // _PROVERS_TO_AN_EVALUATOR)
-        self._stack.enter_context(local_session(provers * threads + evaluators))
+        self._stack.enter_context(session(provers * threads + evaluators))
         root = str(base.folder.root.resolve())
         secrets = SecretsInDirectory(str(base.folder.private(CLUSTER).resolve()))
         evaluating = ray.remote(num_cpus=1)(EvaluatingWorker)
