@@ -22,7 +22,7 @@ from pvcnn.algebra.backends import backend
 from pvcnn.algebra.batches import VECTOR_WORDS
 from pvcnn.algebra.curve import g1_rows, g2_rows
 from pvcnn.errors import CampaignError, DecodeError
-from pvcnn.files import write_atomically
+from pvcnn.files import write_atomically, write_once
 from pvcnn.qmp.array_file import Column, Layout
 from pvcnn.qmp.key_check import check_proving_key
 from pvcnn.qmp.proving_key import LAYOUT, ProvingKey
@@ -78,9 +78,14 @@ def open_proving_key(path: Path, digest: bytes, cache_directory: Path | None) ->
     check_proving_key(key)
     rows = {name: _ROWS[_DEGREES[name]](getattr(key, name)) for name in layout.columns}
     if cache:
-        with suppress(OSError, CampaignError, DecodeError):
+        with suppress(OSError, CampaignError):
+            # Of processes that prepare it at the same time, all map the first one's: it is in memory once.
+            write_once(cache, layout.chunks(rows), _MODE)
+            with suppress(DecodeError):
+                return _mapped(path, layout, cache)
             write_atomically(cache, layout.chunks(rows), _MODE)
-            return _mapped(path, layout, cache)
+            with suppress(DecodeError):
+                return _mapped(path, layout, cache)
     return PreparedKey.from_arrays(LAYOUT.load(path) | rows)
 
 

@@ -383,6 +383,49 @@ def test_a_killed_driver_loses_nothing_and_nothing_is_proved_twice(
     assert_complete(folder, outcomes)
 
 
+def test_a_dead_head_ends_the_run_and_another_goes_on(folder: CampaignFolder) -> None:
+    """Workers go on for as long as Ray lets them; then the driver ends, which is all that it can do."""
+    driver = subprocess.Popen(
+        [sys.executable, "-c", _OWN_HEAD, str(folder.root)],
+        cwd=ROOT,
+        env=os.environ | {"RAY_gcs_rpc_server_reconnect_timeout_s": "2"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert driver.stdout is not None
+        os.kill(int(driver.stdout.readline()), signal.SIGKILL)
+        driver.wait(60)
+    finally:
+        driver.kill()
+        driver.communicate()
+    before = {path.name: path.read_bytes() for path in folder.proofs.glob("*.cbor")}
+    assert len(before) >= 1
+    outcomes = prove_all(folder)
+    assert sum(outcome.attempts == 0 for outcome in outcomes) == len(before)
+    assert before.items() <= {path.name: path.read_bytes() for path in folder.proofs.glob("*.cbor")}.items()
+    assert_complete(folder, outcomes)
+
+
+_OWN_HEAD = """
+import sys
+from tests.compute import test_failures
+from pvcnn.campaign.folder import CampaignFolder
+from pvcnn.compute.events import Kind
+from pvcnn.compute.session import local_session
+import ray
+folder = CampaignFolder(test_failures.Path(sys.argv[1]))
+def tell(event):
+    if event.kind is Kind.DONE:
+        node = ray._private.worker._global_node
+        print(node.all_processes["gcs_server"][0].process.pid, flush=True)
+with local_session(2):
+    test_failures.prove_all(folder, secrets=test_failures.made(test_failures.Slow, folder), listener=tell)
+    sys.exit()
+"""
+
+
 def pvcnn(*arguments: str, status: int = 0) -> dict[str, Any]:
     process = subprocess.run(
         [sys.executable, "-m", "pvcnn", *arguments, "--json"],
