@@ -24,8 +24,9 @@ from pvcnn.cli.roles import (
     setup_command,
     split_command,
 )
+from pvcnn.cli.status import status_command
 from pvcnn.cli.stream import stream_command
-from pvcnn.cli.unbuilt import status_command, submit_command
+from pvcnn.cli.unbuilt import submit_command
 from pvcnn.errors import PvcnnError, VerificationError
 
 EXIT_INVALID = 1

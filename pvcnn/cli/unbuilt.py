@@ -17,9 +17,3 @@ def _refuse(what: str, remedy: str) -> NoReturn:
 def submit_command() -> None:
     """Prove a campaign on an existing Ray cluster (not built yet)."""
     _refuse("submitting to a Ray cluster", "use `pvcnn prove DIR`, which starts local Ray workers")
-
-
-@click.command("status", context_settings=_ANY_ARGUMENTS)
-def status_command() -> None:
-    """Watch a submitted campaign (not built yet)."""
-    _refuse("watching a submitted campaign", "use `pvcnn inspect DIR`, which lists what is there")
