@@ -5,8 +5,11 @@ It holds nothing secret. It cannot invent a proof, and one that it leaves out is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.reference_string import AggregationKey
 from pvcnn.campaign.cluster_card import ClusterCard
@@ -31,6 +34,14 @@ from pvcnn.qmp.proof import Proof
 
 MAX_AGGREGATION_KEY = 1 << 30
 
+#: Makes the aggregate of proofs with statements attached, at least one, in their order.
+Fold: TypeAlias = Callable[[AggregationKey, VerificationKey, list[Proof]], Aggregate]
+
+
+def fold_here(key: AggregationKey, verification_key: VerificationKey, proofs: list[Proof]) -> Aggregate:
+    """Folds in this process."""
+    return aggregate(key, verification_key, proofs)
+
 
 @dataclass(frozen=True)
 class Aggregation:
@@ -47,11 +58,12 @@ class Aggregation:
     raw_bytes: int
 
 
-def aggregate_campaign(folder: CampaignFolder) -> Aggregation:
+def aggregate_campaign(folder: CampaignFolder, fold: Fold = fold_here) -> Aggregation:
     """Checks every proof, publishes its statement, and folds all of them into the aggregate.
 
-    May be run again when more proofs are there. Raises CampaignError if a step has not run or nothing
-    was proved, and VerificationError for a file that is not what the manifest names.
+    `fold` may have the aggregate made elsewhere, and vouches for it. May be run again when more proofs
+    are there. Raises CampaignError if a step has not run or nothing was proved, and VerificationError for
+    a file that is not what the manifest names.
     """
     public = folder.public
     proceedings = Proceedings.read(public)
@@ -94,7 +106,7 @@ def aggregate_campaign(folder: CampaignFolder) -> Aggregation:
     folded = b""
     if proofs:
         key = AggregationKey.from_bytes(aggregation_bytes)
-        folded = aggregate(key, verification_key, list(proofs.values())).to_bytes()
+        folded = fold(key, verification_key, list(proofs.values())).to_bytes()
         write_atomically(public.file(AGGREGATE), folded)
     return Aggregation(
         tuple(proofs),

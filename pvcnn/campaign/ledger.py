@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.folder import CLUSTER_CARD, VERIFICATION_KEY, CampaignFolder
@@ -41,7 +42,7 @@ class ClusterLedger:
         self.proceedings = proceedings
 
     @classmethod
-    def open(cls, directory: Path) -> ClusterLedger:
+    def open(cls, directory: Path) -> Self:
         """Raises CampaignError for a step that has not run, and VerificationError if the manifest names
         another card or verification key, or if another registry was served before."""
         folder = CampaignFolder(directory)

@@ -26,7 +26,7 @@ from pvcnn.cli.roles import (
 )
 from pvcnn.cli.status import status_command
 from pvcnn.cli.stream import stream_command
-from pvcnn.cli.unbuilt import submit_command
+from pvcnn.cli.submission import deliver_keys_command, run_job_command, submit_command
 from pvcnn.errors import PvcnnError, VerificationError
 
 EXIT_INVALID = 1
@@ -53,6 +53,8 @@ for command in (
     verify_command,
     inspect_command,
     submit_command,
+    run_job_command,
+    deliver_keys_command,
     status_command,
     stream_command,
     bench_command,

@@ -68,7 +68,9 @@ log_option: Callable[[Command], Command] = click.option(
 
 def use_address(address: str | None) -> None:
     """To be called before anything of `pvcnn.compute` is imported: Ray settles its network at its import."""
-    if address is not None:
+    if address == "auto":
+        os.environ.setdefault("RAY_ADDRESS", address)  # Ray names its cluster to a job's driver
+    elif address is not None:
         os.environ["RAY_ADDRESS"] = address
 
 

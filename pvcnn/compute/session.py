@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pvcnn.compute.environment import ADDRESS
 from pvcnn.errors import CampaignError, DependencyMissing
 
 try:
@@ -52,6 +54,9 @@ def cluster_session(address: str) -> Iterator[None]:
     Raises CampaignError if a session is open already, and if there is no cluster or it wants another token.
     """
     _refuse_second()
+    if address == "auto":
+        # Of several clusters on one machine, a job's driver belongs to the one that Ray names to it.
+        address = os.environ.get(ADDRESS, address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:

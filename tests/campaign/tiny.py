@@ -88,14 +88,16 @@ class Played:
     """indices[i] is where frame i stands in the registry."""
 
 
-def prepare(root: Path, seed: int = 1) -> tuple[CampaignFolder, PrivatePart, PublicPart, str]:
+def prepare(
+    root: Path, seed: int = 1, max_proofs: int = MAX_PROOFS
+) -> tuple[CampaignFolder, PrivatePart, PublicPart, str]:
     """`split`, `keygen` and `setup`; the last value is the cluster's fingerprint."""
     folder = CampaignFolder.create(root)
     private, public = private_part(seed), public_part(seed)
     owner = OwnerRole.create(folder)
     owner.publish_split(private, public)
     card = make_keys(folder)
-    run_setup(folder, MAX_PROOFS)
+    run_setup(folder, max_proofs)
     owner.publish_manifest()
     return folder, private, public, card.fingerprint
 
@@ -112,6 +114,17 @@ def submit(
         for i, (picture, label) in enumerate(zip(pictures, labels, strict=True))
     ]
     return roles, pictures, labels, uploads
+
+
+def play_to_answers(root: Path, testers: int, each: int, max_proofs: int = MAX_PROOFS) -> CampaignFolder:
+    """All steps up to the owner's answers: nothing is proved."""
+    folder, _, _, fingerprint = prepare(root, max_proofs=max_proofs)
+    submit(folder, fingerprint, testers, each, 1)
+    owner = OwnerRole.open(root)
+    owner.close_registry()
+    for index in range(testers * each):
+        owner.infer(index)
+    return folder
 
 
 def prove_all(folder: CampaignFolder, count: int) -> list[int]:

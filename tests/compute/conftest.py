@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pvcnn.campaign.folder import CampaignFolder
-from tests.campaign.tiny import Played, play
+from tests.campaign.tiny import Played, play, play_to_answers
+from tests.compute.ray_head import RayHead
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +30,16 @@ def unproved(played: Played, tmp_path: Path) -> CampaignFolder:
     for path in (folder.public.path / "statements").iterdir():
         path.unlink()
     return folder
+
+
+@pytest.fixture
+def answered(tmp_path: Path) -> CampaignFolder:
+    """A campaign of its own with sixteen submissions of four testers, answered and not proved."""
+    return play_to_answers(tmp_path / "campaign", 4, 4, max_proofs=16)
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[RayHead]:
+    """A Ray head with a job server, and one machine for workers, on loopback."""
+    with RayHead.started() as head:
+        yield head

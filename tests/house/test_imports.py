@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "partition": BASE | {"algebra", "program"},
     "aggregate": BASE | {"algebra", "qmp"},
     "campaign": BASE | {"algebra", "program", "he", "qmp", "aggregate"},
-    "compute": BASE | {"algebra", "aggregate", "campaign"},
+    "compute": BASE | {"algebra", "qmp", "aggregate", "campaign"},
     "demo": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "compute"},
     "stream": BASE | {"algebra", "program", "data", "models", "partition", "campaign", "compute"},
