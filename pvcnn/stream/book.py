@@ -32,6 +32,7 @@ class Frame:
     since: float
     segment: str = ""
     index: int | None = None
+    proved: bool = False
 
 
 class Book:
@@ -72,6 +73,7 @@ class Book:
             if self._settle(frame):
                 latency = time.monotonic() - frame.since
                 self.proved += 1
+                frame.proved = True
                 self.latencies.append(latency)
                 event = replace(_event(frame), decision=decision, proof=proof, statement=statement)
                 self._listener(replace(event, proved=True, latency=latency))
@@ -85,8 +87,10 @@ class Book:
     def retract(self, frame: Frame, reason: str) -> None:
         """What was decided does not count after all: the frame's segment does not verify."""
         with self._lock:
-            self.proved -= 1
-            self._flag(frame, reason)
+            if frame.proved:
+                self.proved -= 1
+                frame.proved = False
+                self._flag(frame, reason)
 
     def flag_the_rest(self, reason: str) -> None:
         """Flags every frame that is still in the book."""

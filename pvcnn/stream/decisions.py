@@ -87,7 +87,7 @@ class Decisions:
         except (PvcnnError, OSError) as error:
             reason = str(error)
         for index, frame in segment.frames.items():
-            if index not in proved and index in segment.decided:
+            if index not in proved:
                 self._book.retract(frame, f"segment not verified: {reason}")
         return SegmentEvent(
             segment=segment.name,
@@ -173,7 +173,6 @@ class _Segment:
             return
         proof = ClusterOutcome.from_bytes(done.result().result).proof
         assert proof is not None  # a refusal is no result: the ledger raised
-        segment.decided.add(index)
         decision = proof.statement.outputs[0]
         try:
             self._book.decide(frame, decision, segment.proof(index), segment.statement(index))

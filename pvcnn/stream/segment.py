@@ -24,7 +24,7 @@ from pvcnn.stream.book import Book, Frame
 
 @dataclass
 class ClosedSegment:
-    """frames: by index in the registry. seconds: wall time by step. decided: indices with a proof."""
+    """frames: by index in the registry. seconds: wall time by step."""
 
     name: str
     folder: CampaignFolder
@@ -33,7 +33,6 @@ class ClosedSegment:
     frames: dict[int, Frame]
     closed_by: str
     seconds: dict[str, float] = field(default_factory=dict)
-    decided: set[int] = field(default_factory=set)
 
     def proof(self, index: int) -> str:
         """Relative to the stream's folder, where the frame's proof is recorded."""

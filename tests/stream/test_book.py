@@ -85,6 +85,7 @@ def test_a_retracted_decision_counts_as_flagged(book: Book, window: Window, told
     frame = book.enter("a")
     book.decide(frame, 0, "proof", "statement")
     book.retract(frame, "segment not verified: bad")
+    book.retract(frame, "segment not verified: again")
     assert (book.frames, book.proved, book.flagged) == (1, 0, 1)
     assert [each.proved for each in told.frames] == [True, False]
 
