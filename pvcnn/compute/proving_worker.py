@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,14 +40,27 @@ def this_worker() -> WorkerName:
     return WorkerName(ray.util.get_node_ip_address(), context.get_node_id(), os.getpid())
 
 
-def _compile_kernels_once() -> None:
-    """Compiles what this machine has not compiled yet; the others on it wait for the first."""
-    from pvcnn.algebra.warmup import compile_kernels
+def _load_kernels() -> None:
+    """Compiles what this machine has not compiled yet while its other workers wait.
 
+    What is compiled, all of them load at once: one after the other, many would take long to start.
+    """
+    from pvcnn.algebra import warmup
+    from pvcnn.algebra.backends import backend
+
+    sources = Path(warmup.__file__).parent
+    newest = max(path.stat().st_mtime_ns for path in sources.rglob("*.py"))
+    state = f"{sources} {newest} {backend().layout} {sys.version}".encode()
     lock = Path(tempfile.gettempdir()) / f"pvcnn-kernels-{os.getuid()}.lock"
-    with os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w") as handle:
+    with os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+b") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        compile_kernels()
+        if handle.read() != state:
+            warmup.compile_kernels()
+            handle.seek(0)
+            handle.truncate()
+            handle.write(state)
+            return
+    warmup.compile_kernels()
 
 
 class ProvingWorker:
@@ -68,7 +82,7 @@ class ProvingWorker:
                 f"there is no {directory}: the folder must be on storage that all machines "
                 "share, or use `pvcnn submit`, which sends what workers need"
             )
-        _compile_kernels_once()
+        _load_kernels()
         try:
             opened = secrets.load()
         except CampaignError as error:
