@@ -68,7 +68,8 @@ class JobLog:
     def tell(self, event: JobEvent) -> None:
         words = ""
         if isinstance(event, Happened):
-            words = f"submission {event.event.index}: {describe(event.event)}\n"
+            where = f"submission {event.event.index}: " if event.event.index >= 0 else ""
+            words = f"{where}{describe(event.event)}\n"
         with self._lock:
             # A line of its own even if another process of the job has just written half of one.
             self._write(f"\n{words}{encode_line(self._registry.digest(), event)}\n")

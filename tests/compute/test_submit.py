@@ -122,7 +122,7 @@ def test_a_killed_worker_costs_nothing_and_nothing_secret_stays(
     left = [*files_below(head.session), *stored_in_gcs(head.gcs_address), *told]
     names = " ".join(name for name, _ in left)
     assert "secrets.sealed" in names
-    assert "_ray_pkg_" in names
+    assert "gcs://_ray_pkg_" in names
     assert job.name in names
     assert found(secrets_of(answered), left) == []
     assert found(private_to_owner(answered), left) == []
