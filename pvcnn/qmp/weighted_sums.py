@@ -14,27 +14,29 @@ from numpy.typing import NDArray
 
 from pvcnn.qmp.builder import ConstraintBuilder
 from pvcnn.qmp.combinations import Combinations
+from pvcnn.qmp.matrix_program import CONSTANT_WIRE
 from pvcnn.qmp.views import View
 
 
 def weighted_sums(
     builder: ConstraintBuilder, gadget: str, purpose: str, terms: View, powers: NDArray[np.int64]
 ) -> Combinations:
-    """For each row of `terms` (rows, n): sum_k powers[k] terms[row, k]; powers: n wires, the first of them 1.
+    """For each row of `terms` (rows, n): sum_k power_k y_k, where power_k is a wire.
 
-    Costs n constraints a row, none if n = 1. Every wire on the way is fixed by its constraint, so a
-    prover has no choice once terms and powers are fixed.
+    powers: (n,), the same for all rows, or (rows, n). Costs a constraint for each power that is not the
+    constant 1, and one a row if n > 1. Every wire on the way is fixed by its constraint, so a prover has
+    no choice once terms and powers are fixed.
     """
     rows, length = terms.shape
-    sums = Combinations.of_view(terms[:, 0])
+    powers = np.broadcast_to(powers, terms.shape)
+    of_row, place = np.nonzero(powers == CONSTANT_WIRE)
+    sums = Combinations.of_view(terms.take(of_row * length + place)).grouped(of_row, rows)
+    of_row, place = np.nonzero(powers != CONSTANT_WIRE)
+    if len(of_row):
+        factors = Combinations.of_wires(powers[of_row, place])
+        entries = Combinations.of_view(terms.take(of_row * length + place))
+        products = builder.products(gadget, purpose, entries, factors)
+        sums = sums + Combinations.of_wires(products).grouped(of_row, rows)
     if length == 1:
         return sums
-    products = builder.products(
-        gadget,
-        purpose,
-        Combinations.of_view(terms[:, 1:]),
-        Combinations.of_wires(np.tile(powers[1:], rows)),
-    )
-    of_row = np.repeat(np.arange(rows), length - 1)
-    sums = sums + Combinations.of_wires(products).grouped(of_row, rows)
     return Combinations.of_wires(builder.sums(gadget, f"{purpose}, summed", sums))
