@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra.constants import SCALAR_MODULUS
+from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError, RangeError
 from pvcnn.program.layers import Affine, Shape
@@ -70,6 +72,18 @@ class Weights:
             if layer.bias_bits:
                 parts.append(self.bias[layer.name])
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+    def published_digest(self) -> bytes:
+        """32 bytes that name the program and these weights, for those who publish them.
+
+        H("pvcnn/published-weights", program digest, `flat()` as little-endian 64-bit integers). It does not
+        hide: never publish it for weights that are committed.
+        """
+        return self._published_digest
+
+    @cached_property
+    def _published_digest(self) -> bytes:
+        return digest("pvcnn/published-weights", self.program.digest(), self.flat().astype("<i8").tobytes())
 
     def to_bytes(self) -> bytes:
         """Canonical and SECRET: little-endian integers of the fewest bytes that hold their bits."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -28,6 +28,8 @@ class ProgramCircuit:
     frames: int
     compiled: CompiledProgram
     lowered: LoweredProgram
+    #: The digest of the published weights that are part of the circuit; empty if weights are committed.
+    weights_digest: bytes
 
     @property
     def system(self) -> ConstraintSystem:
@@ -36,21 +38,28 @@ class ProgramCircuit:
     def stage_one(self, weights: Weights, features: NDArray[np.int64]) -> StageOne:
         """The committed wires for integer features (frames, *program.input_shape).
 
-        Raises ValueError for another shape or batch length, and RangeError, naming layer, position
-        and value, for anything outside its range; the latter's message holds secrets.
+        Raises ValueError for another shape or batch length, or other weights than published ones, and
+        RangeError, naming layer, position and value, for anything outside its range; the latter's message
+        holds secrets.
         """
         if len(features) != self.frames:
             raise ValueError(f"this circuit proves {self.frames} frames at once, not {len(features)}")
+        if self.weights_digest and weights.published_digest() != self.weights_digest:
+            raise ValueError("this circuit was compiled with other published weights")
+        committed = np.zeros(0, np.int64) if self.weights_digest else weights.flat()
         traced = trace(self.program, weights, features)
-        stage_one = witness.fill_stage_one(
-            self.compiled, traced.outputs, traced.features, weights.flat(), traced.layers
+        return witness.fill_stage_one(
+            self.compiled, traced.outputs, traced.features, committed, traced.layers, check=True
         )
-        witness.check_lookups(self.compiled.matrix_program, stage_one)
-        return stage_one
 
-    def second_stage(self, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
-        """The priv wires given (rho, theta, chi), for any stage one, right or wrong."""
-        return self._second_stage(stage_one, challenges)
+    def second_stage(
+        self, stage_one: StageOne, challenges: tuple[int, int, int], derived: ScalarVector
+    ) -> ScalarVector:
+        """The priv wires given (rho, theta, chi), for any stage one, right or wrong.
+
+        `derived` are the values that `applied_maps.derived_values` makes of `stage_one`.
+        """
+        return self._second_stage(stage_one, challenges, derived)
 
     @cached_property
     def _second_stage(self) -> SecondStage:
@@ -64,15 +73,29 @@ class ProgramCircuit:
         return dict(counts)
 
 
-def compile_program(program: Program, frames: int = 1) -> ProgramCircuit:
-    """The circuit that proves `frames` runs of `program` at once; cached for equal programs.
+def compile_program(program: Program, frames: int = 1, published: Weights | None = None) -> ProgramCircuit:
+    """The circuit that proves `frames` runs of `program` at once; cached for equal programs and weights.
 
-    Raises ValueError, naming the layer, for a program whose values may wrap around r.
+    With `published` weights these are coefficients of the circuit; else they are committed wires. Raises
+    ValueError, naming the layer, for a program whose values may wrap around r, and for weights of another.
     """
-    return _compile(program, frames)
+    if published and published.program != program:
+        raise ValueError("the weights belong to another program")
+    return _compile(
+        program, frames, _Published(published, published.published_digest()) if published else None
+    )
+
+
+@dataclass(frozen=True)
+class _Published:
+    """Weights that equal others if their digests are equal."""
+
+    weights: Weights = field(compare=False)
+    digest: bytes
 
 
 @lru_cache(maxsize=4)
-def _compile(program: Program, frames: int) -> ProgramCircuit:
-    compiled = compile_layers(program, frames)
-    return ProgramCircuit(program, frames, compiled, lower(compiled.matrix_program))
+def _compile(program: Program, frames: int, published: _Published | None) -> ProgramCircuit:
+    compiled = compile_layers(program, frames, published.weights if published else None)
+    digest = published.digest if published else b""
+    return ProgramCircuit(program, frames, compiled, lower(compiled.matrix_program), digest)

@@ -18,6 +18,9 @@ from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.errors import VerificationError
 from pvcnn.qmp.proving_key import COMMITTED, ProvingKey
 
+#: nu_w where there are no weights to hide: D_w is then [eta_w/gamma_w]1, and no secret.
+NO_WEIGHTS_BLINDING = 1
+
 
 def commit(key: ProvingKey, segment: str, values: NDArray[np.int64] | ScalarVector, blinding: int) -> G1Point:
     """D_s of segment 'in', 'w' or 'aux' for its `values`, one a wire, and nu_s = `blinding`.
@@ -41,3 +44,8 @@ def commit_weights(key: ProvingKey, weights: NDArray[np.int64], blinding: int) -
     `weights` are those of `Weights.flat()`, int64, and `blinding` is the model's nu_w.
     """
     return commit(key, "w", weights, blinding)
+
+
+def commit_nothing(key: ProvingKey) -> G1Point:
+    """D_w of a circuit that has its weights as coefficients: the same for everybody who has the key."""
+    return commit(key, "w", np.zeros(0, np.int64), NO_WEIGHTS_BLINDING)

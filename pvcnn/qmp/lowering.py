@@ -32,7 +32,7 @@ class LoweredProgram:
 
 def lower(program: MatrixProgram) -> LoweredProgram:
     """The constraints of all gates and lookups, with linearly independent columns (see `peeling`)."""
-    builder = ConstraintBuilder(program.segments)
+    builder = ConstraintBuilder(program.segments, program.derivations)
     bind_challenges(builder)
     powers = Powers(builder, max([0, *map(_highest_power, program.gates)]))
     for gate in program.gates:
