@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from pvcnn.qmp.builder import ConstraintBuilder
 from pvcnn.qmp.combinations import Combinations
+from pvcnn.qmp.convolution_geometry import axes
 from pvcnn.qmp.matrix_program import ConvolutionProduct
-from pvcnn.qmp.powers import Powers
+from pvcnn.qmp.powers import Powers, new_multiples
 from pvcnn.qmp.weighted_sums import weighted_sums
 
 Integers = NDArray[np.int64]
@@ -34,6 +35,21 @@ GADGET = "convolution"
 def highest_power(gate: ConvolutionProduct) -> int:
     """The highest power of rho that `lower` needs as a wire."""
     return max(_outputs_per_channel(gate), _margin(gate), int(_input_exponents(gate).max()))
+
+
+def rows(gate: ConvolutionProduct) -> int:
+    """How many constraints `lower` makes, those of the powers rho^(n o) included."""
+    frames, channels = gate.inputs.shape[:2]
+    outputs, _, kernel, _ = gate.kernels.shape
+    vertical, horizontal = axes(gate)
+    offsets = np.arange(kernel) // gate.stride
+    alignments = len(np.unique(gate.result.shape[3] * offsets[:, None] + offsets))
+    taps, places = channels * kernel**2, _outputs_per_channel(gate)
+    kernels = outputs * taps if outputs > 1 else 0
+    sums = outputs * places if places > 1 else 0
+    multiples = new_multiples(places, outputs, highest_power(gate))
+    inputs = frames * channels * len(vertical.used()) * len(horizontal.used())
+    return inputs + taps + kernels + taps + alignments + sums + outputs + 1 + multiples
 
 
 def lower(builder: ConstraintBuilder, gate: ConvolutionProduct, powers: Powers) -> None:

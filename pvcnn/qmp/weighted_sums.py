@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from pvcnn.qmp.builder import ConstraintBuilder
 from pvcnn.qmp.combinations import Combinations
+from pvcnn.qmp.matrix_program import CONSTANT_WIRE
 from pvcnn.qmp.views import View
+
+Integers = NDArray[np.int64]
 
 
 def weighted_sums(
-    builder: ConstraintBuilder, gadget: str, purpose: str, terms: View, powers: NDArray[np.int64]
+    builder: ConstraintBuilder, gadget: str, purpose: str, terms: View, powers: Integers
 ) -> Combinations:
     """For each row of `terms` (rows, n): sum_k powers[k] terms[row, k]; powers: n wires, the first of them 1.
 
@@ -26,15 +29,44 @@ def weighted_sums(
     prover has no choice once terms and powers are fixed.
     """
     rows, length = terms.shape
-    sums = Combinations.of_view(terms[:, 0])
     if length == 1:
-        return sums
-    products = builder.products(
-        gadget,
-        purpose,
-        Combinations.of_view(terms[:, 1:]),
-        Combinations.of_wires(np.tile(powers[1:], rows)),
-    )
-    of_row = np.repeat(np.arange(rows), length - 1)
-    sums = sums + Combinations.of_wires(products).grouped(of_row, rows)
+        return Combinations.of_view(terms[:, 0])
+    groups = np.repeat(np.arange(rows), length)
+    flat = terms.reshape(terms.entries)
+    return grouped_sums(builder, gadget, purpose, flat, np.tile(powers, rows), groups, rows)
+
+
+def grouped_sums(
+    builder: ConstraintBuilder,
+    gadget: str,
+    purpose: str,
+    terms: View,
+    powers: Integers,
+    groups: Integers,
+    count: int,
+) -> Combinations:
+    """`count` sums of powers[t] terms[t], term t in the one numbered groups[t]; powers: wires.
+
+    Costs a constraint for each term whose power is not the wire 1, and one for each sum.
+    """
+    sums = weighted_terms(builder, gadget, purpose, terms, powers, groups, count)
     return Combinations.of_wires(builder.sums(gadget, f"{purpose}, summed", sums))
+
+
+def weighted_terms(
+    builder: ConstraintBuilder,
+    gadget: str,
+    purpose: str,
+    terms: View,
+    powers: Integers,
+    groups: Integers,
+    count: int,
+) -> Combinations:
+    """The same as combinations of the terms' products, without a wire for each sum."""
+    plain = powers == CONSTANT_WIRE
+    sums = Combinations.of_view(terms.take(np.flatnonzero(plain))).grouped(groups[plain], count)
+    weighted = np.flatnonzero(~plain)
+    products = builder.products(
+        gadget, purpose, Combinations.of_view(terms.take(weighted)), Combinations.of_wires(powers[weighted])
+    )
+    return sums + Combinations.of_wires(products).grouped(groups[weighted], count)

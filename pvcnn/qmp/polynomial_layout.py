@@ -1,0 +1,93 @@
+"""Which coefficient of which polynomial an entry of a convolution is: see `lower_polynomials`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.qmp.convolution_geometry import Axis, axes
+from pvcnn.qmp.matrix_program import ConvolutionProduct
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class PolynomialLayout:
+    """Exponents and polynomials of a gate's entries.
+
+    inputs: flat positions of the entries that take part, with exponent and number of polynomial each;
+    kernels: the same for those of one output channel, flat in (C, K, K).
+    rows, columns: where the product has coefficients, ascending; sticks_out: (rows, columns), which of
+    them are in the overhang. output_exponents (F Ho Wo), overhang_exponents (F times the overhang): within
+    one output channel. channel_pitch: L.
+    """
+
+    inputs: Integers
+    input_exponents: Integers
+    input_polynomials: Integers
+    kernels: Integers
+    kernel_exponents: Integers
+    kernel_polynomials: Integers
+    polynomials: int
+    rows: Integers
+    columns: Integers
+    sticks_out: NDArray[np.bool_]
+    output_exponents: Integers
+    overhang_exponents: Integers
+    channel_pitch: int
+
+    @property
+    def overhang(self) -> int:
+        """How many coefficients stick out, for each output channel."""
+        return len(self.overhang_exponents)
+
+    @classmethod
+    def of(cls, gate: ConvolutionProduct) -> PolynomialLayout:
+        frames, channels, height, width = gate.inputs.shape
+        kernel, stride = gate.kernels.shape[2], gate.stride
+        vertical, horizontal = axes(gate)
+        margin = (kernel - 1) // stride
+        rows, columns = vertical.reached(), horizontal.reached()
+        row_pitch = max(int(columns.max(initial=0)), horizontal.outputs - 1) + margin + 1
+        frame_pitch = row_pitch * (max(int(rows.max(initial=0)), vertical.outputs - 1) + margin + 1)
+
+        f, c, p, q = _grid(np.arange(frames), np.arange(channels), vertical.used(), horizontal.used())
+        shifted_p, shifted_q = p + gate.padding, q + gate.padding
+        of_input = (c * stride + shifted_p % stride) * stride + shifted_q % stride
+        polynomials, input_polynomials = np.unique(of_input, return_inverse=True)
+
+        c_k, d, e = _grid(np.arange(channels), vertical.used_taps(), horizontal.used_taps())
+        of_kernel = (c_k * stride + d % stride) * stride + e % stride
+        exponents = row_pitch * (margin - d // stride) + margin - e // stride
+
+        inside = _within(rows, vertical)[:, None] & _within(columns, horizontal)
+        place = row_pitch * (rows[:, None] + margin) + columns + margin
+        outputs = row_pitch * (np.arange(vertical.outputs)[:, None] + margin)
+        outputs = outputs + np.arange(horizontal.outputs) + margin
+        frame = frame_pitch * np.arange(frames)[:, None]
+        return cls(
+            inputs=((f * channels + c) * height + p) * width + q,
+            input_exponents=frame_pitch * f + row_pitch * (shifted_p // stride) + shifted_q // stride,
+            input_polynomials=input_polynomials,
+            kernels=(c_k * kernel + d) * kernel + e,
+            kernel_exponents=exponents,
+            kernel_polynomials=np.searchsorted(polynomials, of_kernel),
+            polynomials=len(polynomials),
+            rows=rows,
+            columns=columns,
+            sticks_out=~inside,
+            output_exponents=(frame + outputs.reshape(-1)).reshape(-1),
+            overhang_exponents=(frame + place[~inside]).reshape(-1),
+            channel_pitch=frames * frame_pitch,
+        )
+
+
+def _grid(*coordinates: Integers) -> list[Integers]:
+    """All combinations, flat, the last coordinate fastest."""
+    return [axis.reshape(-1) for axis in np.meshgrid(*coordinates, indexing="ij")]
+
+
+def _within(places: Integers, axis: Axis) -> NDArray[np.bool_]:
+    return (places >= 0) & (places < axis.outputs)
