@@ -17,6 +17,7 @@ from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.program.inference import LayerTrace
 from pvcnn.program.layers import Shape
 from pvcnn.qmp.assembly import Assembly
+from pvcnn.qmp.challenges import CHALLENGES
 from pvcnn.qmp.compile import CompiledProgram
 from pvcnn.qmp.hints import FromTrace, Traced
 from pvcnn.qmp.lowering import LoweredProgram, lower
@@ -136,11 +137,11 @@ def circuit(shape: ProductShape, lowering: Lowering) -> ProductCircuit:
 
 
 def predicted(shape: ProductShape, lowering: Lowering) -> int:
-    """The constraints of the circuit without making it."""
+    """The constraints of the circuit without making it, but for those of wires that own no position."""
     (gate,) = compiled_product(shape).matrix_program.gates
     assert isinstance(gate, MatrixProduct | ConvolutionProduct)
     cost = option(gate, lowering)
-    raise NotImplementedError(cost)
+    return len(CHALLENGES) + max(0, cost.highest_power - 1) + cost.rows
 
 
 def operands(shape: ProductShape, seed: int = 0) -> tuple[Integers, Integers, Integers]:

@@ -2,19 +2,20 @@
 
 With p' = p + P, stride S and the phase of a row or column its remainder modulo S, inputs and kernels become
 
-    X_(c,phase)(Z) = sum x[f,c,p,q] Z^(T f + R floor(p'/S) + floor(q'/S))
+    X_(c,phase)(Z) = sum x[f,c,p,q] Z^(T f + R (floor(p'/S) - D - i0) + floor(q'/S) - D - j0)
     V_(c,phase)(Z) = sum_o Z^(L o) sum w[o,c,d,e] Z^(R (D - floor(d/S)) + D - floor(e/S))
 
 over the entries of that phase in both directions, D = floor((K-1)/S). A stride so becomes S^2 convolutions
 with stride 1, whose products add up:
 
-    sum_(c,phase) X V = sum_o Z^(L o) sum_(f,i,j) Z^(T f + R (i + D) + j + D) y[f,o,i,j]
+    sum_(c,phase) X V = sum_o Z^(L o) sum_(f,i,j) Z^(T f + R (i - i0) + j - j0) y[f,o,i,j]
 
 where i and j run over the outputs, for which y is the output less its bias, and over the overhang: places
-beyond them, -D at least, where windows stick out of the input. R and T leave room for rows and frames not
-to overlap, L for output channels. The coefficients in the overhang are nobody's output, but the product has
-them, so the prover commits to them: wires of `aux` that `qmp` does without. Padding is zeros, which cost
-nothing; the more of it, the smaller the overhang. Entries and kernel entries that meet nothing are left out.
+beyond them, i0 and j0 at least, where windows stick out of the input. R and T leave room for rows and
+frames not to overlap, L for output channels. The coefficients in the overhang are nobody's output, but the
+product has them, so the prover commits to them: wires of `aux` that `qmp` does without. Padding is zeros,
+which cost nothing; the more of it, the smaller the overhang. Entries and kernel entries that meet nothing
+are left out.
 
 Why a cheating prover fails: x, w, y and the overhang are committed before rho, the value of Z, is drawn. The
 powers on the right differ from each other. So the difference of the sides has the errors of outputs and

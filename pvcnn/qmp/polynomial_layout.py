@@ -50,12 +50,13 @@ class PolynomialLayout:
         vertical, horizontal = axes(gate)
         margin = (kernel - 1) // stride
         rows, columns = vertical.reached(), horizontal.reached()
-        row_pitch = max(int(columns.max(initial=0)), horizontal.outputs - 1) + margin + 1
-        frame_pitch = row_pitch * (max(int(rows.max(initial=0)), vertical.outputs - 1) + margin + 1)
+        first_row, first_column = _first(vertical, margin), _first(horizontal, margin)
+        row_pitch = max(int(columns.max(initial=0)), horizontal.outputs - 1) - first_column + 1
+        frame_pitch = row_pitch * (max(int(rows.max(initial=0)), vertical.outputs - 1) - first_row + 1)
 
         f, c, p, q = _grid(np.arange(frames), np.arange(channels), vertical.used(), horizontal.used())
-        shifted_p, shifted_q = p + gate.padding, q + gate.padding
-        of_input = (c * stride + shifted_p % stride) * stride + shifted_q % stride
+        (i, row_phase), (j, column_phase) = (np.divmod(x + gate.padding, stride) for x in (p, q))
+        of_input = (c * stride + row_phase) * stride + column_phase
         polynomials, input_polynomials = np.unique(of_input, return_inverse=True)
 
         c_k, d, e = _grid(np.arange(channels), vertical.used_taps(), horizontal.used_taps())
@@ -63,13 +64,17 @@ class PolynomialLayout:
         exponents = row_pitch * (margin - d // stride) + margin - e // stride
 
         inside = _within(rows, vertical)[:, None] & _within(columns, horizontal)
-        place = row_pitch * (rows[:, None] + margin) + columns + margin
-        outputs = row_pitch * (np.arange(vertical.outputs)[:, None] + margin)
-        outputs = outputs + np.arange(horizontal.outputs) + margin
+        place = row_pitch * (rows[:, None] - first_row) + columns - first_column
+        outputs = row_pitch * (np.arange(vertical.outputs)[:, None] - first_row)
+        outputs = outputs + np.arange(horizontal.outputs) - first_column
         frame = frame_pitch * np.arange(frames)[:, None]
         return cls(
             inputs=((f * channels + c) * height + p) * width + q,
-            input_exponents=frame_pitch * f + row_pitch * (shifted_p // stride) + shifted_q // stride,
+            input_exponents=frame_pitch * f
+            + row_pitch * (i - margin - first_row)
+            + j
+            - margin
+            - first_column,
             input_polynomials=input_polynomials,
             kernels=(c_k * kernel + d) * kernel + e,
             kernel_exponents=exponents,
@@ -87,6 +92,12 @@ class PolynomialLayout:
 def _grid(*coordinates: Integers) -> list[Integers]:
     """All combinations, flat, the last coordinate fastest."""
     return [axis.reshape(-1) for axis in np.meshgrid(*coordinates, indexing="ij")]
+
+
+def _first(axis: Axis, margin: int) -> int:
+    """i0 or j0, the place whose power is 1: D before the first input entry, or the first output."""
+    used = axis.used()
+    return min((int(used[0]) + axis.padding) // axis.stride - margin, 0) if len(used) else 0
 
 
 def _within(places: Integers, axis: Axis) -> NDArray[np.bool_]:

@@ -125,7 +125,6 @@ def test_changed_byte_is_exit_status_1_or_2(finished: Path, capsys: pytest.Captu
     ("arguments", "remedy"),
     [
         (["stream", "SOURCE"], "pvcnn encrypt"),
-        (["bench", "matmul", "--n", "64"], "benchmarks/"),
         (["bench", "model", "lenet"], "benchmarks/"),
         (["demo", "--device", "cuda"], "--device cpu"),
         (["demo", "--weights", "published"], "--weights committed"),
