@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from pvcnn.bench.measure import Tick, medians
+from pvcnn.bench.measure import LEAST_SECONDS, Tick, turn
 from pvcnn.bench.products import (
     MatrixShape,
     ProductCircuit,
@@ -17,7 +20,7 @@ from pvcnn.bench.products import (
     predicted,
 )
 from pvcnn.qmp.commitments import commit_weights
-from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.keys import CircuitKey, VerificationKey
 from pvcnn.qmp.lowering_plan import Lowering
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.prover import prove_witness
@@ -30,12 +33,14 @@ from pvcnn.qmp.verifier import verify
 OURS, BASELINE = Lowering.QMP, Lowering.QAP
 #: More constraints than this are counted, not proved: at 2^23, a domain of 5 million, a proof takes 9 GB.
 LIMIT = 5_000_000
+#: The steps that are timed, and the method of a contestant that does each.
+STEPS = {"setup": "set_up", "prove": "prove", "verify": "verify"}
 _BLINDING = 0xB11D
 _NO_PROGRAM = bytes(32)
 
 
 def lowerings_of(shape: ProductShape) -> tuple[Lowering, ...]:
-    """Those that a product of this kind has, dearest last."""
+    """Those that a product of this kind has, the baseline last."""
     if isinstance(shape, MatrixShape):
         return Lowering.QMP, Lowering.QAP
     return Lowering.QMP, Lowering.QPP, Lowering.IM2COL, Lowering.QAP
@@ -43,15 +48,13 @@ def lowerings_of(shape: ProductShape) -> tuple[Lowering, ...]:
 
 @dataclass(eq=False)
 class _Contestant:
-    """One lowering with its keys, and the seconds that each of its steps took in each round."""
+    """One lowering with its keys, and what each turn of each step took."""
 
     circuit: ProductCircuit
     stage_one: StageOne
     compiled: float
-    setups: list[dict[str, float]] = field(default_factory=list)
-    proofs: list[dict[str, float]] = field(default_factory=list)
-    key: ProvingKey | None = None
-    verification_key: VerificationKey | None = None
+    timings: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    keys: tuple[ProvingKey, CircuitKey] | None = None
     proof: Proof | None = None
 
     @classmethod
@@ -62,37 +65,49 @@ class _Contestant:
         return cls(made, made.stage_one(operands(shape)), compiled)
 
     def set_up(self) -> None:
-        self.key = None
-        start = time.perf_counter()
-        self.key, circuit_key = generate(self.circuit.system, _NO_PROGRAM, 1)
-        self.setups.append({"setup": time.perf_counter() - start})
-        weights = commit_weights(self.key, self.stage_one.w, _BLINDING)
-        self.verification_key = circuit_key.commit(weights)
+        self.keys = None  # room for the next ones
+        self.keys = generate(self.circuit.system, _NO_PROGRAM, 1)
 
     def prove(self) -> None:
-        """The self-check within a proof is counted, checking the key, which is done once, is not."""
-        assert self.key is not None
-        assert self.verification_key is not None
-        start = time.perf_counter()
-        proof = prove_witness(self.key, self.circuit, self.stage_one, b"", _BLINDING)
-        proved = time.perf_counter()
-        verify(self.verification_key, proof.statement, proof)
-        self.proof = proof
-        self.proofs.append({"prove": proved - start, "verify": time.perf_counter() - proved})
+        """The self-check within a proof is counted. The check of the key comes with the first one only."""
+        self.proof = prove_witness(self.proving_key, self.circuit, self.stage_one, b"", _BLINDING)
+
+    def verify(self) -> None:
+        assert self.proof is not None
+        verify(self.verification_key, self.proof.statement, self.proof)
+
+    @property
+    def proving_key(self) -> ProvingKey:
+        assert self.keys is not None
+        return self.keys[0]
+
+    @cached_property
+    def verification_key(self) -> VerificationKey:
+        """Of the keys that were made last."""
+        assert self.keys is not None
+        return self.keys[1].commit(commit_weights(self.proving_key, self.stage_one.w, _BLINDING))
+
+    def timed(self, step: str, least: float) -> None:
+        self.timings[step].append(turn(getattr(self, step), least))
 
     def report(self) -> dict[str, Any]:
-        assert self.key is not None
-        assert self.verification_key is not None
         assert self.proof is not None
         constraints = self.circuit.system.constraints
-        seconds = {"compile": self.compiled, **medians(self.setups), **medians(self.proofs)}
+        cpu, wall = (
+            {
+                name: statistics.median(run[which] for run in self.timings[step])
+                for name, step in STEPS.items()
+            }
+            for which in (0, 1)
+        )
         return {
             "constraints": constraints,
             "domain": domain_size(constraints),
-            "seconds": seconds,
-            "rate": {step: constraints / seconds[step] for step in ("setup", "prove")},
+            "seconds": {"compile": self.compiled, **wall},
+            "cpu": cpu,
+            "rate": {step: constraints / cpu[step] for step in ("setup", "prove")},
             "bytes": {
-                "pk": len(self.key.to_bytes()),
+                "pk": len(self.proving_key.to_bytes()),
                 "vk": len(self.verification_key.to_bytes()),
                 "proof": len(self.proof.to_bytes()),
             },
@@ -105,24 +120,26 @@ def measure(
     limit: int = LIMIT,
     tick: Tick = lambda: None,
     lowerings: Sequence[Lowering] | None = None,
+    least: float = LEAST_SECONDS,
 ) -> dict[str, Any]:
     """`lowerings`: a report of each that has at most `limit` constraints, by name, of all others the
-    constraints only. Times are wall seconds, medians of `repeat` rounds in which the lowerings take turns,
-    after a setup and a proof of each that are not timed. `ours` is QMP, `reference` QAP; `ratio` holds
-    reference over ours, if both were measured, and that of all constraints.
+    constraints only. `seconds` are wall time, `cpu` is processor time of all threads, rates are constraints
+    in a second of it; medians of `repeat` rounds in which the lowerings take turns, each of `least` seconds
+    or one call, after one call of each that is not timed. `ours` is QMP, `reference` QAP. `ratio` is
+    reference over ours: of constraints, and if both were proved of processor time, `wall_` of wall time.
     """
     chosen = lowerings or lowerings_of(shape)
     counts = {lowering: predicted(shape, lowering) for lowering in chosen}
     contestants = {
         lowering: _Contestant.of(shape, lowering) for lowering in chosen if counts[lowering] <= limit
     }
-    for contestant in contestants.values():
-        _untimed(contestant, tick)
-    steps: tuple[Callable[[_Contestant], None], ...] = (_Contestant.set_up, _Contestant.prove)
-    for step in steps:
+    for step in STEPS.values():
+        for contestant in contestants.values():  # what is made once: tables, checked matrices and keys
+            getattr(contestant, step)()
+            tick()
         for _ in range(repeat):
             for contestant in contestants.values():
-                step(contestant)
+                contestant.timed(step, least)
                 tick()
     reports = {lowering: contestant.report() for lowering, contestant in contestants.items()}
     counted = {lowering: {"constraints": count} for lowering, count in counts.items()}
@@ -130,32 +147,22 @@ def measure(
     return {"verified": True, "repeat": repeat, "lowerings": both, **_compared(reports, both)}
 
 
-def _untimed(contestant: _Contestant, tick: Tick) -> None:
-    """Tables that are made once, and the check of a key."""
-    contestant.set_up()
-    contestant.prove()
-    contestant.setups.clear()
-    contestant.proofs.clear()
-    tick()
-
-
 def _compared(reports: dict[Lowering, dict[str, Any]], both: dict[str, dict[str, Any]]) -> dict[str, Any]:
     compared: dict[str, Any] = {"ratio": {}}
-    ours = both[OURS.value]["constraints"]
+    fewest = both[OURS.value]["constraints"]
     for name, report in both.items():
         if name == BASELINE.value:
-            compared["ratio"]["constraints"] = report["constraints"] / ours
+            compared["ratio"]["constraints"] = report["constraints"] / fewest
         elif name != OURS.value:
-            compared["ratio"][f"constraints_{name}"] = report["constraints"] / ours
+            compared["ratio"][f"constraints_{name}"] = report["constraints"] / fewest
     for key, lowering in (("ours", OURS), ("reference", BASELINE)):
         if lowering in reports:
-            report = reports[lowering]
-            compared[key] = {"constraints": report["constraints"], **report["seconds"]}
-    if "ours" in compared and "reference" in compared:
-        for step in ("setup", "prove", "verify"):
-            compared["ratio"][step] = compared["reference"][step] / compared["ours"][step]
-        rates = {
-            step: reports[BASELINE]["rate"][step] / reports[OURS]["rate"][step] for step in ("setup", "prove")
-        }
-        compared["ratio"] |= {f"rate_{step}": value for step, value in rates.items()}
+            compared[key] = {"constraints": reports[lowering]["constraints"], **reports[lowering]["cpu"]}
+    if OURS in reports and BASELINE in reports:
+        ours, reference = reports[OURS], reports[BASELINE]
+        for step in STEPS:
+            compared["ratio"][step] = reference["cpu"][step] / ours["cpu"][step]
+            compared["ratio"][f"wall_{step}"] = reference["seconds"][step] / ours["seconds"][step]
+        for step in ("setup", "prove"):
+            compared["ratio"][f"rate_{step}"] = reference["rate"][step] / ours["rate"][step]
     return compared

@@ -36,14 +36,20 @@ PEAK = 128
 
 @dataclass(frozen=True)
 class MatrixShape:
-    """(n, n) times (n, n)."""
+    """(height, length) times (length, width)."""
 
-    n: int
+    height: int
+    length: int
+    width: int
+
+    @classmethod
+    def square(cls, n: int) -> MatrixShape:
+        return cls(n, n, n)
 
     @property
     def shapes(self) -> tuple[Shape, Shape, Shape]:
         """Of A, B and C."""
-        return ((self.n, self.n),) * 3
+        return (self.height, self.length), (self.length, self.width), (self.height, self.width)
 
     def gate(self, left: View, right: View, result: View) -> MatrixProduct:
         return MatrixProduct("product", left, right, result)

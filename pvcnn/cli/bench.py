@@ -109,7 +109,9 @@ def matmul_command(n: int, repeat: int, limit: int, as_json: bool) -> None:
     """A product of two committed matrices under each lowering: setup, proof, verification, keys."""
     from pvcnn.bench.products import MatrixShape
 
-    _compare_lowerings(MatrixShape(n), {"n": n}, f"({n}, {n}) times ({n}, {n})", repeat, limit, as_json)
+    _compare_lowerings(
+        MatrixShape.square(n), {"n": n}, f"({n}, {n}) times ({n}, {n})", repeat, limit, as_json
+    )
 
 
 @bench_command.command("convolution")
@@ -145,7 +147,7 @@ def _compare_lowerings(
     with notes.status("compiling kernels"):
         compile_kernels()
     with Progress(console=notes, transient=True) as progress:
-        rounds = len(lowerings.lowerings_of(shape)) * (2 * repeat + 1)
+        rounds = len(lowerings.lowerings_of(shape)) * 3 * (repeat + 1)
         task = progress.add_task("setting up and proving", total=rounds)
         report = lowerings.measure(shape, repeat, limit, lambda: progress.advance(task))
     report = {**_origin(), **numbers, **report}
@@ -153,17 +155,18 @@ def _compare_lowerings(
         print_json(report)
         return
     results.print(f"{report['date']}, {report['machine']}, {report['kernels']} kernels")
-    columns = ("lowering", ">constraints", ">setup", ">prove", ">verify", ">proving key", ">proved a second")
+    columns = ("", ">constraints", ">setup", ">prove", ">verify", ">setup, processor", ">prove", ">key")
     shown = table(f"{title}, median of {repeat}", *columns)
     for name, found in report["lowerings"].items():
         cells = [name, f"{found['constraints']:,}"]
         if "seconds" in found:
             cells += [duration(found["seconds"][step]) for step in ("setup", "prove", "verify")]
-            cells += [size(found["bytes"]["pk"]), f"{found['rate']['prove']:,.0f}"]
+            cells += [duration(found["cpu"][step]) for step in ("setup", "prove")]
+            cells += [size(found["bytes"]["pk"])]
         shown.add_row(*cells)
     results.print(shown)
-    for name, ratio in report["ratio"].items():
-        results.print(f"{name.replace('_', ' ')}: {ratio:.2f}")
+    ratios = ", ".join(f"{name.replace('_', ' ')} {ratio:.2f}" for name, ratio in report["ratio"].items())
+    results.print(f"qap over qmp, processor time: {ratios}")
 
 
 def _unbuilt(name: str, what: str) -> click.Command:

@@ -7,7 +7,7 @@ committed wires, and may be mixed within a circuit:
     qpp      a convolution as a product of polynomials, as in vCNN; other products as `qap`, as there
     qap      every product of two scalars is a constraint
     im2col   a convolution as the matrix product of its copied windows; other products as `qmp`
-    auto     for each gate the cheapest of qmp, qpp and qap
+    auto     for each gate the cheapest of qmp, qpp and qap, see `Option.price`
 """
 
 from __future__ import annotations
@@ -76,6 +76,14 @@ class Option:
     lowering: Lowering
     rows: int
     highest_power: int
+
+    @property
+    def price(self) -> float:
+        """Constraints, those of QPP at 5% more: equal kernels meet equal powers less often there, so more of
+        its products are different scalars, and with 2% fewer constraints it proves more slowly
+        (docs/lowerings.md, section "What auto chooses").
+        """
+        return self.rows * (1.05 if self.lowering is Lowering.QPP else 1.0)
 
 
 def circuit_digest(program_digest: bytes, lowering: Lowering) -> bytes:
@@ -163,13 +171,13 @@ def _cheapest(gates: tuple[Gate, ...]) -> list[Lowering | None]:
 
     def within(limit: int) -> list[Option | None]:
         return [
-            min((option for option in gate if option.highest_power <= limit), key=lambda o: o.rows)
+            min((option for option in gate if option.highest_power <= limit), key=lambda o: o.price)
             if gate
             else None
             for gate in choices
         ]
 
-    def cost(limit: int) -> int:
-        return limit + sum(option.rows for option in within(limit) if option)
+    def cost(limit: int) -> float:
+        return limit + sum(option.price for option in within(limit) if option)
 
     return [option.lowering if option else None for option in within(min(sorted(limits), key=cost))]
