@@ -16,9 +16,10 @@ import numpy as np
 from pvcnn.algebra.points import random_scalar
 from pvcnn.algebra.warmup import compile_kernels
 from pvcnn.bench.measure import machine, medians
-from pvcnn.program.layers import Flatten, Linear, Requantise, Sign, Table
+from pvcnn.program.layers import Flatten, Linear, Requantise, Sign
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
+from pvcnn.program.table import Table
 from pvcnn.program.weights import Weights
 from pvcnn.qmp.api import prove, setup
 from pvcnn.qmp.circuit import compile_program
@@ -34,7 +35,7 @@ SHAPES = ((16, 8), (64, 16), (128, 32), (256, 64), (512, 64), (1024, 64), (1024,
 def public_part(inputs: int, hidden: int) -> PublicPart:
     """A network with small random weights, whose values stay in range."""
     relu = Table(-2048, np.clip(np.arange(-2048, 2048), 0, 127))
-    program = Program(
+    program = Program.chain(
         (inputs, 1, 1),
         -128,
         127,

@@ -296,7 +296,7 @@ class Aggregate:
 
     def proof_challenges(self, statement: Fields, auxiliary: bytes) -> list[int]:
         """rho, theta, chi of one proof: eq. (9)."""
-        transcript, outputs = Transcript("pvcnn/challenges"), statement["outputs"]
+        transcript, outputs = Transcript("pvcnn/challenges"), [n % 2**64 for n in statement["outputs"]]
         transcript.absorb(("verification key", self.key["digest"]), ("context", statement["context"]))
         transcript.absorb(("number of outputs", len(outputs)), *(("output", value) for value in outputs))
         d_in, d_w = statement["features_commitment"], self.key["weights_commitment"]
@@ -440,7 +440,7 @@ class Campaign:
     def read_statement(self, index: int, outputs: int, context: bytes) -> Fields:
         data = self.read(f"statements/{index:06d}.cbor")
         statement = decode(data, "pvcnn-statement")
-        well_formed(all(type(n) is int and 0 <= n < 1 << 63 for n in statement["outputs"]), "an output")
+        demand(all(type(n) is int and 0 <= n < 2 for n in statement["outputs"]), "a decision is 0 or 1")
         demand(len(statement["outputs"]) == outputs, f"statement {index} has another number of outputs")
         demand(statement["context"] == context, f"statement {index} is for another submission")
         return statement | {"data": data}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.program.inference import LayerTrace
 from pvcnn.program.layers import Shape
+from pvcnn.program.windows import Windows
 from pvcnn.qmp.assembly import Assembly
 from pvcnn.qmp.challenges import CHALLENGES
 from pvcnn.qmp.compile import CompiledProgram
@@ -61,7 +62,10 @@ class MatrixShape:
 
 @dataclass(frozen=True)
 class ConvolutionShape:
-    """One frame (channels, side, side) under (outputs, channels, kernel, kernel)."""
+    """One frame (channels, side, side) under (outputs, channels / groups, kernel, kernel).
+
+    Raises ValueError if no window fits, or if the groups do not divide the channels.
+    """
 
     channels: int
     outputs: int
@@ -69,27 +73,45 @@ class ConvolutionShape:
     kernel: int = 3
     stride: int = 1
     padding: int = 1
+    dilation: int = 1
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        if self.channels % self.groups or self.outputs % self.groups:
+            raise ValueError(
+                f"{self.groups} groups do not divide {self.channels} to {self.outputs} channels: choose "
+                "other --groups"
+            )
+        if self.windows.outputs(self.side, self.side)[0] < 1:
+            raise ValueError("the kernel is larger than the padded input: choose more --padding")
+
+    @property
+    def windows(self) -> Windows:
+        return Windows.square(self.kernel, self.stride, self.padding, self.dilation)
 
     @property
     def shapes(self) -> tuple[Shape, Shape, Shape]:
         """Of input, kernels and output."""
-        side = (self.side + 2 * self.padding - self.kernel) // self.stride + 1
         return (
             (1, self.channels, self.side, self.side),
-            (self.outputs, self.channels, self.kernel, self.kernel),
-            (1, self.outputs, side, side),
+            (self.outputs, self.channels // self.groups, self.kernel, self.kernel),
+            (1, self.outputs, *self.windows.outputs(self.side, self.side)),
         )
 
     def gate(self, inputs: View, kernels: View, result: View) -> ConvolutionProduct:
-        return ConvolutionProduct("product", inputs, kernels, result, self.stride, self.padding)
+        return ConvolutionProduct("product", inputs, kernels, result, self.windows)
 
     def result(self, inputs: Integers, kernels: Integers) -> Integers:
         margin = (self.padding, self.padding)
         padded = np.pad(inputs, ((0, 0), (0, 0), margin, margin))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (self.kernel, self.kernel), (2, 3))
-        chosen = windows[:, :, :: self.stride, :: self.stride]
-        sums: Integers = np.einsum("fcijde,ocde->foij", chosen, kernels, optimize=True)
-        return sums
+        extent = self.dilation * (self.kernel - 1) + 1
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (extent, extent), (2, 3))
+        stride, dilation = self.stride, self.dilation
+        chosen = windows[:, :, ::stride, ::stride, ::dilation, ::dilation]
+        of_group = chosen.reshape(len(inputs), self.groups, -1, *chosen.shape[2:])
+        grouped = kernels.reshape(self.groups, -1, *kernels.shape[1:])
+        sums: Integers = np.einsum("fgcijde,gocde->fgoij", of_group, grouped, optimize=True)
+        return sums.reshape(len(inputs), self.outputs, *sums.shape[3:])
 
 
 ProductShape = MatrixShape | ConvolutionShape
@@ -123,7 +145,7 @@ class ProductCircuit:
 def compiled_product(shape: ProductShape) -> CompiledProgram:
     """The matrix program of one product."""
     left, right, result = shape.shapes
-    assembly = Assembly(1, prod(left), prod(right))
+    assembly = Assembly(1, 1, prod(left), prod(right))
     rest = assembly.auxiliary(prod(result) - 1)
     assembly.hints.append(FromTrace(rest, 0, Traced.OUTPUT))
     peak = PEAK * PEAK * prod(left)

@@ -148,6 +148,8 @@ def _examine(
     ):
         if context != submission.context:
             raise VerificationError(f"{what} {index} is for another submission, registry or campaign")
+    if statement is not None and not set(statement.outputs) <= {0, 1}:
+        raise VerificationError(f"statement {index} holds something else than decisions, which are 0 or 1")
     tester = fingerprint(registration.signer)
     label = _label(folder, submission)
     if statement is not None:

@@ -121,6 +121,8 @@ def matmul_command(n: int, repeat: int, limit: int, as_json: bool) -> None:
 @click.option("--kernel", type=click.IntRange(1, 15), default=3, show_default=True)
 @click.option("--stride", type=click.IntRange(1, 15), default=1, show_default=True)
 @click.option("--padding", type=click.IntRange(0, 14), default=1, show_default=True)
+@click.option("--dilation", type=click.IntRange(1, 15), default=1, show_default=True)
+@click.option("--groups", type=click.IntRange(1, 2048), default=1, show_default=True, help="Of channels.")
 @_rounds_option
 @_limit_option
 @json_option
@@ -128,9 +130,10 @@ def convolution_command(repeat: int, limit: int, as_json: bool, **numbers: int) 
     """A convolution with committed input and kernels under each lowering."""
     from pvcnn.bench.products import ConvolutionShape
 
-    shape = ConvolutionShape(**numbers)
-    if numbers["side"] + 2 * numbers["padding"] < numbers["kernel"]:
-        raise click.UsageError("the kernel is larger than the padded input: choose more --padding")
+    try:
+        shape = ConvolutionShape(**numbers)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     kernel, side = f"{shape.kernel}x{shape.kernel}", f"{shape.side}x{shape.side}"
     title = f"{kernel}, {shape.channels} to {shape.outputs} channels on {side}, stride {shape.stride}"
     _compare_lowerings(shape, numbers, title, repeat, limit, as_json)

@@ -17,7 +17,7 @@ from pvcnn.cli.progress import StepProgress
 if TYPE_CHECKING:
     from pvcnn.stream.cropping import Crop
     from pvcnn.stream.events import FrameEvent, SegmentEvent, StreamEvent, Summary
-    from pvcnn.stream.run import Control
+    from pvcnn.stream.options import Control
 
 _TITLES = {
     "kernels": "compile or load the kernels",
@@ -106,7 +106,8 @@ def stream_command(
     Exit status 0 if there were frames, all were proved and all segments verify, else 1.
     """
     from pvcnn.stream.base import shipped_model
-    from pvcnn.stream.run import Control, StreamOptions, run_stream
+    from pvcnn.stream.options import Control, StreamOptions
+    from pvcnn.stream.run import run_stream
     from pvcnn.stream.sources import open_source
 
     options = StreamOptions(

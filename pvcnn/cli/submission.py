@@ -106,7 +106,8 @@ def submit_command(
             "proving": {
                 "workers": result.workers,
                 "wall_seconds": result.wall,
-                "worker_seconds": result.work,
+                "worker_seconds": result.span,
+                "work_seconds": result.work,
             },
         },
     )

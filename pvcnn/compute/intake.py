@@ -31,7 +31,8 @@ class Intake:
     aggregate   the last that a log held, unchecked; empty if there was none
     reason      why the job that is being read gave up as a whole; empty if it did not say so
     refused     how many lines claimed what is not so
-    wall, work  seconds of proving, in all jobs that were read; workers: the most of one job
+    wall, span, work   seconds of proving (`Proved`), of all jobs that were read
+    workers            the most of one job
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Intake:
         self.reason = ""
         self.refused = 0
         self.wall = 0.0
+        self.span = 0.0
         self.work = 0.0
         self.workers = 0
 
@@ -85,6 +87,7 @@ class Intake:
                     self._keys.wanted(event.public_key)
             case Proved():
                 self.wall += event.wall / 1e3
+                self.span += event.span / 1e3
                 self.work += event.work / 1e3
                 self.workers = max(self.workers, event.workers)
             case Folded():

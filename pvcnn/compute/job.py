@@ -25,7 +25,7 @@ from pvcnn.campaign.ledger import ClusterLedger
 from pvcnn.campaign.signed import fingerprint
 from pvcnn.compute.bundle import bundled
 from pvcnn.compute.dispatcher import Limits
-from pvcnn.compute.events import Event, Kind, describe
+from pvcnn.compute.events import Event, WorkerName, describe
 from pvcnn.compute.job_events import Delivered, Folded, Happened, JobEvent, Proved, encode_line
 from pvcnn.compute.key_delivery import Place, Reception, SecretsFromCourier
 from pvcnn.compute.proving import Placement, prove_all
@@ -68,7 +68,8 @@ class JobLog:
     def tell(self, event: JobEvent) -> None:
         words = ""
         if isinstance(event, Happened):
-            words = f"submission {event.event.index}: {describe(event.event)}\n"
+            where = f"submission {event.event.index}: " if event.event.index >= 0 else ""
+            words = f"{where}{describe(event.event)}\n"
         with self._lock:
             # A line of its own even if another process of the job has just written half of one.
             self._write(f"\n{words}{encode_line(self._registry.digest(), event)}\n")
@@ -96,19 +97,24 @@ class _TellingLedger(ClusterLedger):
 
 
 class _Clock:
-    """From the first submission given out to the last event: without the start of workers."""
+    """When each worker was first given a submission, and when it was last heard of."""
 
     def __init__(self) -> None:
-        self._first: float | None = None
-        self._last = 0.0
+        self._first: dict[WorkerName, float] = {}
+        self._last: dict[WorkerName, float] = {}
 
     def hear(self, event: Event) -> None:
-        self._last = time.monotonic()
-        if self._first is None and event.kind is Kind.STARTED:
-            self._first = self._last
+        if event.worker is not None:
+            self._last[event.worker] = time.monotonic()
+            self._first.setdefault(event.worker, self._last[event.worker])
 
-    def milliseconds(self) -> int:
-        return 0 if self._first is None else round(1e3 * (self._last - self._first))
+    def wall(self) -> float:
+        """Seconds from the first to the last, without the start of workers."""
+        return max(self._last.values()) - min(self._first.values()) if self._last else 0.0
+
+    def span(self) -> float:
+        """Seconds of all workers together, each from its first submission to its last event."""
+        return sum(self._last.values()) - sum(self._first.values())
 
 
 def run_job(directory: Path, settings: JobSettings, log: JobLog) -> None:
@@ -143,7 +149,8 @@ def run_job(directory: Path, settings: JobSettings, log: JobLog) -> None:
             listener=hear,
         )
     work = sum(sum(outcome.seconds.values()) for outcome in outcomes)
-    log.tell(Proved(clock.milliseconds(), round(1e3 * work), min(placement.workers, len(outcomes))))
+    wall, span, worked = (round(1e3 * seconds) for seconds in (clock.wall(), clock.span(), work))
+    log.tell(Proved(wall, span, worked, min(placement.workers, len(outcomes))))
     if not settings.more and any(not outcome.failure for outcome in outcomes):
         aggregate_campaign(folder, _fold_on_worker)
         log.tell(Folded(folder.public.read(AGGREGATE)))

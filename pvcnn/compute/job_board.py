@@ -30,7 +30,7 @@ except ImportError as error:
 _RECONNECTIONS = 5
 _TICK_SECONDS = 1.0
 _DIGITS = 16
-#: Loggers that tell of every upload and connection.
+#: Loggers that tell of every upload and connection, and advise against large files.
 _CHATTY = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
@@ -50,7 +50,7 @@ class JobBoard:
         self.address = address
         self._stem = f"pvcnn-{registry.hex()[:_DIGITS]}"
         for logger in _CHATTY:
-            logging.getLogger(logger).setLevel(logging.WARNING)
+            logging.getLogger(logger).setLevel(logging.ERROR)
         with self._explained():
             self._client = JobSubmissionClient(address)
 

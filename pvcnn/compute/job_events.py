@@ -108,21 +108,24 @@ class KeysHeld(KeysWanted):
 
 @dataclass(frozen=True)
 class Proved:
-    """The end of proving: wall time of it, the workers' own time in all, in milliseconds, and how many."""
+    """The end of proving, in milliseconds: its wall time; time between the first submission that a worker
+    was given and its last event, summed over workers; their own account of their work, summed; how many."""
 
     NAME: ClassVar[str] = "proved"
     wall: int
+    span: int
     work: int
     workers: int
 
     def fields(self) -> dict[str, Any]:
-        return {"wall": self.wall, "work": self.work, "workers": self.workers}
+        return {"wall": self.wall, "span": self.span, "work": self.work, "workers": self.workers}
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Proved:
         wall = fields.integer("wall", 0, _MAX_MILLISECONDS)
+        span = fields.integer("span", 0, _MAX_MILLISECONDS)
         work = fields.integer("work", 0, _MAX_MILLISECONDS)
-        return cls(wall, work, fields.integer("workers", 0, 1 << 16))
+        return cls(wall, span, work, fields.integer("workers", 0, 1 << 16))
 
 
 @dataclass(frozen=True)

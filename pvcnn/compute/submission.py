@@ -49,7 +49,8 @@ class Submitted:
     failed      reasons by index
     verified    what `verify` says of the campaign's folder now
     folded_by   'cluster' or 'here'; empty if nothing was proved
-    wall, work  of proving, by the job's own account: seconds from first to last, and of all workers
+    wall, span, work   seconds of proving by the jobs' own account (`Proved`)
+    workers     how many there were
     """
 
     job: str = ""
@@ -60,6 +61,7 @@ class Submitted:
     folded_by: str = ""
     verified: bool = False
     wall: float = 0.0
+    span: float = 0.0
     work: float = 0.0
     workers: int = 0
 
@@ -204,7 +206,9 @@ class Submission:
             self._say(f"{name} gave up: {self._intake.reason}")
 
     def _report(self, done: Submitted) -> None:
-        done.wall, done.work, done.workers = self._intake.wall, self._intake.work, self._intake.workers
+        intake = self._intake
+        done.wall, done.span, done.work = intake.wall, intake.span, intake.work
+        done.workers = intake.workers
         for index in self._indices:
             try:
                 if not self._ledger.recorded(index):

@@ -33,10 +33,14 @@ from pvcnn.partition.graph import (
     chain_shapes,
 )
 from pvcnn.program import layers as integer
-from pvcnn.program.layers import MAX_SHIFT, Requantise, Shape, Table
-from pvcnn.program.program import Program, output_range
+from pvcnn.program.bounds import Range
+from pvcnn.program.builder import ProgramBuilder
+from pvcnn.program.layers import MAX_SHIFT, Requantise, Shape
+from pvcnn.program.program import FEATURES
 from pvcnn.program.public_part import PublicPart
+from pvcnn.program.table import Table
 from pvcnn.program.weights import Weights
+from pvcnn.program.windows import Windows
 
 #: A table maps signed integers q of DOMAIN_BITS to signed integers of ACTIVATION_BITS. A proof costs as
 #: much for 8-bit activations, which lose 12 dB: products may be large, only table domains must be small.
@@ -125,7 +129,7 @@ def quantise(
                 builder.activate_again(layer, ranges[index + 1].peaks.numpy())
                 builder.mark(index)
             case MaxPool():
-                builder.layers.append(integer.MaxPool(layer.name, layer.size))
+                builder.append(integer.MaxPool(layer.name, Windows.disjoint(layer.size)))
             case AveragePool():
                 builder.average(layer)
             case Flatten():
@@ -157,12 +161,12 @@ def _last_affine(layers: tuple[FloatLayer, ...], input_shape: Shape) -> int:
 
 
 class _Builder:
-    """Appends integer layers and keeps the shape, range and scales of the values so far."""
+    """Appends integer layers and keeps the scales of the values so far."""
 
     def __init__(self, input_shape: Shape, features: FeatureScale, weight_bits: int) -> None:
-        self.layers: list[integer.Layer] = []
-        self._input_shape = input_shape
-        self._features = features
+        self._program = ProgramBuilder(input_shape, features.low, features.high)
+        #: The number of the last value.
+        self._last = FEATURES
         self._weight_bits = weight_bits
         self._scale = np.full(input_shape[0], features.step)
         self._shift = 0
@@ -193,11 +197,11 @@ class _Builder:
         bias = np.rint(layer.bias.numpy() / divisor + correction).astype(np.int64)
         self._weight[layer.name], self._bias[layer.name] = weight, bias
         self._scale = scale
-        self.layers.append(_integer_layer(layer, self._weight_bits, _signed_bits(bias)))
+        self.append(_integer_layer(layer, self._weight_bits, _signed_bits(bias)))
 
     def requantise(self, name: str, slope: float) -> None:
         """The activation behind an affine layer; slope 1 only brings values back to few bits."""
-        self.layers.append(Requantise(name, self._shift, activation_table(slope)))
+        self.append(Requantise(name, self._shift, activation_table(slope)))
         self._scale = self._scale * 2.0**self._shift
 
     def activate_again(self, layer: LeakyReLU, peaks: Floats) -> None:
@@ -209,43 +213,37 @@ class _Builder:
         level = float((peaks[alive] / self._scale[alive]).max(initial=0.0)) / (1 << shift)
         inner = max(0, math.ceil(math.log2(max(level, 1.0) / _ACTIVATION_PEAK)))
         table = _table(layer.slope, (low + half) >> shift, (high + half) >> shift, inner)
-        self.layers.append(Requantise(layer.name, shift, table))
+        self.append(Requantise(layer.name, shift, table))
         self._scale = self._scale * 2.0 ** (shift + inner)
 
     def average(self, layer: AveragePool) -> None:
-        self.layers.append(integer.AveragePool(layer.name, layer.size))
+        self.append(integer.AveragePool(layer.name, Windows.disjoint(layer.size)))
         self._scale = self._scale / layer.size**2
 
     def flatten(self, layer: Flatten) -> None:
         positions = math.prod(self._shape()[1:])
-        self.layers.append(integer.Flatten(layer.name))
+        self.append(integer.Flatten(layer.name))
         self._scale = np.repeat(self._scale, positions)
 
     def mark(self, float_layer: int) -> None:
         """The values so far are those of a float layer."""
-        self._stages.append(Stage(float_layer, len(self.layers) - 1, self._scale))
+        self._stages.append(Stage(float_layer, self._last - 1, self._scale))
 
     def finish(self, name: str) -> Quantised:
-        program = Program(
-            self._input_shape,
-            self._features.low,
-            self._features.high,
-            (*self.layers, integer.Sign(name)),
-        )
+        self.append(integer.Sign(name))
+        program = self._program.finish()
         weights = Weights(program, self._weight, self._bias, secrets.randbelow(SCALAR_MODULUS))
         return Quantised(PublicPart(program, weights), tuple(self._stages))
 
-    def _shape(self) -> Shape:
-        shape = self._input_shape
-        for layer in self.layers:
-            shape = integer.output_shape(layer, shape)
-        return shape
+    def append(self, layer: integer.Layer) -> None:
+        """Behind the last layer."""
+        self._last = self._program.add(layer, self._last)
 
-    def _range(self) -> tuple[int, int]:
-        bounds = (self._features.low, self._features.high)
-        for layer in self.layers:
-            bounds = output_range(layer, *bounds)
-        return bounds
+    def _shape(self) -> Shape:
+        return self._program.shape(self._last)
+
+    def _range(self) -> Range:
+        return self._program.range(self._last)
 
 
 def _levels(layers: tuple[FloatLayer, ...], ranges: tuple[LayerRange, ...], index: int) -> Floats:
@@ -281,9 +279,8 @@ def _integer_layer(layer: AffineLayer, weight_bits: int, bias_bits: int) -> inte
     outputs, inputs = layer.weight.shape[:2]
     if isinstance(layer, Linear):
         return integer.Linear(layer.name, inputs, outputs, weight_bits, bias_bits)
-    return integer.Convolution(
-        layer.name, inputs, outputs, layer.kernel, layer.stride, layer.padding, weight_bits, bias_bits
-    )
+    windows = Windows.square(layer.kernel, layer.stride, layer.padding)
+    return integer.Convolution(layer.name, inputs, outputs, windows, weight_bits, bias_bits)
 
 
 def _signed_bits(values: Integers) -> int:

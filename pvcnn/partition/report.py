@@ -13,8 +13,9 @@ from pvcnn.partition.calibrate import LayerRange, batches, evaluate
 from pvcnn.partition.graph import FloatLayer
 from pvcnn.partition.quantize import FeatureScale, Quantised
 from pvcnn.program.inference import LayerTrace, trace
-from pvcnn.program.layers import Layer, Requantise, Shape, Table
+from pvcnn.program.layers import Layer, Requantise, Shape
 from pvcnn.program.private import PrivatePart, private_evaluate
+from pvcnn.program.table import Table
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ below 2^53 in magnitude, hence exact in any order of summation; otherwise throug
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,19 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.errors import RangeError
+from pvcnn.program.bounds import Range, accumulator_peak
 from pvcnn.program.layers import (
+    Argmax,
     AveragePool,
+    Combine,
+    Concatenate,
     Convolution,
     Flatten,
+    Hadamard,
     Layer,
     Linear,
+    Logits,
     MaxPool,
     Requantise,
     Sign,
-    output_shape,
 )
-from pvcnn.program.program import Program, accumulator_peak
+from pvcnn.program.program import FEATURES, Program
 from pvcnn.program.weights import Weights
+from pvcnn.program.windows import Windows
 
 Integers = NDArray[np.int64]
 
@@ -37,9 +43,9 @@ _REMEDY = "calibrate again with frames like this one: pvcnn.split(model, calibra
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LayerTrace:
-    """What one layer makes of N frames: `output` is (N, *shape) int64.
+    """What one node makes of N frames: `output` is (N, *shape) int64.
 
-    A Requantise layer also has `quotient` q and `remainder` rem in [0, 2^shift), of the same shape,
+    One with a Requantise layer also has `quotient` q and `remainder` rem in [0, 2^shift), of the same shape,
     with y = 2^shift q + rem - 2^(shift-1), and y = q, rem = 0 when shift is 0 (docs/protocol.md,
     eq. (3)); for all others they are None.
     """
@@ -51,15 +57,20 @@ class LayerTrace:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
-    """The features (N, *input_shape), and every layer's values in the program's order."""
+    """The features (N, *input_shape), and what each node makes, in the program's order."""
 
     features: Integers
     layers: tuple[LayerTrace, ...]
 
     @property
+    def outputs(self) -> Integers:
+        """What is revealed: (N, outputs of a frame)."""
+        return self.layers[-1].output
+
+    @property
     def decisions(self) -> Integers:
-        """0 or 1 a frame: (N,)."""
-        return self.layers[-1].output[:, 0]
+        """Of a program with one output, Sign or Argmax, that of each frame: (N,)."""
+        return self.outputs[:, 0]
 
 
 def trace(program: Program, weights: Weights, features: Integers) -> Trace:
@@ -68,18 +79,37 @@ def trace(program: Program, weights: Weights, features: Integers) -> Trace:
     Raises ValueError for another shape or type, and RangeError, naming layer, position, value and
     remedy, for a value outside its range. The latter's message holds secrets.
     """
+    checked = _checked_features(program, weights, features)
+    return Trace(checked, tuple(_evaluate(program, weights, checked)))
+
+
+def infer(program: Program, weights: Weights, features: Integers) -> Integers:
+    """The outputs alone, (N, outputs of a frame). Holds no value longer than a later node needs it.
+
+    Raises what `trace` raises.
+    """
+    last = None
+    for made in _evaluate(program, weights, _checked_features(program, weights, features)):
+        last = made.output
+    assert last is not None
+    return last
+
+
+def _evaluate(program: Program, weights: Weights, features: Integers) -> Iterator[LayerTrace]:
+    """What each node makes."""
+    values = {FEATURES: features}
+    for index, node in enumerate(program.nodes):
+        ranges = [program.ranges[number] for number in node.inputs]
+        made = _apply(node.layer, weights, [values[number] for number in node.inputs], ranges)
+        values[index + 1] = made.output
+        for number in program.last_uses(index):
+            del values[number]
+        yield made
+
+
+def _checked_features(program: Program, weights: Weights, features: Integers) -> Integers:
     if weights.program != program:
         raise ValueError("the weights belong to another program")
-    values = _checked_features(program, features)
-    checked = values
-    layers = []
-    for layer, bounds in zip(program.layers, program.ranges[:-1], strict=True):
-        layers.append(_apply(layer, weights, values, bounds))
-        values = layers[-1].output
-    return Trace(checked, tuple(layers))
-
-
-def _checked_features(program: Program, features: Integers) -> Integers:
     features = np.asarray(features)
     if not np.issubdtype(features.dtype, np.integer):
         raise ValueError(f"features must be integers, not {features.dtype}")
@@ -103,45 +133,86 @@ def _check_range(name: str, values: Integers, low: int, high: int) -> None:
     )
 
 
-def _apply(layer: Layer, weights: Weights, x: Integers, bounds: tuple[int, int]) -> LayerTrace:
+def _apply(layer: Layer, weights: Weights, inputs: Sequence[Integers], ranges: Sequence[Range]) -> LayerTrace:
+    x = inputs[0]
     match layer:
         case Convolution():
-            return LayerTrace(_convolve(layer, weights, x, bounds))
+            return LayerTrace(_convolve(layer, weights, x, ranges[0]))
         case Linear():
-            return LayerTrace(_linear(layer, weights, x, bounds))
+            return LayerTrace(_linear(layer, weights, x, ranges[0]))
         case Requantise():
             return _requantise(layer, x)
         case MaxPool():
-            return LayerTrace(_windows(x, layer.size).max(axis=(3, 5)))
+            parts = _slices(layer.windows, x, np.iinfo(np.int64).min)
+            result = next(parts)[2].copy()
+            for _, _, part in parts:
+                np.maximum(result, part, out=result)
+            return LayerTrace(result)
         case AveragePool():
-            return LayerTrace(_windows(x, layer.size).sum(axis=(3, 5)))
+            parts = _slices(layer.windows, x, 0)
+            result = next(parts)[2].copy()
+            for _, _, part in parts:
+                result += part
+            return LayerTrace(result)
+        case Combine():
+            result = np.full_like(x, layer.constant)
+            for multiplier, values in zip(layer.multipliers, inputs, strict=True):
+                result += multiplier * values
+            return LayerTrace(result)
+        case Concatenate():
+            return LayerTrace(np.concatenate(inputs, axis=1))
+        case Hadamard():
+            return LayerTrace(x * inputs[1])
         case Flatten():
-            return LayerTrace(x.reshape(len(x), math.prod(x.shape[1:])))
+            return LayerTrace(x.reshape(len(x), int(np.prod(x.shape[1:]))))
         case Sign():
             return LayerTrace((x > 0).astype(np.int64))
+        case Argmax():
+            return LayerTrace(x.argmax(axis=1).astype(np.int64)[:, None])
+        case Logits():
+            return LayerTrace(x)
 
 
-def _convolve(layer: Convolution, weights: Weights, x: Integers, bounds: tuple[int, int]) -> Integers:
-    _, height, width = output_shape(layer, x.shape[1:])
+def _slices(windows: Windows, x: NDArray[Any], fill: int) -> Iterator[tuple[int, int, NDArray[Any]]]:
+    """For each kernel position (d, e) what all outputs meet there, (N, C, Ho, Wo); padding is `fill`."""
+    top, bottom, left, right = windows.padding
+    rows, columns = windows.outputs(*x.shape[2:])
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
+    for d in range(windows.kernel[0]):
+        first_row = windows.dilation[0] * d
+        last_row = first_row + windows.stride[0] * (rows - 1)
+        for e in range(windows.kernel[1]):
+            first = windows.dilation[1] * e
+            last = first + windows.stride[1] * (columns - 1)
+            yield (
+                d,
+                e,
+                padded[
+                    :, :, first_row : last_row + 1 : windows.stride[0], first : last + 1 : windows.stride[1]
+                ],
+            )
+
+
+def _convolve(layer: Convolution, weights: Weights, x: Integers, bounds: Range) -> Integers:
+    frames, groups = len(x), layer.groups
+    height, width = layer.windows.outputs(*x.shape[2:])
     number = _number_type(accumulator_peak(layer, *bounds))
-    margin = (layer.padding, layer.padding)
-    padded = np.pad(x.astype(number), ((0, 0), (0, 0), margin, margin))
     weight = weights.weight[layer.name].astype(number)
-    result = np.zeros((len(x), layer.out_channels, height * width), number)
-    reach = (layer.stride * (height - 1) + 1, layer.stride * (width - 1) + 1)
-    for row in range(layer.kernel):
-        for column in range(layer.kernel):
-            window = padded[:, :, row : row + reach[0], column : column + reach[1]]
-            window = window[:, :, :: layer.stride, :: layer.stride]
-            result += weight[:, :, row, column] @ window.reshape(len(x), layer.in_channels, height * width)
-    sums = result.astype(np.int64) + weights.bias[layer.name][:, None]
-    return sums.reshape(len(x), layer.out_channels, height, width)
+    weight = weight.reshape(groups, layer.out_channels // groups, *weight.shape[1:])
+    result = np.zeros((frames, groups, layer.out_channels // groups, height * width), number)
+    for d, e, part in _slices(layer.windows, x.astype(number), 0):
+        met = part.reshape(frames, groups, layer.in_channels // groups, height * width)
+        result += weight[:, :, :, d, e] @ met
+    sums = result.astype(np.int64).reshape(frames, layer.out_channels, height, width)
+    if layer.bias_bits:
+        sums += weights.bias[layer.name][:, None, None]
+    return sums
 
 
-def _linear(layer: Linear, weights: Weights, x: Integers, bounds: tuple[int, int]) -> Integers:
+def _linear(layer: Linear, weights: Weights, x: Integers, bounds: Range) -> Integers:
     number = _number_type(accumulator_peak(layer, *bounds))
     products: Integers = (x.astype(number) @ weights.weight[layer.name].astype(number).T).astype(np.int64)
-    return products + weights.bias[layer.name]
+    return products + weights.bias[layer.name] if layer.bias_bits else products
 
 
 def _number_type(peak: int) -> np.dtype[Any]:
@@ -154,11 +225,3 @@ def _requantise(layer: Requantise, y: Integers) -> LayerTrace:
     remainder = y + half - (quotient << layer.shift)
     _check_range(f"{layer.name} (quotient)", quotient, layer.table.low, layer.table.high)
     return LayerTrace(layer.table.values[quotient - layer.table.low], quotient, remainder)
-
-
-def _windows(x: Integers, size: int) -> Integers:
-    """(N, C, height, size, width, size): the disjoint windows, rows and columns left over dropped."""
-    frames, channels, height, width = x.shape
-    height, width = height // size, width // size
-    cropped = x[:, :, : height * size, : width * size]
-    return cropped.reshape(frames, channels, height, size, width, size)

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError
-from pvcnn.program.layers import MAX_SIDE, MAX_WINDOW, Shape, check_name
+from pvcnn.program.layers import MAX_SIDE, Shape, check_name
 
 FORMAT = "pvcnn-private-part"
 VERSION = 1
 MAX_BYTES = 1 << 28
 MAX_LAYERS = 256
 MAX_ENTRIES = 1 << 24
+#: Of pools.
+MAX_WINDOW = 63
 
 KERNEL = 3
 

@@ -1,39 +1,36 @@
-"""A public part without its weights: shapes, ranges, tables. Public, and hashed into the key."""
+"""A public part without its weights: layers and how they are joined. Public, and hashed into the key."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import numpy as np
 
 from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError
+from pvcnn.program.bounds import Range, output_range, output_shape
+from pvcnn.program.layer_encoding import decode_layer, encode_layer
 from pvcnn.program.layers import (
+    MAX_INPUTS,
     MAX_SIDE,
-    MAX_TABLE,
-    TABLE_LIMIT,
     Affine,
-    AveragePool,
+    Argmax,
     Convolution,
-    Flatten,
     Layer,
     Linear,
-    MaxPool,
-    Requantise,
+    Logits,
+    Output,
     Shape,
     Sign,
-    Table,
-    output_shape,
+    inputs_allowed,
 )
 
 FORMAT = "pvcnn-program"
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 16 << 20
-MAX_LAYERS = 1024
+MAX_NODES = 4096
 #: Entries of one tensor, and of all weights together: a bound on what a hostile program can ask for.
 MAX_ENTRIES = 1 << 24
 MAX_WEIGHTS = 1 << 28
@@ -41,38 +38,42 @@ MAX_WEIGHTS = 1 << 28
 FEATURE_LIMIT = 1 << 31
 #: Every intermediate value must fit, so that integer inference in int64 is exact.
 MAX_MAGNITUDE_BITS = 60
+#: The number of the features among a program's values; node i makes the value i + 1.
+FEATURES = 0
 
-_KINDS: dict[str, type[Layer]] = {
-    "convolution": Convolution,
-    "linear": Linear,
-    "requantise": Requantise,
-    "max-pool": MaxPool,
-    "average-pool": AveragePool,
-    "flatten": Flatten,
-    "sign": Sign,
-}
-_KIND_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+@dataclass(frozen=True)
+class Node:
+    """A layer and the values that it takes: 0 for the features, i + 1 for what node i makes."""
+
+    layer: Layer
+    inputs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Program:
-    """A chain of integer layers from features to one decision a frame.
+    """A directed acyclic graph of integer layers, from features to the outputs of a frame.
 
     `input_shape` is that of one frame's features, (channels, height, width) or (features,);
-    features are integers in [input_low, input_high]. Raises ValueError, naming the layer, for a
-    chain that does not fit together or breaks a limit.
+    features are integers in [input_low, input_high]. Nodes take what earlier ones make; the last is
+    an output layer, and no other is. Raises ValueError, naming the layer, for nodes that do not fit
+    together, one whose value nobody uses, and broken limits.
     """
 
     input_shape: Shape
     input_low: int
     input_high: int
-    layers: tuple[Layer, ...]
+    nodes: tuple[Node, ...]
+
+    @classmethod
+    def chain(cls, input_shape: Shape, input_low: int, input_high: int, layers: Iterable[Layer]) -> Program:
+        """Each layer takes what the one before it makes."""
+        nodes = tuple(Node(layer, (number,)) for number, layer in enumerate(layers))
+        return cls(input_shape, input_low, input_high, nodes)
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.layers) <= MAX_LAYERS or not isinstance(self.layers[-1], Sign):
-            raise ValueError(f"a program has at most {MAX_LAYERS} layers and ends with Sign")
-        if any(isinstance(layer, Sign) for layer in self.layers[:-1]):
-            raise ValueError("Sign may only come last")
+        if not 1 <= len(self.nodes) <= MAX_NODES or not isinstance(self.nodes[-1].layer, Output):
+            raise ValueError(f"a program has at most {MAX_NODES} layers and ends with Sign, Argmax or Logits")
         if len(self.input_shape) not in (1, 3) or not all(1 <= n <= MAX_SIDE for n in self.input_shape):
             raise ValueError(f"features cannot have the shape {self.input_shape}")
         if not -FEATURE_LIMIT <= self.input_low <= 0 <= self.input_high < FEATURE_LIMIT:
@@ -80,8 +81,22 @@ class Program:
         names = [layer.name for layer in self.layers]
         if len(set(names)) != len(names):
             raise ValueError("layer names must differ")
+        self._check_graph()
         self._check_sizes()
         self._check_magnitudes()
+
+    def _check_graph(self) -> None:
+        for index, (layer, inputs) in enumerate((node.layer, node.inputs) for node in self.nodes):
+            if isinstance(layer, Output) and index + 1 < len(self.nodes):
+                raise ValueError(f"{layer.name}: {type(layer).__name__} may only come last")
+            fewest, most = inputs_allowed(layer)
+            if not fewest <= len(inputs) <= most:
+                raise ValueError(f"{layer.name}: takes {fewest} to {most} inputs, not {len(inputs)}")
+            if not all(FEATURES <= number <= index for number in inputs):
+                raise ValueError(f"{layer.name}: takes the values {inputs}, which are not all made before it")
+        for index, users in enumerate(self.consumers[1:-1]):
+            if not users:
+                raise ValueError(f"{self.layers[index].name}: no layer takes what this makes")
 
     def _check_sizes(self) -> None:
         for name, shape in zip(
@@ -97,21 +112,57 @@ class Program:
             if max(map(abs, bounds)).bit_length() > MAX_MAGNITUDE_BITS:
                 raise ValueError(f"{layer.name}: values may need more than {MAX_MAGNITUDE_BITS} bits")
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layer of each node."""
+        return tuple(node.layer for node in self.nodes)
+
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
-        """shapes[i] is what layer i gets; the last entry is the output's."""
+        """Of each value: first the features, then what each node makes."""
         shapes = [self.input_shape]
-        for layer in self.layers:
-            shapes.append(output_shape(layer, shapes[-1]))
+        for node in self.nodes:
+            shapes.append(output_shape(node.layer, *(shapes[number] for number in node.inputs)))
         return tuple(shapes)
 
     @cached_property
-    def ranges(self) -> tuple[tuple[int, int], ...]:
-        """Inclusive bounds that follow from the layers alone: ranges[i] of what layer i gets."""
+    def ranges(self) -> tuple[Range, ...]:
+        """Inclusive bounds of each value, which follow from the layers alone."""
         ranges = [(self.input_low, self.input_high)]
-        for layer in self.layers:
-            ranges.append(output_range(layer, *ranges[-1]))
+        for node in self.nodes:
+            shapes = [self.shapes[number] for number in node.inputs]
+            ranges.append(output_range(node.layer, shapes, [ranges[number] for number in node.inputs]))
         return tuple(ranges)
+
+    @cached_property
+    def consumers(self) -> tuple[tuple[int, ...], ...]:
+        """For each value the nodes that take it, in order; twice if a node takes it twice."""
+        users: list[list[int]] = [[] for _ in range(len(self.nodes) + 1)]
+        for index, node in enumerate(self.nodes):
+            for number in node.inputs:
+                users[number].append(index)
+        return tuple(map(tuple, users))
+
+    def sole_consumer(self, index: int) -> int | None:
+        """The node that alone, and once, takes what node `index` makes; None if there are more."""
+        users = self.consumers[index + 1]
+        return users[0] if len(users) == 1 else None
+
+    def last_uses(self, index: int) -> tuple[int, ...]:
+        """The values that node `index` takes and no later node does."""
+        return tuple({n for n in self.nodes[index].inputs if self.consumers[n][-1] == index})
+
+    @property
+    def output(self) -> Output:
+        """The last layer, which says what is revealed."""
+        last = self.nodes[-1].layer
+        assert isinstance(last, Sign | Argmax | Logits)
+        return last
+
+    @property
+    def outputs(self) -> int:
+        """How many integers are revealed of a frame."""
+        return math.prod(self.shapes[-1])
 
     @property
     def affine_layers(self) -> tuple[Affine, ...]:
@@ -131,7 +182,7 @@ class Program:
                 "input_shape": list(self.input_shape),
                 "input_low": self.input_low,
                 "input_high": self.input_high,
-                "layers": [_encode_layer(layer) for layer in self.layers],
+                "nodes": [{**encode_layer(node.layer), "inputs": list(node.inputs)} for node in self.nodes],
             },
         )
 
@@ -142,98 +193,18 @@ class Program:
         shape = tuple(fields.integer_sequence("input_shape", 3, 1, MAX_SIDE + 1))
         low = fields.integer("input_low", -FEATURE_LIMIT, 1)
         high = fields.integer("input_high", 0, FEATURE_LIMIT)
-        items = fields.mappings("layers", MAX_LAYERS)
+        items = fields.mappings("nodes", MAX_NODES)
         fields.finish()
         try:
-            return cls(shape, low, high, tuple(_decode_layer(item) for item in items))
+            return cls(shape, low, high, tuple(map(_decode_node, items)))
         except DecodeError:
             raise
         except ValueError as error:
             raise DecodeError(f"{FORMAT}: {error}") from error
 
 
-def accumulator_peak(layer: Affine, low: int, high: int) -> int:
-    """Bounds every partial sum of the layer in magnitude, for inputs in [low, high] and 0."""
-    products = layer.fan_in * max(-low, high) << (layer.weight_bits - 1)
-    return products + (1 << (layer.bias_bits - 1))
-
-
-def output_range(layer: Layer, low: int, high: int) -> tuple[int, int]:
-    """Inclusive bounds of what `layer` makes of values in [low, high], whatever its weights."""
-    match layer:
-        case Convolution() | Linear():
-            peak = accumulator_peak(layer, low, high)
-            return -peak, peak
-        case Requantise():
-            return int(layer.table.values.min()), int(layer.table.values.max())
-        case AveragePool():
-            return low * layer.size**2, high * layer.size**2
-        case Sign():
-            return 0, 1
-        case MaxPool() | Flatten():
-            return low, high
-
-
-def _encode_layer(layer: Layer) -> dict[str, Any]:
-    if isinstance(layer, Requantise):
-        return {
-            "kind": "requantise",
-            "name": layer.name,
-            "shift": layer.shift,
-            "low": layer.table.low,
-            "values": layer.table.values.astype("<i4").tobytes(),
-        }
-    return {"kind": _KIND_NAMES[type(layer)], **asdict(layer)}
-
-
-def _decode_layer(fields: Fields) -> Layer:
-    """Types are checked here; the layers themselves check their limits (ValueError)."""
-    kind = fields.text("kind")
-    name = fields.text("name")
-    layer: Layer
-    match kind:
-        case "convolution":
-            layer = Convolution(
-                name,
-                _count(fields, "in_channels"),
-                _count(fields, "out_channels"),
-                _count(fields, "kernel"),
-                _count(fields, "stride"),
-                _count(fields, "padding"),
-                _count(fields, "weight_bits"),
-                _count(fields, "bias_bits"),
-            )
-        case "linear":
-            layer = Linear(
-                name,
-                _count(fields, "in_features"),
-                _count(fields, "out_features"),
-                _count(fields, "weight_bits"),
-                _count(fields, "bias_bits"),
-            )
-        case "requantise":
-            layer = Requantise(name, _count(fields, "shift"), _decode_table(fields))
-        case "max-pool":
-            layer = MaxPool(name, _count(fields, "size"))
-        case "average-pool":
-            layer = AveragePool(name, _count(fields, "size"))
-        case "flatten":
-            layer = Flatten(name)
-        case "sign":
-            layer = Sign(name)
-        case _:
-            raise DecodeError(f"{FORMAT}: unknown kind of layer {kind!r}")
+def _decode_node(fields: Fields) -> Node:
+    inputs = tuple(fields.integer_sequence("inputs", MAX_INPUTS, FEATURES, MAX_NODES))
+    node = Node(decode_layer(fields), inputs)
     fields.finish()
-    return layer
-
-
-def _count(fields: Fields, name: str) -> int:
-    return fields.integer(name, 0, MAX_SIDE + 1)
-
-
-def _decode_table(fields: Fields) -> Table:
-    low = fields.integer("low", -TABLE_LIMIT, TABLE_LIMIT)
-    raw = fields.octets("values", max_length=4 * MAX_TABLE)
-    if len(raw) % 4:
-        raise DecodeError(f"{FORMAT}: a table has a broken value")
-    return Table(low, np.frombuffer(raw, "<i4").astype(np.int64))
+    return node

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pvcnn.program.inference import trace
+from pvcnn.program.inference import infer
+from pvcnn.program.layers import Logits
 from pvcnn.program.program import Program
 from pvcnn.program.weights import Weights
 
 
 @dataclass(frozen=True, eq=False)
 class PublicPart:
-    """From integer features to decisions. Raises ValueError if the weights are of another program."""
+    """From integer features to outputs. Raises ValueError if the weights are of another program."""
 
     program: Program
     weights: Weights
@@ -24,8 +25,11 @@ class PublicPart:
             raise ValueError("the weights belong to another program")
 
     def __call__(self, features: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Decisions, 0 or 1, (N,) int64, of integer features (N, *program.input_shape).
+        """The outputs, int64, for integer features (N, *program.input_shape).
+
+        (N,) for programs that end with Sign (0 or 1) or Argmax (a class); (N, logits) for Logits.
 
         Raises ValueError for another shape or type and RangeError for a value outside its range.
         """
-        return trace(self.program, self.weights, features).decisions
+        outputs = infer(self.program, self.weights, features)
+        return outputs if isinstance(self.program.output, Logits) else outputs[:, 0]

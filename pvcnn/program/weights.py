@@ -31,6 +31,8 @@ Integers = NDArray[np.int64]
 class Weights:
     """weight[name]: int64 of the layer's `weight_shape`; bias[name]: int64 (outputs,); read-only.
 
+    A layer without bias bits has no entry in `bias`.
+
     `blinding` is nu_w, the randomness of the commitment D_w (docs/protocol.md, eq. (8)), in [0, r):
     drawn from the operating system once per model. Raises ValueError for missing, unknown or
     misshapen arrays and RangeError for entries that do not fit the program's bits.
@@ -45,16 +47,18 @@ class Weights:
         if not 0 <= self.blinding < SCALAR_MODULUS:
             raise ValueError("the blinding must be a scalar in [0, r)")
         names = {layer.name for layer in self.program.affine_layers}
-        if self.weight.keys() != names or self.bias.keys() != names:
+        biased = {layer.name for layer in self.program.affine_layers if layer.bias_bits}
+        if self.weight.keys() != names or self.bias.keys() != biased:
             raise ValueError("weights and biases must be those of the program's layers, all of them")
         weight, bias = {}, {}
         for layer in self.program.affine_layers:
             weight[layer.name] = _checked(
                 f"weights of {layer.name}", self.weight[layer.name], layer.weight_shape, layer.weight_bits
             )
-            bias[layer.name] = _checked(
-                f"biases of {layer.name}", self.bias[layer.name], _bias_shape(layer), layer.bias_bits
-            )
+            if layer.bias_bits:
+                bias[layer.name] = _checked(
+                    f"biases of {layer.name}", self.bias[layer.name], bias_shape(layer), layer.bias_bits
+                )
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "bias", bias)
 
@@ -62,7 +66,9 @@ class Weights:
         """All entries in the order of the wires of segment w: for each layer, weights (C order), bias."""
         parts = []
         for layer in self.program.affine_layers:
-            parts += [self.weight[layer.name].ravel(), self.bias[layer.name]]
+            parts.append(self.weight[layer.name].ravel())
+            if layer.bias_bits:
+                parts.append(self.bias[layer.name])
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def to_bytes(self) -> bytes:
@@ -71,7 +77,9 @@ class Weights:
             {
                 "name": layer.name,
                 "weight": self.weight[layer.name].astype(_storage(layer.weight_bits)).tobytes(),
-                "bias": self.bias[layer.name].astype(_storage(layer.bias_bits)).tobytes(),
+                "bias": self.bias[layer.name].astype(_storage(layer.bias_bits)).tobytes()
+                if layer.bias_bits
+                else b"",
             }
             for layer in self.program.affine_layers
         ]
@@ -98,7 +106,9 @@ class Weights:
             if item.text("name") != layer.name:
                 raise DecodeError(f"{FORMAT}: the layers are not those of the program")
             weight[layer.name] = _decode_array(item, "weight", layer.weight_shape, layer.weight_bits)
-            bias[layer.name] = _decode_array(item, "bias", _bias_shape(layer), layer.bias_bits)
+            biases = _decode_array(item, "bias", bias_shape(layer), layer.bias_bits)
+            if layer.bias_bits:
+                bias[layer.name] = biases
             item.finish()
         try:
             return cls(program, weight, bias, blinding)
@@ -106,8 +116,9 @@ class Weights:
             raise DecodeError(f"{FORMAT}: a value is outside its range") from None
 
 
-def _bias_shape(layer: Affine) -> Shape:
-    return layer.weight_shape[:1]
+def bias_shape(layer: Affine) -> Shape:
+    """Of the biases; no entries if there are none."""
+    return layer.weight_shape[:1] if layer.bias_bits else (0,)
 
 
 def _checked(what: str, array: Integers, shape: Shape, bits: int) -> Integers:
@@ -139,7 +150,7 @@ def _decode_array(fields: Fields, name: str, shape: Shape, bits: int) -> Integer
 def _max_bytes(program: Program) -> int:
     return _OVERHEAD + sum(
         math.prod(layer.weight_shape) * _storage(layer.weight_bits).itemsize
-        + layer.weight_shape[0] * _storage(layer.bias_bits).itemsize
+        + math.prod(bias_shape(layer)) * _storage(layer.bias_bits).itemsize
         + _OVERHEAD
         for layer in program.affine_layers
     )

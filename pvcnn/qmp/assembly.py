@@ -38,12 +38,13 @@ class _Range:
 class Assembly:
     """Collects gates, lookups and hints, and hands out the wires of stage one.
 
-    Ranges are planned in `finish`, when all of them are known and can share tables.
+    `outputs`, `features` and `weights` are their numbers, of all frames together. Ranges are planned in
+    `finish`, when all of them are known and can share tables.
     """
 
-    def __init__(self, frames: int, features: int, weights: int) -> None:
+    def __init__(self, frames: int, outputs: int, features: int, weights: int) -> None:
         self.frames = frames
-        self._pub = FIRST_OUTPUT + frames
+        self._pub = FIRST_OUTPUT + outputs
         self._features = features
         self._weights = weights
         self._next = self._pub + features + weights
@@ -54,7 +55,7 @@ class Assembly:
         self.hints: list[Hint] = []
 
     def outputs(self) -> Integers:
-        """The wires of the public outputs, one a frame."""
+        """The wires of the public outputs, frame by frame."""
         return np.arange(FIRST_OUTPUT, self._pub)
 
     def features(self) -> Integers:

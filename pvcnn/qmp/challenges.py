@@ -47,13 +47,13 @@ def challenges_of_encodings(
     weights_commitment: bytes,
     auxiliary_commitment: bytes,
 ) -> tuple[int, int, int]:
-    """Eq. (9) on encodings: points compressed, outputs integers in [0, 2^63)."""
+    """Eq. (9) on encodings: points compressed, outputs integers in [-2^63, 2^63)."""
     transcript = Transcript(DOMAIN)
     transcript.absorb("verification key", key_digest)
     transcript.absorb("context", context)
     transcript.absorb_integer("number of outputs", len(outputs))
     for value in outputs:
-        transcript.absorb_integer("output", value)
+        transcript.absorb("output", value.to_bytes(8, "little", signed=True))
     transcript.absorb("D_in", features_commitment)
     transcript.absorb("D_w", weights_commitment)
     transcript.absorb("D_aux", auxiliary_commitment)

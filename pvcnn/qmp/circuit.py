@@ -54,7 +54,7 @@ class ProgramCircuit:
             raise ValueError(f"this circuit proves {self.frames} frames at once, not {len(features)}")
         traced = trace(self.program, weights, features)
         stage_one = witness.fill_stage_one(
-            self.compiled, traced.decisions, traced.features, weights.flat(), traced.layers
+            self.compiled, traced.outputs, traced.features, weights.flat(), traced.layers
         )
         witness.check_lookups(self.compiled.matrix_program, stage_one)
         return stage_one

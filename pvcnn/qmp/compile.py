@@ -6,20 +6,26 @@ from dataclasses import dataclass
 from math import prod
 
 from pvcnn.program.layers import (
+    Argmax,
     AveragePool,
+    Combine,
+    Concatenate,
     Convolution,
     Flatten,
+    Hadamard,
     Linear,
+    Logits,
     MaxPool,
     Requantise,
     Sign,
 )
-from pvcnn.program.program import Program
-from pvcnn.qmp import affine, decision, pooling, requantisation
+from pvcnn.program.program import FEATURES, Program
+from pvcnn.program.weights import bias_shape
+from pvcnn.qmp import affine, outputs, pooling, requantisation
 from pvcnn.qmp.assembly import Assembly
 from pvcnn.qmp.hints import Hint, Traced
 from pvcnn.qmp.matrix_program import MatrixProgram
-from pvcnn.qmp.views import View
+from pvcnn.qmp.views import View, concatenated
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,86 +40,125 @@ def compile_layers(program: Program, frames: int) -> CompiledProgram:
     """The matrix program that computes `program` on `frames` frames at once.
 
     Segment `in` holds the features (frames, *input_shape), `w` the weights in the order of
-    `Weights.flat`, the outputs are the decisions. Raises ValueError, naming the layer, if a value
+    `Weights.flat`; outputs come frame by frame. Raises ValueError, naming the layer, if a value
     may reach r/2.
     """
     if frames < 1:
         raise ValueError("a batch has at least one frame")
     features = frames * prod(program.input_shape)
-    weights = sum(prod(layer.weight_shape) + layer.weight_shape[0] for layer in program.affine_layers)
-    compiler = _Compiler(program, Assembly(frames, features, weights))
+    weights = sum(prod(layer.weight_shape) + prod(bias_shape(layer)) for layer in program.affine_layers)
+    compiler = _Compiler(program, Assembly(frames, frames * program.outputs, features, weights))
     compiler.run()
     return CompiledProgram(compiler.assembly.finish(), tuple(compiler.assembly.hints))
 
 
 class _Compiler:
-    """Walks the layers; `value` is the view of the tensor that the next layer gets."""
+    """Walks the nodes, and keeps a view of every value that a later node needs."""
 
     def __init__(self, program: Program, assembly: Assembly) -> None:
         self.program = program
         self.assembly = assembly
         self.weights = affine.weight_views(assembly, program.affine_layers)
         wires = assembly.features().reshape(assembly.frames, *program.input_shape)
-        self.value = View.of_wires(wires, program.input_low, program.input_high)
-        #: The quotients of the Requantise layer to come, where an affine layer has made them.
-        self.quotients: View | None = None
-        #: How many of the next layers have been compiled together with one before them.
-        self.done_ahead = 0
-        assembly.range("features", self.value, program.input_low, program.input_high)
+        features = View.of_wires(wires, program.input_low, program.input_high)
+        assembly.range("features", features, program.input_low, program.input_high)
+        self.values = {FEATURES: features}
+        #: The quotients of Requantise nodes to come, where the node before has made them.
+        self.quotients: dict[int, View] = {}
+        #: Nodes that have been compiled together with one before them.
+        self.done: set[int] = set()
 
     def run(self) -> None:
-        for index in range(len(self.program.layers)):
-            if self.done_ahead:
-                self.done_ahead -= 1
-            else:
+        for index in range(len(self.program.nodes)):
+            if index not in self.done:
                 self._compile(index)
+            for number in self.program.last_uses(index):
+                self.values.pop(number, None)
 
     def _compile(self, index: int) -> None:
-        assembly, layer = self.assembly, self.program.layers[index]
-        match layer:
-            case Convolution():
-                output = self._affine_output(index)
-                affine.convolution(assembly, layer, self.value, self.weights[layer.name], output)
-                self.value = output
-            case Linear():
-                output = self._affine_output(index)
-                affine.linear(assembly, layer, self.value, self.weights[layer.name], output)
-                self.value = output
-            case Requantise():
-                pools = requantisation.pools_to_move(self.program.layers, index)
-                q = requantisation.pooled(assembly, layer, self._quotients(index, layer), pools)
-                self.value = requantisation.activation(assembly, index + len(pools), layer, q)
-                self.done_ahead = len(pools)
-            case MaxPool():
-                width = self.value.high - self.value.low
-                self.value = pooling.maximum(assembly, layer, self.value, width)
-            case AveragePool():
-                self.value = pooling.total(layer, self.value)
+        node, assembly = self.program.nodes[index], self.assembly
+        inputs = [self.values[number] for number in node.inputs]
+        made = index + 1
+        match node.layer:
+            case Convolution() as layer:
+                output = self._product_output(index)
+                affine.convolution(assembly, layer, inputs[0], self.weights[layer.name], output)
+                self.values[made] = output
+            case Linear() as layer:
+                output = self._product_output(index)
+                affine.linear(assembly, layer, inputs[0], self.weights[layer.name], output)
+                self.values[made] = output
+            case Hadamard() as layer:
+                output = self._product_output(index)
+                affine.hadamard(assembly, layer, inputs[0], inputs[1], output)
+                self.values[made] = output
+            case Requantise() as layer:
+                self._requantise(index, layer, inputs[0])
+            case MaxPool() as layer:
+                width = inputs[0].high - inputs[0].low
+                self.values[made] = pooling.maximum(assembly, layer, inputs[0], width)
+            case AveragePool() as layer:
+                self.values[made] = pooling.total(layer, inputs[0])
+            case Combine() as layer:
+                self.values[made] = _combined(layer, inputs)
+            case Concatenate():
+                self.values[made] = concatenated(inputs, 1)
             case Flatten():
-                self.value = self.value.reshape(assembly.frames, *self.program.shapes[index + 1])
-            case Sign():
-                decision.sign(assembly, layer, self.value)
+                self.values[made] = inputs[0].reshape(assembly.frames, *self.program.shapes[made])
+            case Sign() as layer:
+                outputs.sign(assembly, layer, inputs[0])
+            case Argmax() as layer:
+                outputs.argmax(assembly, layer, inputs[0])
+            case Logits() as layer:
+                outputs.reveal(assembly, layer, inputs[0])
 
-    def _affine_output(self, index: int) -> View:
-        """The outputs of an affine layer: 2^s q + rem - 2^(s-1) if a Requantise follows, else wires."""
-        following = self.program.layers[index + 1]
-        if isinstance(following, Requantise):
-            self.quotients = self._fresh_quotients(index + 1, following)
-            return requantisation.decomposed(self.assembly, index + 1, following, self.quotients)
+    def _product_output(self, index: int) -> View:
+        """What an affine or product node makes: fresh wires, or 2^s q + rem - 2^(s-1) for a Requantise.
+
+        The latter where a Requantise node alone takes it.
+        """
+        following = self.program.sole_consumer(index)
+        layer = None if following is None else self.program.layers[following]
+        if following is not None and isinstance(layer, Requantise):
+            self.quotients[following] = self._fresh_quotients(following, layer)
+            return requantisation.decomposed(self.assembly, following, layer, self.quotients[following])
         shape, bounds = self.program.shapes[index + 1], self.program.ranges[index + 1]
         return self.assembly.traced(index, Traced.OUTPUT, shape, *bounds)
 
-    def _quotients(self, index: int, layer: Requantise) -> View:
-        """The q of a Requantise layer: made by the affine layer before it, or else from `value`."""
-        if self.quotients is not None:
-            q, self.quotients = self.quotients, None
-            return q
+    def _requantise(self, index: int, layer: Requantise, value: View) -> None:
+        """Together with the max pools behind it that may come first."""
+        moved = requantisation.pools_to_move(self.program, index)
+        pooled = requantisation.pooled(
+            self.assembly, layer, self._quotients(index, layer, value), self._pools(index)
+        )
+        last = moved[-1] if moved else index
+        self.values[last + 1] = requantisation.activation(self.assembly, last, layer, pooled)
+        self.done.update(moved)
+
+    def _quotients(self, index: int, layer: Requantise, value: View) -> View:
+        """The q of a Requantise node: made by the node before it, or else from `value`."""
+        if index in self.quotients:
+            return self.quotients.pop(index)
         if layer.shift == 0:
-            return self.value
+            return value
         q = self._fresh_quotients(index, layer)
-        requantisation.constrain_remainder(self.assembly, layer, self.value, q)
+        requantisation.constrain_remainder(self.assembly, layer, value, q)
         return q
 
     def _fresh_quotients(self, index: int, layer: Requantise) -> View:
-        pools = requantisation.pools_to_move(self.program.layers, index)
-        return requantisation.quotient(self.assembly, index, layer, self.program.shapes[index], pools)
+        shape = self.program.shapes[index + 1]
+        return requantisation.quotient(self.assembly, index, layer, shape, self._pools(index))
+
+    def _pools(self, index: int) -> list[MaxPool]:
+        layers = (self.program.layers[pool] for pool in requantisation.pools_to_move(self.program, index))
+        return [layer for layer in layers if isinstance(layer, MaxPool)]
+
+
+def _combined(layer: Combine, inputs: list[View]) -> View:
+    """constant + sum_i multipliers[i] x_i: a view."""
+    first, *others = (
+        view.scaled(multiplier) for multiplier, view in zip(layer.multipliers, inputs, strict=True)
+    )
+    for other in others:
+        first = first.plus(other)
+    return first.shifted(layer.constant)

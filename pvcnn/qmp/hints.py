@@ -80,6 +80,33 @@ class DecisionMargin:
 
 
 @dataclass(frozen=True, eq=False)
+class FromPlace:
+    """For each frame the bits j >= index, j < count - 1: eq. (22)."""
+
+    wires: Integers
+    index: View
+    count: int
+
+    def values(self, layers: Sequence[LayerTrace], stage_one: Integers) -> Integers:
+        index = self.index.evaluate(stage_one).reshape(-1, 1)
+        return (np.arange(self.count - 1) >= index).astype(np.int64).reshape(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """For each frame the logit at `index`: eq. (22)."""
+
+    wires: Integers
+    index: View
+    logits: View
+
+    def values(self, layers: Sequence[LayerTrace], stage_one: Integers) -> Integers:
+        logits = self.logits.evaluate(stage_one)
+        index = np.clip(self.index.evaluate(stage_one), 0, logits.shape[1] - 1)
+        return logits[np.arange(len(logits)), index]
+
+
+@dataclass(frozen=True, eq=False)
 class LowLimbs:
     """The low limbs of a view with entries in [0, plan.size), limb by limb."""
 

@@ -1,18 +1,20 @@
 """Convolutions as constraints: eq. (2), without a copy of the input for each kernel position.
 
-    t[f,c,p,q] = rho^(f Ho Wo + Wo floor(p'/S) + floor(q'/S)) x[f,c,p,q],   p' = p + P, q' = q + P
-    a[c,d,e]   = sum_{f,i,j} t[f, c, S i + d - P, S j + e - P]
-    b[c,d,e]   = sum_o rho^(n o) w[o,c,d,e]
-    sum_{d,e} rho^(D - Wo floor(d/S) - floor(e/S)) sum_c a b
+    t[f,c,p,q] = rho^(f Ho Wo + Wo floor(p'/Sh) + floor(q'/Sw)) x[f,c,p,q],   p' = p + top, q' = q + left
+    a[c,d,e]   = sum_{f,i,j} t[f, c, Sh i + Dh d - top, Sw j + Dw e - left]
+    b[c,d,e]   = sum_{o in the group of c} rho^(n o) w[o,c,d,e]
+    sum_{d,e} rho^(D - Wo floor(Dh d/Sh) - floor(Dw e/Sw)) sum_c a b
         = rho^D sum_{f,o,i,j} rho^(n o + f Ho Wo + Wo i + j) (y[f,o,i,j] - bias[o])
 
-with n = F Ho Wo and D = (Wo + 1) floor((K-1)/S).
+with strides Sh, Sw, dilations Dh, Dw, n = F Ho Wo and D = Wo floor(Dh (Kh-1)/Sh) + floor(Dw (Kw-1)/Sw).
 
-Why a cheating prover fails: x, w, y and bias are committed before rho is drawn. Since
-floor(p'/S) = i + floor(d/S) for p' = S i + d, every product x w on the left carries exactly rho^D times
-the power of the output it belongs to. So the difference of the sides is a polynomial in rho of degree
-below D + n O whose coefficients are the errors of the outputs; unless all are 0, fewer than D + n O of
-the r values of rho satisfy it.
+Why a cheating prover fails: x, w, y and bias are committed before rho is drawn. A product a b is that of
+every window of channel c with every weight that its group has for it at (d, e): just those that
+the convolution multiplies, since c, d and e say which weight meets which entry of a window. As
+floor(p'/Sh) = i + floor(Dh d/Sh) for p' = Sh i + Dh d, each carries exactly rho^D times the power of the
+output it belongs to. So the difference of the sides is a polynomial in rho of degree below D + n O whose
+coefficients are the errors of the outputs; unless all are 0, fewer than D + n O of the r values of rho
+satisfy it.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pvcnn.program.windows import Windows
 from pvcnn.qmp.builder import ConstraintBuilder
 from pvcnn.qmp.combinations import Combinations
 from pvcnn.qmp.convolution_geometry import axes
+from pvcnn.qmp.kernels_by_channel import kernel_rows, kernels_by_channel
 from pvcnn.qmp.matrix_program import ConvolutionProduct
 from pvcnn.qmp.powers import Powers, new_multiples
-from pvcnn.qmp.weighted_sums import weighted_sums
+from pvcnn.qmp.weighted_sums import constraints, weighted_sums
 
 Integers = NDArray[np.int64]
 
@@ -40,31 +44,27 @@ def highest_power(gate: ConvolutionProduct) -> int:
 def rows(gate: ConvolutionProduct) -> int:
     """How many constraints `lower` makes, those of the powers rho^(n o) included."""
     frames, channels = gate.inputs.shape[:2]
-    outputs, _, kernel, _ = gate.kernels.shape
+    outputs, taps, places = gate.kernels.shape[0], channels * gate.windows.size, _outputs_per_channel(gate)
     vertical, horizontal = axes(gate)
-    offsets = np.arange(kernel) // gate.stride
-    alignments = len(np.unique(gate.result.shape[3] * offsets[:, None] + offsets))
-    taps, places = channels * kernel**2, _outputs_per_channel(gate)
-    kernels = outputs * taps if outputs > 1 else 0
-    sums = outputs * places if places > 1 else 0
+    inputs = frames * channels * len(vertical.used) * len(horizontal.used)
+    alignments = len(np.unique(_alignments(gate)))
+    sums = constraints(outputs, places, outputs)
     multiples = new_multiples(places, outputs, highest_power(gate))
-    inputs = frames * channels * len(vertical.used()) * len(horizontal.used())
-    return inputs + taps + kernels + taps + alignments + sums + outputs + 1 + multiples
+    return inputs + taps + kernel_rows(gate) + taps + alignments + sums + outputs + 1 + multiples
 
 
 def lower(builder: ConstraintBuilder, gate: ConvolutionProduct, powers: Powers) -> None:
-    """About |x| + |w| + |y| + 3 C K^2 constraints."""
-    name, shape = gate.name, gate.kernels.shape
+    """About |x| + |w| + |y| + 3 C Kh Kw constraints."""
+    name, outputs = gate.name, gate.kernels.shape[0]
     windows = _window_sums(builder, gate, powers)
-    kernels = gate.kernels.take(np.arange(gate.kernels.entries).reshape(shape[0], -1).T)
-    of_channel = powers.multiples(_outputs_per_channel(gate), shape[0])
-    filters = weighted_sums(builder, GADGET, f"{name}: kernels", kernels, of_channel)
+    of_channel = powers.multiples(_outputs_per_channel(gate), outputs)
+    filters = kernels_by_channel(builder, GADGET, f"{name}: kernels", gate, of_channel)
     products = builder.products(GADGET, f"{name}: windows times kernels", windows, filters)
     left = _aligned(builder, gate, powers, products)
     order = np.arange(gate.result.entries).reshape(gate.result.shape).transpose(1, 0, 2, 3)
-    outputs = gate.result.take(order.reshape(shape[0], -1))
+    entries = gate.result.take(order.reshape(outputs, -1))
     of_position = powers.multiples(1, _outputs_per_channel(gate))
-    channels = weighted_sums(builder, GADGET, f"{name}: outputs", outputs, of_position)
+    channels = weighted_sums(builder, GADGET, f"{name}: outputs", entries, of_position)
     result = builder.products(GADGET, f"{name}: channels", channels, Combinations.of_wires(of_channel))
     margin = Combinations.of_wires(powers.at(np.array([_margin(gate)])))
     total = Combinations.of_wires(result).total()
@@ -75,16 +75,16 @@ def _window_sums(builder: ConstraintBuilder, gate: ConvolutionProduct, powers: P
     """a[c,d,e], in this order: sums of t over the input entries that kernel position (d, e) meets."""
     frames, channels, height, width = gate.inputs.shape
     _, _, out_height, out_width = gate.result.shape
-    kernel = gate.kernels.shape[2]
-    rows, row_is_inside = _met(kernel, out_height, gate, height)
-    columns, column_is_inside = _met(kernel, out_width, gate, width)
+    kernel = gate.windows.kernel
+    rows = gate.windows.met(0, out_height, height)
+    columns = gate.windows.met(1, out_width, width)
     # Axes: c, d, e, f, i, j.
     inside = np.broadcast_to(
-        row_is_inside[None, :, None, None, :, None] & column_is_inside[None, None, :, None, None, :],
-        (channels, kernel, kernel, frames, out_height, out_width),
+        (rows >= 0).T[None, :, None, None, :, None] & (columns >= 0).T[None, None, :, None, None, :],
+        (channels, *kernel, frames, out_height, out_width),
     )
     c, d, e, f, i, j = np.nonzero(inside)
-    met = ((f * channels + c) * height + rows[d, i]) * width + columns[e, j]
+    met = ((f * channels + c) * height + rows[i, d]) * width + columns[j, e]
     used, position = np.unique(met, return_inverse=True)
     exponents = np.broadcast_to(_input_exponents(gate), gate.inputs.shape).reshape(-1)
     scaled = builder.products(
@@ -93,8 +93,8 @@ def _window_sums(builder: ConstraintBuilder, gate: ConvolutionProduct, powers: P
         Combinations.of_view(gate.inputs.take(used)),
         Combinations.of_wires(powers.at(exponents[used])),
     )
-    window = (c * kernel + d) * kernel + e
-    sums = Combinations.of_wires(scaled[position]).grouped(window, channels * kernel**2)
+    window = (c * kernel[0] + d) * kernel[1] + e
+    sums = Combinations.of_wires(scaled[position]).grouped(window, channels * gate.windows.size)
     return Combinations.of_wires(builder.sums(GADGET, f"{gate.name}: windows", sums))
 
 
@@ -102,32 +102,34 @@ def _aligned(
     builder: ConstraintBuilder, gate: ConvolutionProduct, powers: Powers, products: Integers
 ) -> Combinations:
     """The left side: a b summed over channels, then each kernel position brought to its power."""
-    channels, kernel = gate.kernels.shape[1:3]
-    stride, out_width = gate.stride, gate.result.shape[3]
-    offsets = np.arange(kernel) // stride
-    exponents = _margin(gate) - (out_width * offsets[:, None] + offsets).reshape(-1)
-    distinct, group = np.unique(exponents, return_inverse=True)
-    sums = Combinations.of_wires(products).grouped(np.tile(group, channels), len(distinct))
+    distinct, group = np.unique(_alignments(gate), return_inverse=True)
+    sums = Combinations.of_wires(products).grouped(np.tile(group, gate.inputs.shape[1]), len(distinct))
     aligned = builder.products(
         GADGET, f"{gate.name}: kernel positions", sums, Combinations.of_wires(powers.at(distinct))
     )
     return Combinations.of_wires(aligned).total()
 
 
-def _met(
-    kernel: int, outputs: int, gate: ConvolutionProduct, side: int
-) -> tuple[Integers, NDArray[np.bool_]]:
-    """(kernel, outputs): the input row (or column) S i + d - P, and whether it is inside the input."""
-    met = gate.stride * np.arange(outputs) + np.arange(kernel)[:, None] - gate.padding
-    return met, (met >= 0) & (met < side)
+def _alignments(gate: ConvolutionProduct) -> Integers:
+    """(Kh Kw,): the power of rho that brings each kernel position to rho^D."""
+    down, across = (_offsets(gate.windows, axis) for axis in (0, 1))
+    exponents: Integers = _margin(gate) - (gate.result.shape[3] * down[:, None] + across).reshape(-1)
+    return exponents
+
+
+def _offsets(windows: Windows, axis: int) -> Integers:
+    """floor(Dh d/Sh) for each d, or the same of columns."""
+    offsets: Integers = windows.dilation[axis] * np.arange(windows.kernel[axis]) // windows.stride[axis]
+    return offsets
 
 
 def _input_exponents(gate: ConvolutionProduct) -> Integers:
     """(F, 1, H, W): the power of rho that each input entry carries in t."""
     frames, _, height, width = gate.inputs.shape
     _, _, out_height, out_width = gate.result.shape
-    rows = (np.arange(height) + gate.padding) // gate.stride
-    columns = (np.arange(width) + gate.padding) // gate.stride
+    top, _, left, _ = gate.windows.padding
+    rows = (np.arange(height) + top) // gate.windows.stride[0]
+    columns = (np.arange(width) + left) // gate.windows.stride[1]
     position = out_width * rows[:, None] + columns
     frame = out_height * out_width * np.arange(frames)
     exponents: Integers = frame[:, None, None, None] + position
@@ -141,5 +143,6 @@ def _outputs_per_channel(gate: ConvolutionProduct) -> int:
 
 
 def _margin(gate: ConvolutionProduct) -> int:
-    """D = (Wo + 1) floor((K-1)/S)."""
-    return (gate.result.shape[3] + 1) * ((gate.kernels.shape[2] - 1) // gate.stride)
+    """D = Wo floor(Dh (Kh-1)/Sh) + floor(Dw (Kw-1)/Sw)."""
+    down, across = (int(_offsets(gate.windows, axis)[-1]) for axis in (0, 1))
+    return gate.result.shape[3] * down + across

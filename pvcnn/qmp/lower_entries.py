@@ -1,4 +1,4 @@
-"""Entrywise gates as constraints: products, products that vanish, and bits.
+"""Entrywise gates as constraints: products, products that vanish, equations, and bits.
 
 Why a cheating prover fails: these are identities in the field itself, with no challenge. A field has no
 zero divisors, so a vanishing product has a vanishing factor, and d (d - 1) = 0 leaves 0 and 1.
@@ -6,9 +6,11 @@ zero divisors, so a vanishing product has a vanishing factor, and d (d - 1) = 0 
 
 from __future__ import annotations
 
+import numpy as np
+
 from pvcnn.qmp.builder import ConstraintBuilder
 from pvcnn.qmp.combinations import Combinations
-from pvcnn.qmp.matrix_program import Boolean, EntrywiseProduct, ZeroProduct
+from pvcnn.qmp.matrix_program import Boolean, EntrywiseProduct, Equality, ZeroProduct
 
 GADGET = "entrywise products"
 
@@ -23,6 +25,13 @@ def lower_zero_product(builder: ConstraintBuilder, gate: ZeroProduct) -> None:
     """One constraint an entry."""
     left, right = (Combinations.of_view(view) for view in gate.operands())
     builder.constrain(GADGET, f"{gate.name}: one factor is 0", left, right, Combinations.zero(left.count))
+
+
+def lower_equality(builder: ConstraintBuilder, gate: Equality) -> None:
+    """One constraint an entry."""
+    left, right = (Combinations.of_view(view) for view in gate.operands())
+    ones = Combinations.of_constants(np.ones(left.count, np.int64))
+    builder.constrain(GADGET, gate.name, left - right, ones, Combinations.zero(left.count))
 
 
 def lower_boolean(builder: ConstraintBuilder, gate: Boolean) -> None:

@@ -13,6 +13,7 @@ other lowerings are compared with, and the cheapest one where a matrix meets a s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +45,10 @@ def rows(gate: MatrixProduct | ConvolutionProduct) -> int:
             return gate.left.entries * gate.result.shape[1]
         case ConvolutionProduct():
             frames, outputs = gate.result.shape[:2]
-            met = [axis.met()[1].any(axis=1) for axis in axes(gate)]
+            met = [(axis.met >= 0).any(axis=1) for axis in axes(gate)]
             empty = met[0].size * met[1].size - int(met[0].sum() * met[1].sum())
             vertical, horizontal = (axis.pairs for axis in axes(gate))
-            return frames * outputs * (gate.inputs.shape[1] * vertical * horizontal + empty)
+            return frames * outputs * (gate.kernels.shape[1] * vertical * horizontal + empty)
 
 
 def lower(builder: ConstraintBuilder, gate: MatrixProduct | ConvolutionProduct) -> None:
@@ -101,11 +102,12 @@ def _of_matrices(gate: MatrixProduct) -> Summands:
 
 def _of_convolution(gate: ConvolutionProduct) -> Summands:
     _, outputs, height, width = gate.result.shape
-    met = meetings(gate)
+    channels, taps = gate.kernels.shape[1], gate.kernels.entries // outputs
+    met = meetings(gate, channels)  # the first group's; the others' are as far apart as their channels
     frame, place = np.divmod(met.position, height * width)
-    taps = gate.kernels.entries // outputs
     o = np.arange(outputs)[:, None]
+    first_channel = o // (outputs // gate.groups) * channels
     output = ((frame * outputs + o) * (height * width) + place).reshape(-1)
     order = np.argsort(output, kind="stable")
-    left = np.broadcast_to(met.entry, (outputs, len(met.entry))).reshape(-1)
+    left = (met.entry + first_channel * prod(gate.inputs.shape[2:])).reshape(-1)
     return Summands(left[order], (o * taps + met.tap).reshape(-1)[order], output[order])

@@ -16,7 +16,7 @@ from pvcnn.qmp.combinations import Combinations
 from pvcnn.qmp.matrix_program import MatrixProduct
 from pvcnn.qmp.powers import Powers, new_multiples
 from pvcnn.qmp.views import View
-from pvcnn.qmp.weighted_sums import weighted_sums
+from pvcnn.qmp.weighted_sums import constraints, weighted_sums
 
 GADGET = "matrix product"
 
@@ -28,33 +28,38 @@ def highest_power(gate: MatrixProduct) -> int:
 
 def rows(gate: MatrixProduct) -> int:
     """How many constraints `lower` makes, those of the powers rho^(n j) included."""
-    height, length = gate.left.shape
-    sums_of_left = height * length if height > 1 else 0
-    return sums_of_left + rows_after_left(length, height, gate.result.shape[1], highest_power(gate))
+    (height, length), width = gate.left.shape, gate.result.shape[1]
+    factors = constraints(length, height, length) + constraints(length, width, length)
+    return factors + rows_of_comparison(length, height, width, highest_power(gate))
 
 
-def rows_after_left(length: int, height: int, width: int, highest: int) -> int:
-    """How many constraints `compare` makes, where powers of rho up to `highest` exist."""
-    right = length * width if width > 1 else 0
-    columns = height * width if height > 1 else 0
-    return right + length + columns + width + 1 + new_multiples(height, width, highest)
+def rows_of_comparison(length: int, height: int, width: int, highest: int) -> int:
+    """How many constraints `compare` makes, and the powers rho^(n j) where those up to `highest` exist."""
+    columns = constraints(width, height, width)
+    return length + columns + width + 1 + new_multiples(height, width, highest)
 
 
 def lower(builder: ConstraintBuilder, gate: MatrixProduct, powers: Powers) -> None:
     """About |A| + |B| + |C| constraints; the products of single entries never occur."""
-    u = powers.multiples(1, gate.left.shape[0])
+    height, width = gate.result.shape
+    u, v = powers.multiples(1, height), powers.multiples(height, width)
     left = weighted_sums(builder, GADGET, f"{gate.name}: u^T A", _transposed(gate.left), u)
-    compare(builder, gate.name, left, gate.right, gate.result, powers)
+    right = weighted_sums(builder, GADGET, f"{gate.name}: B v", gate.right, v)
+    compare(builder, gate.name, left, right, gate.result, powers)
 
 
 def compare(
-    builder: ConstraintBuilder, name: str, left: Combinations, right: View, result: View, powers: Powers
+    builder: ConstraintBuilder,
+    name: str,
+    left: Combinations,
+    right: Combinations,
+    result: View,
+    powers: Powers,
 ) -> None:
-    """Eq. (1), given u^T A as `left` (k), B as `right` (k, m) and C as `result` (n, m)."""
+    """Eq. (1), given u^T A as `left` (k), B v as `right` (k) and C as `result` (n, m)."""
     height, width = result.shape
     u, v = powers.multiples(1, height), powers.multiples(height, width)
-    sums = weighted_sums(builder, GADGET, f"{name}: B v", right, v)
-    products = builder.products(GADGET, f"{name}: products", left, sums)
+    products = builder.products(GADGET, f"{name}: products", left, right)
     columns = weighted_sums(builder, GADGET, f"{name}: u^T C", _transposed(result), u)
     total = builder.products(GADGET, f"{name}: u^T C v", columns, Combinations.of_wires(v))
     one = Combinations.of_constants(np.ones(1, np.int64))

@@ -1,12 +1,15 @@
 """Convolutions as products of polynomials, `qpp`: as in vCNN (eprint 2020/584), checked at the challenge.
 
-With p' = p + P, stride S and the phase of a row or column its remainder modulo S, inputs and kernels become
+With p' = p + top, q' = q + left, strides Sh, Sw, dilations Dh, Dw and the phase of a row or column its
+remainder modulo the stride, inputs and kernels become
 
-    X_(c,phase)(Z) = sum x[f,c,p,q] Z^(T f + R (floor(p'/S) - D - i0) + floor(q'/S) - D - j0)
-    V_(c,phase)(Z) = sum_o Z^(L o) sum w[o,c,d,e] Z^(R (D - floor(d/S)) + D - floor(e/S))
+    X_(c,phase)(Z) = sum x[f,c,p,q] Z^(T f + R (floor(p'/Sh) - Mh - i0) + floor(q'/Sw) - Mw - j0)
+    V_(c,phase)(Z) = sum_(o in the group of c) Z^(L o)
+                     sum w[o,c,d,e] Z^(R (Mh - floor(Dh d/Sh)) + Mw - floor(Dw e/Sw))
 
-over the entries of that phase in both directions, D = floor((K-1)/S). A stride so becomes S^2 convolutions
-with stride 1, whose products add up:
+over the entries of that phase in both directions, that of a kernel entry being the one of Dh d, Dw e;
+Mh = floor(Dh (Kh-1)/Sh), Mw likewise. A stride so becomes Sh Sw convolutions with stride 1, whose products
+add up:
 
     sum_(c,phase) X V = sum_o Z^(L o) sum_(f,i,j) Z^(T f + R (i - i0) + j - j0) y[f,o,i,j]
 
@@ -83,13 +86,14 @@ def lower(builder: ConstraintBuilder, gate: ConvolutionProduct, overhang: View, 
     channels = layout.channel_pitch * np.arange(outputs)
     distinct, which = np.unique(layout.kernel_exponents, return_inverse=True)
     taps = gate.kernels.entries // outputs
+    group = np.arange(outputs) // (outputs // gate.groups)
     kernels = grouped_sums(
         builder,
         GADGET,
         f"{name}: kernels at rho",
         gate.kernels.take((taps * np.arange(outputs)[:, None] + layout.kernels).reshape(-1)),
         powers.sums(channels, distinct)[:, which].reshape(-1),
-        np.tile(layout.kernel_polynomials, outputs),
+        (layout.group_polynomials * group[:, None] + layout.kernel_polynomials).reshape(-1),
         layout.polynomials,
     )
     products = builder.products(GADGET, f"{name}: inputs times kernels", inputs, kernels)
@@ -120,13 +124,17 @@ class Overhang:
         inputs, kernels = self.gate.inputs.evaluate(stage_one), self.gate.kernels.evaluate(stage_one)
         rows, columns = axes(self.gate)
         layout = PolynomialLayout.of(self.gate)
-        shape = (len(kernels), len(inputs), len(layout.rows), len(layout.columns))
-        full = np.zeros(shape, np.int64)
-        for d in rows.used_taps():
+        outputs, frames, groups = len(kernels), len(inputs), self.gate.groups
+        full = np.zeros((outputs, frames, len(layout.rows), len(layout.columns)), np.int64)
+        # Axes: g, c within the group, f or o within the group, and the rest.
+        inputs = inputs.reshape(frames, groups, -1, *inputs.shape[2:]).transpose(1, 2, 0, 3, 4)
+        kernels = kernels.reshape(groups, outputs // groups, *kernels.shape[1:])
+        for d in rows.used_taps:
             p, i = rows.reach(int(d))
-            for e in columns.used_taps():
+            for e in columns.used_taps:
                 q, j = columns.reach(int(e))
-                met = inputs[:, :, p[:, None], q]
+                met = inputs[:, :, :, p[:, None], q]
                 row, column = np.searchsorted(layout.rows, i), np.searchsorted(layout.columns, j)
-                full[:, :, row[:, None], column] += np.einsum("fcpq,oc->ofpq", met, kernels[:, :, d, e])
+                made = np.einsum("gcfpq,goc->gofpq", met, kernels[..., d, e])
+                full[:, :, row[:, None], column] += made.reshape(outputs, *made.shape[2:])
         return full[:, :, layout.sticks_out].reshape(-1)

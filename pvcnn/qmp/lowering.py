@@ -19,6 +19,7 @@ from pvcnn.qmp.matrix_program import (
     Boolean,
     ConvolutionProduct,
     EntrywiseProduct,
+    Equality,
     Gate,
     MatrixProduct,
     ZeroProduct,
@@ -53,6 +54,8 @@ def lower(plan: LoweringPlan) -> LoweredProgram:
                 lower_entries.lower_product(builder, gate)
             case ZeroProduct():
                 lower_entries.lower_zero_product(builder, gate)
+            case Equality():
+                lower_entries.lower_equality(builder, gate)
             case Boolean():
                 lower_entries.lower_boolean(builder, gate)
     for argument in program.arguments:

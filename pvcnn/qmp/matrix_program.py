@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra.constants import SCALAR_MODULUS
+from pvcnn.program.windows import Windows
 from pvcnn.qmp.challenges import CHALLENGES
 from pvcnn.qmp.system import Segments
 from pvcnn.qmp.views import View
@@ -49,22 +51,24 @@ class MatrixProduct:
 
 @dataclass(frozen=True, eq=False)
 class ConvolutionProduct:
-    """The convolution of inputs (F, C, H, W) with kernels (O, C, K, K) is result (F, O, Ho, Wo): eq. (2).
+    """The convolution of inputs (F, C, H, W) with kernels (O, C/G, Kh, Kw) is result (F, O, Ho, Wo): eq. (2).
 
-    `result` is the output less its bias.
+    `result` is the output less its bias. There are G groups of channels.
     """
 
     name: str
     inputs: View
     kernels: View
     result: View
-    stride: int
-    padding: int
+    windows: Windows
 
     @property
     def summands(self) -> int:
-        _, channels, kernel, _ = self.kernels.shape
-        return channels * kernel * kernel
+        return prod(self.kernels.shape[1:])
+
+    @property
+    def groups(self) -> int:
+        return self.inputs.shape[1] // self.kernels.shape[1]
 
     def operands(self) -> tuple[View, ...]:
         return self.inputs, self.kernels, self.result
@@ -96,6 +100,18 @@ class ZeroProduct:
 
 
 @dataclass(frozen=True, eq=False)
+class Equality:
+    """left = right, entry by entry."""
+
+    name: str
+    left: View
+    right: View
+
+    def operands(self) -> tuple[View, ...]:
+        return self.left, self.right
+
+
+@dataclass(frozen=True, eq=False)
 class Boolean:
     """Every entry is 0 or 1."""
 
@@ -106,7 +122,7 @@ class Boolean:
         return (self.entries,)
 
 
-Gate: TypeAlias = MatrixProduct | ConvolutionProduct | EntrywiseProduct | ZeroProduct | Boolean
+Gate: TypeAlias = MatrixProduct | ConvolutionProduct | EntrywiseProduct | ZeroProduct | Equality | Boolean
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,9 +192,11 @@ class MatrixProgram:
                     _require_small(lookup.name, column.magnitude)
 
     def _check_stage_one(self, name: str, view: View) -> None:
-        used = np.unique(view.wires[view.coefficients != 0])
+        used = view.wires[view.coefficients != 0]
+        if not len(used):
+            return
         challenge = (used > CONSTANT_WIRE) & (used < FIRST_OUTPUT)
-        if challenge.any() or (len(used) and not 0 <= used[0] <= used[-1] < self.segments.total):
+        if challenge.any() or not 0 <= used.min() <= used.max() < self.segments.total:
             raise ValueError(f"{name}: an operand is not an affine view of stage-one wires")
 
     def lookups(self) -> Iterator[tuple[LookupArgument, Lookup]]:
@@ -201,6 +219,8 @@ def _check_integers(gate: Gate) -> None:
             peak = gate.summands * gate.inputs.magnitude * gate.kernels.magnitude + gate.result.magnitude
         case EntrywiseProduct():
             peak = gate.left.magnitude * gate.right.magnitude + gate.result.magnitude
+        case Equality():
+            peak = gate.left.magnitude + gate.right.magnitude
         case ZeroProduct() | Boolean():
             # A product vanishes in a field only if a factor does: only the factors must be exact.
             peak = max(view.magnitude for view in gate.operands())

@@ -29,22 +29,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pvcnn.program.layers import Layer, MaxPool, Requantise, Shape
+from pvcnn.program.layers import MaxPool, Requantise, Shape
+from pvcnn.program.program import Program
 from pvcnn.qmp import pooling
 from pvcnn.qmp.assembly import Assembly
 from pvcnn.qmp.hints import Traced
-from pvcnn.qmp.views import View, left_over
+from pvcnn.qmp.views import View
 
 
-def pools_to_move(layers: Sequence[Layer], index: int) -> tuple[MaxPool, ...]:
-    """The max pools right behind the Requantise layer `index` that commute with its table: all or none."""
-    layer = layers[index]
-    pools: list[MaxPool] = []
+def pools_to_move(program: Program, index: int) -> tuple[int, ...]:
+    """The nodes of the max pools right behind the Requantise node `index` that commute with its table.
+
+    All or none; and none behind a value that more than one node takes.
+    """
+    layer = program.layers[index]
+    pools: list[int] = []
     if isinstance(layer, Requantise) and bool((np.diff(layer.table.values) >= 0).all()):
-        for following in layers[index + 1 :]:
-            if not isinstance(following, MaxPool):
-                break
+        following = program.sole_consumer(index)
+        while following is not None and isinstance(program.layers[following], MaxPool):
             pools.append(following)
+            following = program.sole_consumer(following)
     return tuple(pools)
 
 
@@ -75,7 +79,7 @@ def constrain_remainder(assembly: Assembly, layer: Requantise, y: View, q: View)
 def pooled(assembly: Assembly, layer: Requantise, q: View, pools: Sequence[MaxPool]) -> View:
     """The largest q of each window of `pools`, one after another."""
     for pool in pools:
-        dropped = left_over(q, pool.size)
+        dropped = pooling.left_over(pool, q)
         if dropped.entries:
             name = f"{layer.name}: quotients that {pool.name} drops"
             assembly.range(name, dropped, layer.table.low, layer.table.high)

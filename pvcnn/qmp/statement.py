@@ -1,4 +1,4 @@
-"""What a proof is about: a committed batch of features, the decisions on it, and a context."""
+"""What a proof is about: a committed batch of features, the outputs for it, and a context."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FORMAT = "pvcnn-statement"
 VERSION = 1
 MAX_OUTPUTS = 1 << 12
 MAX_CONTEXT_BYTES = 64
-#: Outputs are canonical scalars far below r, so that no two integers mean the same output.
+#: Outputs lie in [-limit, limit), far below r, so that no two integers mean the same scalar.
 OUTPUT_LIMIT = 1 << 63
 MAX_BYTES = 1024 + 9 * MAX_OUTPUTS
 
@@ -23,7 +23,7 @@ class Statement:
     """The public values of one proof other than the challenges, which follow from them.
 
     features_commitment: D_in of docs/protocol.md, eq. (8), a point that generates G1.
-    outputs: the decisions in frame order, integers in [0, 2^63).
+    outputs: what is revealed, frame by frame: integers in [-2^63, 2^63).
     context: at most 64 bytes that the proof is bound to (a campaign's submission; may be empty).
 
     Raises TypeError or ValueError if built from anything else.
@@ -42,8 +42,8 @@ class Statement:
             raise TypeError("context must be bytes")
         if not 1 <= len(self.outputs) <= MAX_OUTPUTS:
             raise ValueError(f"a statement has 1 to {MAX_OUTPUTS} outputs")
-        if any(not 0 <= value < OUTPUT_LIMIT for value in self.outputs):
-            raise ValueError("outputs must lie in [0, 2^63)")
+        if any(not -OUTPUT_LIMIT <= value < OUTPUT_LIMIT for value in self.outputs):
+            raise ValueError("outputs must lie in [-2^63, 2^63)")
         if len(self.context) > MAX_CONTEXT_BYTES:
             raise ValueError(f"the context has more than {MAX_CONTEXT_BYTES} bytes")
         if self.features_commitment == G1Point.identity() or not self.features_commitment.is_in_subgroup():
@@ -65,7 +65,7 @@ class Statement:
         """Inverse of `to_bytes`. Raises DecodeError for anything that `to_bytes` does not give."""
         fields = decode(data, FORMAT, VERSION, MAX_BYTES)
         commitment = fields.octets("features_commitment", length=G1_BYTES)
-        outputs = fields.integer_sequence("outputs", MAX_OUTPUTS, 0, OUTPUT_LIMIT)
+        outputs = fields.integer_sequence("outputs", MAX_OUTPUTS, -OUTPUT_LIMIT, OUTPUT_LIMIT)
         context = fields.octets("context", max_length=MAX_CONTEXT_BYTES)
         fields.finish()
         if not outputs:

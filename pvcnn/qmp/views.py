@@ -1,11 +1,12 @@
 """Views: matrices whose entries are affine combinations of stage-one wires (docs/protocol.md, QMP).
 
-Padding, flattening, window sums and requantised values are views. They are index arrays, and cost
-no constraint.
+Padding, flattening, window sums, additions, concatenation and requantised values are views. They are
+index arrays, and cost no constraint.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -39,6 +40,12 @@ class View:
         flat = wires.reshape(-1, 1).astype(np.int64)
         return cls(wires.shape, flat, np.ones_like(flat), np.zeros(len(flat), np.int64), low, high)
 
+    @classmethod
+    def of_constant(cls, value: int, shape: Shape) -> View:
+        """`value` everywhere."""
+        none = np.zeros((prod(shape), 0), np.int64)
+        return cls(shape, none, none, np.full(prod(shape), value, np.int64), value, value)
+
     @property
     def entries(self) -> int:
         return len(self.wires)
@@ -62,6 +69,13 @@ class View:
         """Entries by NumPy's rules of basic indexing."""
         positions = np.arange(self.entries).reshape(self.shape)
         return self.take(np.asarray(positions[key]))
+
+    def take_or_zero(self, index: Integers) -> View:
+        """As `take`, with 0 where the index is -1."""
+        taken, there = self.take(np.maximum(index, 0)), index.reshape(-1) >= 0
+        coefficients, constants = taken.coefficients * there[:, None], taken.constants * there
+        low, high = min(self.low, 0), max(self.high, 0)
+        return View(index.shape, taken.wires, coefficients, constants, low, high)
 
     def scaled(self, factor: int) -> View:
         bounds = sorted((self.low * factor, self.high * factor))
@@ -104,19 +118,25 @@ class View:
         return values.reshape(self.shape)
 
 
-def left_over(view: View, size: int) -> View:
-    """The entries of (F, C, H, W), flat, that lie in no window of `windows`."""
-    _, _, height, width = view.shape
-    inside = np.zeros(view.shape, bool)
-    inside[:, :, : height // size * size, : width // size * size] = True
-    return view.take(np.flatnonzero(~inside))
+def concatenated(views: Sequence[View], axis: int) -> View:
+    """The entries of several views, one after another along `axis`; their other axes agree."""
+    terms = max(view.wires.shape[1] for view in views)
+    starts = np.cumsum([0, *(view.entries for view in views)])
+    places = [
+        start + np.arange(view.entries).reshape(view.shape)
+        for start, view in zip(starts, views, strict=False)
+    ]
+    stacked = View(
+        (int(starts[-1]),),
+        np.concatenate([_widened(view.wires, terms) for view in views]),
+        np.concatenate([_widened(view.coefficients, terms) for view in views]),
+        np.concatenate([view.constants for view in views]),
+        min(view.low for view in views),
+        max(view.high for view in views),
+    )
+    return stacked.take(np.concatenate(places, axis=axis))
 
 
-def windows(view: View, size: int) -> View:
-    """(F, C, H, W) to (F, C, H // size, W // size, size^2): disjoint windows, leftovers dropped."""
-    frames, channels, height, width = view.shape
-    height, width = height // size, width // size
-    cropped = view[:, :, : height * size, : width * size]
-    positions = np.arange(cropped.entries).reshape(frames, channels, height, size, width, size)
-    ordered = positions.transpose(0, 1, 2, 4, 3, 5).reshape(frames, channels, height, width, size**2)
-    return cropped.take(ordered)
+def _widened(terms: Integers, count: int) -> Integers:
+    """(entries, count): zeros, which are terms of no weight, behind those that there are."""
+    return np.pad(terms, ((0, 0), (0, count - terms.shape[1])))

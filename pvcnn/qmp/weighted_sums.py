@@ -23,17 +23,24 @@ Integers = NDArray[np.int64]
 def weighted_sums(
     builder: ConstraintBuilder, gadget: str, purpose: str, terms: View, powers: Integers
 ) -> Combinations:
-    """For each row of `terms` (rows, n): sum_k powers[k] terms[row, k]; powers: n wires, the first of them 1.
+    """For each row of `terms` (rows, n): sum_k power_k y_k, where power_k is a wire.
 
-    Costs n constraints a row, none if n = 1. Every wire on the way is fixed by its constraint, so a
-    prover has no choice once terms and powers are fixed.
+    powers: (n,), the same for all rows, or (rows, n). Costs a constraint for each power that is not the
+    constant 1, and one a row if n > 1. Every wire on the way is fixed by its constraint, so a prover has
+    no choice once terms and powers are fixed.
     """
     rows, length = terms.shape
-    if length == 1:
-        return Combinations.of_view(terms[:, 0])
-    groups = np.repeat(np.arange(rows), length)
+    wires = np.broadcast_to(powers, terms.shape).reshape(-1)
+    row = np.repeat(np.arange(rows), length)
     flat = terms.reshape(terms.entries)
-    return grouped_sums(builder, gadget, purpose, flat, np.tile(powers, rows), groups, rows)
+    if length == 1:
+        return weighted_terms(builder, gadget, purpose, flat, wires, row, rows)
+    return grouped_sums(builder, gadget, purpose, flat, wires, row, rows)
+
+
+def constraints(rows: int, length: int, ones: int) -> int:
+    """What `weighted_sums` costs for `terms` (rows, length), of which `ones` have the power 1."""
+    return rows * length - ones + (rows if length > 1 else 0)
 
 
 def grouped_sums(

@@ -25,13 +25,13 @@ def fill_stage_one(
 ) -> StageOne:
     """All wires that are committed before the challenges, by following the hints in their order.
 
-    outputs: (frames,); features: (frames, *input_shape); weights: as `Weights.flat`; layers: the
-    values of every layer. Nothing is checked: `check_lookups` does.
+    outputs: (frames, outputs of a frame); features: (frames, *input_shape); weights: as `Weights.flat`;
+    layers: the values of every node. Nothing is checked: `check_lookups` does.
     """
     segments = compiled.matrix_program.segments
     z = np.zeros(segments.total, np.int64)
     z[CONSTANT_WIRE] = 1
-    z[FIRST_OUTPUT : segments.pub] = outputs
+    z[FIRST_OUTPUT : segments.pub] = outputs.reshape(-1)
     z[segments.span("in")] = features.reshape(-1)
     z[segments.span("w")] = weights
     for hint in compiled.hints:

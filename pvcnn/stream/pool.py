@@ -111,8 +111,11 @@ class WorkerPool:
         why = ""
         for _ in range(self._attempts):
             try:
-                actor = actor or self._hire()
-                report = self._wait(actor.work.remote(task.segment, task.index), task)
+                if actor is None:
+                    actor = self._hire()
+                    self._wait(actor.identify.remote(), task, None)  # opening keys is not its work
+                work = actor.work.remote(task.segment, task.index)
+                report: Report = self._wait(work, task, self._time_limit)
                 if report.failure:
                     raise TaskFailed(report.failure)
                 task.accept(report)
@@ -141,8 +144,8 @@ class WorkerPool:
         )
         return actor
 
-    def _wait(self, reference: Any, task: Task) -> Report:
-        """The worker's report. Raises TimeoutError past the time limit, and TaskFailed where nobody waits."""
+    def _wait(self, reference: Any, task: Task, time_limit: float | None) -> Any:
+        """What the worker returns. TimeoutError past the time limit, TaskFailed where nobody waits."""
         start = time.monotonic()
         while True:
             if self._abandoned:
@@ -151,9 +154,8 @@ class WorkerPool:
                 raise TaskFailed("the deadline came first")
             done, _ = ray.wait([reference], timeout=_POLL_SECONDS)
             if done:
-                report: Report = ray.get(reference)
-                return report
-            if self._time_limit is not None and time.monotonic() - start > self._time_limit:
+                return ray.get(reference)
+            if time_limit is not None and time.monotonic() - start > time_limit:
                 raise TimeoutError
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,62 +20,19 @@ from pvcnn.compute.session import local_session
 from pvcnn.errors import CampaignError, DecodeError, PvcnnError
 from pvcnn.stream.base import SEGMENTS, StreamModel, make_base
 from pvcnn.stream.book import Book
-from pvcnn.stream.cropping import Crop, cut_square
+from pvcnn.stream.cropping import cut_square
 from pvcnn.stream.decisions import Decisions
 from pvcnn.stream.events import Listener, NoteEvent, StepEvent, Summary
+from pvcnn.stream.options import Control, StreamOptions
 from pvcnn.stream.pool import WorkerPool
 from pvcnn.stream.segment import OpenSegment
 from pvcnn.stream.sources import Picture, Source
 from pvcnn.stream.window import Window
 from pvcnn.stream.workers import EvaluatingWorker, ProvingWorker
 
-#: The aggregation key grows with it.
-MAX_EVERY = 1024
 _TAKE_SECONDS = 0.1
 #: One process of the owner's keeps this many provers busy.
 _PROVERS_TO_AN_EVALUATOR = 4
-
-
-@dataclass(frozen=True)
-class StreamOptions:
-    """every, seconds: a segment is closed after so many frames or so long after its first one.
-
-    window         frames between intake and decision, at most
-    max_frames     ends the stream
-    idle_seconds   ends it when the source has had nothing for so long
-    workers        proving processes; by default one a processor
-    crop           of every picture; by default the whole
-    time_limit     seconds that a worker may take for a frame
-    deadline       seconds from intake to decision, after which a frame is flagged
-    """
-
-    every: int = 16
-    seconds: float = 30.0
-    window: int = 32
-    max_frames: int | None = None
-    idle_seconds: float | None = None
-    workers: int | None = None
-    crop: Crop | None = None
-    time_limit: float | None = None
-    deadline: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.every <= MAX_EVERY:
-            raise ValueError(f"a segment has 1 to {MAX_EVERY} frames")
-        if self.window < 1:
-            raise ValueError("at least one frame must be in flight")
-
-
-class Control:
-    """How to end a stream from outside, by a signal say."""
-
-    def __init__(self) -> None:
-        self.stopping = threading.Event()
-        self.abandoning = threading.Event()
-
-    def stop(self) -> None:
-        """Takes no more frames, and finishes those in flight; at the second call flags these too."""
-        (self.abandoning if self.stopping.is_set() else self.stopping).set()
 
 
 def run_stream(

@@ -43,6 +43,11 @@ def test_convolution_reports_every_lowering(capsys: pytest.CaptureFixture[str]) 
     assert report["ratio"]["constraints_im2col"] > 1
 
 
+def test_groups_that_do_not_divide_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "convolution", "--channels", "4", "--outputs", "6", "--groups", "4"]) == 2
+    assert "--groups" in capsys.readouterr().err
+
+
 def test_a_kernel_larger_than_its_input_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "convolution", "--side", "2", "--kernel", "5"]) == 2
     assert "--padding" in capsys.readouterr().err
@@ -64,11 +69,13 @@ def test_what_is_over_the_limit_is_counted_only() -> None:
 
 def test_the_product_is_that_of_its_operands() -> None:
     """By another way: one entry at a time."""
-    shape = ConvolutionShape(2, 3, 7, kernel=3, stride=2, padding=1)
+    shape = ConvolutionShape(4, 6, 9, kernel=3, stride=2, padding=1, dilation=2, groups=2)
     inputs, kernels, result = operands(shape)
     padded = np.pad(inputs, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    assert result.shape == (1, 6, 4, 4)
     for _, o, i, j in np.ndindex(*result.shape):
-        window = padded[0, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
+        group = padded[0, 2 * (o // 3) : 2 * (o // 3) + 2]
+        window = group[:, 2 * i : 2 * i + 5 : 2, 2 * j : 2 * j + 5 : 2]
         assert result[0, o, i, j] == (window * kernels[o]).sum()
     assert result.reshape(-1)[0] >= 0
 

@@ -57,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
         "flooding_bits",
         "layers",
     },
-    "pvcnn-program": {"input_shape", "input_low", "input_high", "layers"},
+    "pvcnn-program": {"input_shape", "input_low", "input_high", "nodes"},
     "pvcnn-verification-key": {
         "program_digest",
         "frames",
@@ -80,9 +80,9 @@ ALLOWED: dict[str, set[str]] = {
 #: Maps inside artefacts that have no format of their own.
 ALLOWED_LAYERS = [
     {"name", "kind", "primes", "headroom_bits", "precision_bits"},
-    {"kind", "name"},
-    {"kind", "name", "in_features", "out_features", "weight_bits", "bias_bits"},
-    {"kind", "name", "shift", "low", "values"},
+    {"kind", "name", "inputs"},
+    {"kind", "name", "inputs", "in_features", "out_features", "weight_bits", "bias_bits"},
+    {"kind", "name", "inputs", "shift", "low", "values"},
 ]
 #: Secrets are looked for in pieces of this many bytes.
 PIECE = 24

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.outcome import ClusterOutcome
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.errors import PvcnnError
+from pvcnn.qmp.statement import Statement
 from tests.aggregate import standalone
 from tests.campaign.tiny import Played
 
@@ -105,6 +107,11 @@ def swap_statements(folder: CampaignFolder) -> None:
     second.write_bytes(one)
 
 
+def claim_no_decision(folder: CampaignFolder) -> None:
+    path = folder.public.indexed(STATEMENTS, 1)
+    path.write_bytes(replace(Statement.from_bytes(path.read_bytes()), outputs=(2,)).to_bytes())
+
+
 def drop_aggregate(folder: CampaignFolder) -> None:
     folder.public.file(AGGREGATE).unlink()
 
@@ -158,6 +165,7 @@ def publish_refusal(folder: CampaignFolder, index: int, role: str) -> None:
     [
         (drop_statement, 1),
         (swap_statements, 1),
+        (claim_no_decision, 1),
         (drop_aggregate, 2),
         (drop_answer, 2),
         (add_stranger, 2),

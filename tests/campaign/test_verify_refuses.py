@@ -215,6 +215,12 @@ class TestStatements:
         with pytest.raises(VerificationError, match="aggregate"):
             verify(copy.root)
 
+    @pytest.mark.parametrize("output", [2, -1])
+    def test_with_no_decision(self, copy: CampaignFolder, output: int) -> None:
+        write_statement(copy, 1, replace(statement_of(copy, 1), outputs=(output,)))
+        with pytest.raises(VerificationError, match="statement 1 holds something else than decisions"):
+            verify(copy.root)
+
     def test_with_other_features(self, copy: CampaignFolder) -> None:
         features = statement_of(copy, 0).features_commitment
         write_statement(copy, 1, replace(statement_of(copy, 1), features_commitment=features))

@@ -16,10 +16,11 @@ from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.setup_party import run_setup
 from pvcnn.campaign.tester import TesterRole
 from pvcnn.errors import SubmissionRefused
-from pvcnn.program.layers import Flatten, Linear, Requantise, Sign, Table
+from pvcnn.program.layers import Flatten, Linear, Requantise, Sign
 from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, PrivatePart, Square
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
+from pvcnn.program.table import Table
 from pvcnn.program.weights import Weights
 
 FRAME_SHAPE = (1, 16, 16)
@@ -46,7 +47,7 @@ def public_part(seed: int) -> PublicPart:
     """Which decision a frame gets hangs on its features: the second layer's bias balances them."""
     generator = np.random.default_rng(seed)
     relu = Table(-512, np.clip(np.arange(-512, 512), 0, 127))
-    program = Program(
+    program = Program.chain(
         FEATURES,
         -128,
         127,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,33 +39,32 @@ class RayHead:
     @classmethod
     @contextmanager
     def started(cls) -> Iterator[RayHead]:
+        from ray._private.utils import write_ray_address
         from ray.cluster_utils import Cluster
 
         compile_kernels()  # which workers would otherwise do while tests wait for them
         port = free_port()
-        cluster = Cluster(
-            initialize_head=True,
-            head_node_args={
-                "num_cpus": 0,
-                "include_dashboard": True,
-                "dashboard_host": "127.0.0.1",
-                "dashboard_port": port,
-                "dashboard_agent_listen_port": free_port(),
+        with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as directory:
+            common: dict[str, Any] = {
                 "object_store_memory": OBJECT_STORE_BYTES,
-            },
-        )
-        try:
-            cluster.add_node(
-                num_cpus=2,
-                dashboard_agent_listen_port=free_port(),
-                runtime_env_dir_name="runtime_resources_of_worker",  # machines share no files
-                object_store_memory=OBJECT_STORE_BYTES,
-            )
-            node: Any = cluster.head_node
-            session = Path(node.get_session_dir_path())
-            yield cls(f"http://127.0.0.1:{port}", cluster.gcs_address, session)
-        finally:
-            cluster.shutdown()
+                # Ray tells a job's driver of the latest cluster below this directory, which is to be ours.
+                "temp_dir": directory,
+            }
+            head = {"num_cpus": 0, "dashboard_host": "127.0.0.1", "dashboard_port": port}
+            agent = {"include_dashboard": True, "dashboard_agent_listen_port": free_port()}
+            cluster = Cluster(initialize_head=True, head_node_args={**head, **agent, **common})
+            try:
+                write_ray_address(cluster.gcs_address, directory)
+                cluster.add_node(
+                    num_cpus=2,
+                    dashboard_agent_listen_port=free_port(),
+                    runtime_env_dir_name="runtime_resources_of_worker",  # machines share no files
+                    **common,
+                )
+                node: Any = cluster.head_node
+                yield cls(f"http://127.0.0.1:{port}", cluster.gcs_address, Path(node.get_session_dir_path()))
+            finally:
+                cluster.shutdown()
 
     def log(self, job: str) -> str:
         """What the job has written so far."""
@@ -92,6 +93,17 @@ class RayHead:
             if b"run-job" in words and f'"{job}"'.encode() in environment:
                 return int(process.name)
         raise AssertionError(f"{job} has no driver")
+
+    def courier(self) -> int:
+        """The process of this cluster's only courier."""
+        mine = f"RAY_AUTH_TOKEN={os.environ['RAY_AUTH_TOKEN']}".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if b"ray::Courier" in (process / "cmdline").read_bytes():
+                    environment = (process / "environ").read_bytes()
+                    if mine in environment.split(b"\0"):
+                        return int(process.name)
+        raise AssertionError("there is no courier")
 
     def kill_driver(self, job: str) -> None:
         os.kill(self.driver(job), signal.SIGKILL)

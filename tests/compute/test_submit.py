@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +18,11 @@ from pvcnn.campaign import auditor
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
 from pvcnn.campaign.folder import CampaignFolder
 from pvcnn.campaign.submission import Proceedings
+from pvcnn.cli.main import run
 from pvcnn.compute.events import Kind
 from pvcnn.compute.job import JobSettings
 from pvcnn.compute.job_board import JobBoard
-from pvcnn.compute.job_events import Delivered, Happened
+from pvcnn.compute.job_events import Delivered, Happened, JobEvent, KeysHeld, KeysWanted
 from pvcnn.compute.submission import Submission, Submitted
 from tests.compute.ray_head import RayHead
 from tests.compute.secret_scan import files_below, found, stored_in_gcs
@@ -43,13 +49,14 @@ class Job:
         self._registry = registry_of(folder)
         self.name = JobBoard(head.address, self._registry).name(attempt)
 
+    def events(self) -> list[JobEvent]:
+        return self._head.events(self._registry, self.name)
+
     def delivered(self) -> list[int]:
-        events = self._head.events(self._registry, self.name)
-        return [event.index for event in events if isinstance(event, Delivered)]
+        return [event.index for event in self.events() if isinstance(event, Delivered)]
 
     def happened(self, kind: Kind) -> list[Happened]:
-        events = self._head.events(self._registry, self.name)
-        return [event for event in events if isinstance(event, Happened) and event.event.kind is kind]
+        return [event for event in self.events() if isinstance(event, Happened) and event.event.kind is kind]
 
     def wait_until_delivered(self, count: int, running: Future[Submitted]) -> None:
         self._head.wait_for(lambda: running.done() or len(self.delivered()) >= count)
@@ -62,10 +69,14 @@ def background() -> ThreadPoolExecutor:
 
 
 def submit_aside(
-    head: RayHead, folder: CampaignFolder, workers: int, pool: ThreadPoolExecutor
+    head: RayHead, folder: CampaignFolder, settings: JobSettings, pool: ThreadPoolExecutor
 ) -> Future[Submitted]:
-    submission = Submission.to(head.address, folder.root, JobSettings(workers=workers))
-    return pool.submit(submission.run)
+    return pool.submit(Submission.to(head.address, folder.root, settings).run)
+
+
+def mounted(folder: CampaignFolder, workers: int) -> JobSettings:
+    """Keys that workers find on their machine, so that none are delivered."""
+    return JobSettings(workers=workers, secrets=str(folder.private("cluster")))
 
 
 def secrets_of(folder: CampaignFolder) -> list[bytes]:
@@ -82,11 +93,13 @@ def private_to_owner(folder: CampaignFolder) -> list[bytes]:
 def test_a_killed_worker_costs_nothing_and_nothing_secret_stays(
     head: RayHead, answered: CampaignFolder, background: ThreadPoolExecutor
 ) -> None:
-    result = submit_aside(head, answered, 2, background)
+    result = submit_aside(head, answered, JobSettings(workers=2), background)
     job = Job(head, answered, 1)
     job.wait_until_delivered(5, result)
     worker = job.happened(Kind.STARTED)[-1].event.worker
     assert worker is not None
+    # The courier dies too, so that the next worker's keys have to be delivered anew.
+    os.kill(head.courier(), signal.SIGKILL)
     os.kill(worker.process, signal.SIGKILL)
     assert not result.done()
     done = result.result()
@@ -94,6 +107,8 @@ def test_a_killed_worker_costs_nothing_and_nothing_secret_stays(
     assert [event.event.worker for event in job.happened(Kind.LOST)] == [worker]
     assert (done.proved, done.failed, done.attempts, done.job) == (16, {}, 1, job.name)
     assert Counter(job.delivered()) == dict.fromkeys(range(16), 1)
+    wanted = [event.public_key for event in job.events() if type(event) is KeysWanted]
+    assert len(set(wanted)) == len(wanted) == 2
     assert done.verified
     assert done.folded_by == "cluster"
     assert auditor.verify(answered.root).proved == 16
@@ -107,7 +122,7 @@ def test_a_killed_worker_costs_nothing_and_nothing_secret_stays(
     left = [*files_below(head.session), *stored_in_gcs(head.gcs_address), *told]
     names = " ".join(name for name, _ in left)
     assert "secrets.sealed" in names
-    assert "_ray_pkg_" in names
+    assert "gcs://_ray_pkg_" in names
     assert job.name in names
     assert found(secrets_of(answered), left) == []
     assert found(private_to_owner(answered), left) == []
@@ -117,7 +132,7 @@ def test_a_killed_worker_costs_nothing_and_nothing_secret_stays(
 def test_killed_stopped_and_raced_jobs_go_on_where_they_stopped(
     head: RayHead, answered: CampaignFolder, background: ThreadPoolExecutor
 ) -> None:
-    first = submit_aside(head, answered, 1, background)
+    first = submit_aside(head, answered, mounted(answered, 1), background)
     job = Job(head, answered, 1)
     job.wait_until_delivered(3, first)
     head.kill_driver(job.name)
@@ -129,7 +144,7 @@ def test_killed_stopped_and_raced_jobs_go_on_where_they_stopped(
     assert len(proofs) == done.proved
 
     # Two submit again at the same time: one job runs. It is stopped on its way.
-    both = [submit_aside(head, answered, 1, background) for _ in range(2)]
+    both = [submit_aside(head, answered, mounted(answered, 1), background) for _ in range(2)]
     second = Job(head, answered, 2)
     second.wait_until_delivered(3, both[0])
     JobSubmissionClient(head.address).stop_job(second.name)
@@ -142,9 +157,53 @@ def test_killed_stopped_and_raced_jobs_go_on_where_they_stopped(
     # This machine has lost what the second job told: it is in that job's log.
     for name in proofs_of(answered).keys() - proofs.keys():
         (answered.proofs / name).unlink()
-    last = submit_aside(head, answered, 2, background).result()
+    last = submit_aside(head, answered, mounted(answered, 2), background).result()
     assert (last.proved, last.attempts, last.verified) == (16, 3, True)
     third = Job(head, answered, 3)
     made = Counter([*job.delivered(), *second.delivered(), *third.delivered()])
     assert made == dict.fromkeys(range(16), 1)
     assert proofs.items() <= proofs_of(answered).items()
+
+
+def test_the_command_detaches_and_follows_and_plain_jobs_work(
+    head: RayHead,
+    answered: CampaignFolder,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # On storage that all machines share, Ray's own command suffices.
+    shared = tmp_path / "shared"
+    shutil.copytree(answered.root, shared)
+    python = f"{sys.executable} -m pvcnn"
+    steps = f"{python} prove {shared} --address auto --workers 1 && {python} aggregate {shared}"
+    ray = Path(sys.executable).with_name("ray")
+    plain = subprocess.Popen(
+        [ray, "job", "submit", "--address", head.address, "--", "sh", "-c", steps],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    submit = ["submit", str(answered.root), "--address", head.address, "--workers", "1", "--json"]
+    command = subprocess.Popen(
+        [sys.executable, "-m", "pvcnn", *submit], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    job = Job(head, answered, 1)
+    head.wait_for(lambda: any(isinstance(event, KeysHeld) for event in job.events()))
+    command.send_signal(signal.SIGINT)
+    out, err = command.communicate(timeout=30)
+    assert command.returncode == 130, err
+    assert "detached" in err
+    assert out == ""
+
+    monkeypatch.setenv("RAY_ADDRESS", "")  # is set by the command
+    assert run(submit) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (report["proved"], report["failed"], report["attempts"]) == (16, {}, 1)
+    assert report["verified"]
+    assert report["aggregate"]["folded_by"] == "cluster"
+    assert 0 < report["proving"]["work_seconds"] < report["proving"]["worker_seconds"]
+
+    output, _ = plain.communicate(timeout=60)
+    assert plain.returncode == 0, output
+    assert auditor.verify(shared).proved == 16

@@ -53,7 +53,7 @@ EVENTS: list[JobEvent] = [
     Delivered(5, b"outcome", b"sealed"),
     KeysWanted(bytes(32)),
     KeysHeld(bytes(32)),
-    Proved(1200, 2300, 2),
+    Proved(1200, 2350, 2300, 2),
     Folded(b"aggregate"),
     Ended("no GPU is declared"),
 ]

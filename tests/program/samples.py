@@ -18,11 +18,12 @@ from pvcnn.program.layers import (
     MaxPool,
     Requantise,
     Sign,
-    Table,
 )
 from pvcnn.program.private import PrivatePart
 from pvcnn.program.program import Program
+from pvcnn.program.table import Table
 from pvcnn.program.weights import Weights
+from pvcnn.program.windows import Windows
 
 
 class Artefact(Protocol):
@@ -39,17 +40,17 @@ def sample_program() -> Program:
     """2x12x12 features in [0, 4095] to one decision, through every kind of layer."""
     table = leaky_table()
     layers = (
-        Convolution("first", 2, 3, 3, 1, 1, 8, 16),
+        Convolution("first", 2, 3, Windows.square(3, 1, 1), 8, 16),
         Requantise("first.activation", 9, table),
-        MaxPool("maximum", 2),
-        Convolution("second", 3, 4, 2, 2, 0, 6, 10),
+        MaxPool("maximum", Windows.disjoint(2)),
+        Convolution("second", 3, 4, Windows.square(2, 2, 0), 6, 10),
         Requantise("second.activation", 4, table),
-        AveragePool("average", 3),
+        AveragePool("average", Windows.disjoint(3)),
         Flatten("flatten"),
         Linear("logit", 4, 1, 8, 12),
         Sign("decision"),
     )
-    return Program((2, 12, 12), 0, 4095, layers)
+    return Program.chain((2, 12, 12), 0, 4095, layers)
 
 
 def sample_weights(program: Program, seed: int = 1) -> Weights:
@@ -59,8 +60,9 @@ def sample_weights(program: Program, seed: int = 1) -> Weights:
     for layer in program.affine_layers:
         peak = 1 << (layer.weight_bits - 1)
         weight[layer.name] = generator.integers(-peak, peak, layer.weight_shape)
-        peak = max(1, (1 << layer.bias_bits) >> 3)
-        bias[layer.name] = generator.integers(-peak, peak, layer.weight_shape[:1])
+        if layer.bias_bits:
+            peak = max(1, (1 << layer.bias_bits) >> 3)
+            bias[layer.name] = generator.integers(-peak, peak, layer.weight_shape[:1])
     return Weights(program, weight, bias, 0x1234567890ABCDEF)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,11 +21,12 @@ from pvcnn.program.layers import (
     MaxPool,
     Requantise,
     Sign,
-    Table,
 )
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
+from pvcnn.program.table import Table
 from pvcnn.program.weights import Weights
+from pvcnn.program.windows import Windows
 from tests.program.samples import sample_features, sample_program, sample_weights
 
 PROGRAM = sample_program()
@@ -32,16 +35,28 @@ WEIGHTS = sample_weights(PROGRAM)
 
 def slow_convolution(layer: Convolution, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
     """docs/protocol.md, "Programs", entry by entry in Python's integers."""
-    padded = np.pad(x.astype(object), ((0, 0), (0, 0), (layer.padding,) * 2, (layer.padding,) * 2))
-    height = (padded.shape[2] - layer.kernel) // layer.stride + 1
-    width = (padded.shape[3] - layer.kernel) // layer.stride + 1
-    result = np.zeros((len(x), layer.out_channels, height, width), object)
-    for i in range(height):
-        for j in range(width):
-            top, left = i * layer.stride, j * layer.stride
-            window = padded[:, None, :, top : top + layer.kernel, left : left + layer.kernel]
-            result[:, :, i, j] = (window * weight.astype(object)).sum(axis=(2, 3, 4)) + bias
+    rows, columns = layer.windows.outputs(*x.shape[2:])
+    outputs, inputs = layer.out_channels // layer.groups, layer.in_channels // layer.groups
+    met = entries(layer.windows, x, 0)
+    result = np.zeros((len(x), layer.out_channels, rows, columns), object)
+    for o in range(layer.out_channels):
+        channels = range(o // outputs * inputs, (o // outputs + 1) * inputs)
+        for c, channel in enumerate(channels):
+            result[:, o] += (met[:, channel] * weight[o, c].astype(object).reshape(-1)).sum(axis=-1)
+        result[:, o] += int(bias[o]) if len(bias) else 0
     return result
+
+
+def entries(windows: Windows, x: np.ndarray, padding: object) -> np.ndarray:
+    """(N, C, Ho, Wo, kernel rows * columns) of Python's integers: what each window holds, one by one."""
+    frames, channels, height, width = x.shape
+    result = np.full((frames, channels, *windows.outputs(height, width), *windows.kernel), padding, object)
+    for i, j, d, e in np.ndindex(*result.shape[2:]):
+        row = windows.stride[0] * i + windows.dilation[0] * d - windows.padding[0]
+        column = windows.stride[1] * j + windows.dilation[1] * e - windows.padding[2]
+        if 0 <= row < height and 0 <= column < width:
+            result[:, :, i, j, d, e] = x[:, :, row, column]
+    return result.reshape(*result.shape[:4], windows.size)
 
 
 @pytest.mark.parametrize("float64_exact", [0, 1 << 53], ids=["int64", "float64"])
@@ -70,9 +85,9 @@ def test_convolution_is_exact(
 ) -> None:
     """Both ways to multiply must be exact."""
     monkeypatch.setattr(inference, "_FLOAT64_EXACT", float64_exact)
-    convolution = Convolution("c", *channels, kernel, stride, padding, bits, bits)
+    convolution = Convolution("c", *channels, Windows.square(kernel, stride, padding), bits, bits)
     tail = (Flatten("f"), Linear("l", _features(convolution, (6, 7)), 1, 2, 2), Sign("s"))
-    program = Program((channels[0], 6, 7), -high, high, (convolution, *tail))
+    program = Program.chain((channels[0], 6, 7), -high, high, (convolution, *tail))
     weights = sample_weights(program, seed)
     features = np.random.default_rng(seed).integers(-high, high + 1, (frames, *program.input_shape))
     expected = slow_convolution(convolution, weights.weight["c"], weights.bias["c"], features)
@@ -80,14 +95,14 @@ def test_convolution_is_exact(
 
 
 def _features(layer: Convolution, sides: tuple[int, int]) -> int:
-    height, width = ((side + 2 * layer.padding - layer.kernel) // layer.stride + 1 for side in sides)
+    height, width = layer.windows.outputs(*sides)
     return layer.out_channels * height * width
 
 
 def test_extreme_values_are_exact() -> None:
     """Every product at its peak: sums of 2^57, where float64 would round."""
     linear = Linear("l", 4096, 1, 16, 48)
-    program = Program((4096,), -(1 << 31), (1 << 31) - 1, (linear, Sign("s")))
+    program = Program.chain((4096,), -(1 << 31), (1 << 31) - 1, (linear, Sign("s")))
     weight = np.full((1, 4096), -(1 << 15))
     weights = Weights(program, {"l": weight}, {"l": np.array([-(1 << 47)])}, 0)
     features = np.full((1, 4096), (1 << 31) - 1)
@@ -115,9 +130,9 @@ def test_every_layer_of_the_sample() -> None:
                 assert values.remainder.min() >= 0
                 assert values.remainder.max() < 1 << layer.shift
             case MaxPool():
-                expected = pooled(x, layer.size).max(axis=-1)
+                expected = entries(layer.windows, x, 0).max(axis=-1)
             case AveragePool():
-                expected = pooled(x, layer.size).sum(axis=-1)
+                expected = entries(layer.windows, x, 0).sum(axis=-1)
             case Flatten():
                 expected = x.reshape(len(x), -1)
             case Sign():
@@ -129,16 +144,6 @@ def test_every_layer_of_the_sample() -> None:
     assert set(result.decisions.tolist()) <= {0, 1}
 
 
-def pooled(x: np.ndarray, size: int) -> np.ndarray:
-    frames, channels, height, width = x.shape
-    windows = [
-        x[:, :, i * size : (i + 1) * size, j * size : (j + 1) * size].reshape(frames, channels, -1)
-        for i in range(height // size)
-        for j in range(width // size)
-    ]
-    return np.stack(windows, axis=2).reshape(frames, channels, height // size, width // size, -1)
-
-
 def test_values_stay_in_the_stated_ranges() -> None:
     result = trace(PROGRAM, WEIGHTS, sample_features(PROGRAM, 8))
     for values, (low, high) in zip(result.layers, PROGRAM.ranges[1:], strict=True):
@@ -147,8 +152,13 @@ def test_values_stay_in_the_stated_ranges() -> None:
 
 
 def test_pools_drop_what_is_left_over() -> None:
-    layers: tuple[Layer, ...] = (MaxPool("m", 2), AveragePool("a", 2), Flatten("f"), Sign("s"))
-    program = Program((1, 5, 7), -100, 100, layers)
+    layers: tuple[Layer, ...] = (
+        MaxPool("m", Windows.disjoint(2)),
+        AveragePool("a", Windows.disjoint(2)),
+        Flatten("f"),
+        Sign("s"),
+    )
+    program = Program.chain((1, 5, 7), -100, 100, layers)
     weights = Weights(program, {}, {}, 0)
     features = np.full((1, 1, 5, 7), -3)
     features[0, 0, 4, :] = features[0, 0, :, 6] = 90
@@ -157,7 +167,7 @@ def test_pools_drop_what_is_left_over() -> None:
 
 def test_shift_zero_leaves_no_remainder() -> None:
     table = Table(-2, np.array([5, 4, 3, 2, 1]))
-    program = Program((1,), -2, 2, (Requantise("r", 0, table), Sign("s")))
+    program = Program.chain((1,), -2, 2, (Requantise("r", 0, table), Sign("s")))
     result = trace(program, Weights(program, {}, {}, 0), np.array([[-2], [0], [2]])).layers[0]
     assert result.output.ravel().tolist() == [5, 3, 1]
     assert result.quotient is not None
@@ -168,7 +178,7 @@ def test_shift_zero_leaves_no_remainder() -> None:
 
 @pytest.mark.parametrize(("y", "decision"), [(-1, 0), (0, 0), (1, 1)])
 def test_a_logit_of_zero_is_no_fake(y: int, decision: int) -> None:
-    program = Program((1,), -1, 1, (Sign("s"),))
+    program = Program.chain((1,), -1, 1, (Sign("s"),))
     assert trace(program, Weights(program, {}, {}, 0), np.array([[y]])).decisions.tolist() == [decision]
 
 
@@ -184,7 +194,9 @@ def test_features_out_of_range(value: int) -> None:
 
 def test_quotient_out_of_range_names_layer_position_value_and_remedy() -> None:
     table = Table(-8, np.zeros(16, np.int64))
-    program = Program((3,), 0, 1000, (Linear("l", 3, 3, 8, 8), Requantise("bend", 2, table), *_to_sign(3)))
+    program = Program.chain(
+        (3,), 0, 1000, (Linear("l", 3, 3, 8, 8), Requantise("bend", 2, table), *_to_sign(3))
+    )
     weights = sample_weights(program)
     weight = {"l": np.diag([1, 1, 1]), "end": weights.weight["end"]}
     bias = {"l": np.zeros(3, np.int64), "end": weights.bias["end"]}
@@ -215,7 +227,7 @@ def test_malformed_features() -> None:
 
 
 def test_weights_of_another_program() -> None:
-    other = Program(PROGRAM.input_shape, 0, 4094, PROGRAM.layers)
+    other = replace(PROGRAM, input_high=4094)
     with pytest.raises(ValueError, match="another program"):
         PublicPart(other, WEIGHTS)
     with pytest.raises(ValueError, match="another program"):

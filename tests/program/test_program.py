@@ -11,7 +11,6 @@ import pytest
 
 from pvcnn.errors import DecodeError
 from pvcnn.program.layers import (
-    MAX_TABLE,
     AveragePool,
     Convolution,
     Flatten,
@@ -20,9 +19,10 @@ from pvcnn.program.layers import (
     MaxPool,
     Requantise,
     Sign,
-    Table,
 )
 from pvcnn.program.program import Program
+from pvcnn.program.table import MAX_TABLE, Table
+from pvcnn.program.windows import Windows
 from tests.program.samples import leaky_table, sample_program, survives_damage
 
 
@@ -37,12 +37,18 @@ def test_shapes_and_ranges_follow_from_the_layers() -> None:
     assert program.ranges[-1] == (0, 1)
 
 
+def with_layer(program: Program, index: int, layer: Layer) -> Program:
+    nodes = list(program.nodes)
+    nodes[index] = replace(nodes[index], layer=layer)
+    return replace(program, nodes=tuple(nodes))
+
+
 def test_encoding_and_digest_are_stable() -> None:
     """The digest names a program in keys and manifests: it must not change between versions."""
     program = sample_program()
     assert Program.from_bytes(program.to_bytes()) == program
     assert sample_program().digest() == program.digest()
-    assert program.digest().hex() == "2e35d2af5a52f2353e1a4e963f1d2c3e4a33e73d8a2242906f63e86eb05480ac"
+    assert program.digest().hex() == "2709c977a2382150f637ebca9c5e686877ba8a18a6c25a83b8e728a67f0bf7cb"
 
 
 def test_everything_influences_the_digest() -> None:
@@ -58,12 +64,10 @@ def test_everything_influences_the_digest() -> None:
         replace(program, input_high=4094),
         replace(program, input_low=-1),
         replace(program, input_shape=(2, 12, 13)),
-        replace(program, layers=(replace(first, name="other"), *program.layers[1:])),
-        replace(program, layers=(replace(first, bias_bits=17), *program.layers[1:])),
-        replace(program, layers=(first, replace(requantise, shift=10), *program.layers[2:])),
-        replace(
-            program, layers=(first, replace(requantise, table=Table(table.low, values)), *program.layers[2:])
-        ),
+        with_layer(program, 0, replace(first, name="other")),
+        with_layer(program, 0, replace(first, bias_bits=17)),
+        with_layer(program, 1, replace(requantise, shift=10)),
+        with_layer(program, 1, replace(requantise, table=Table(table.low, values))),
     ]
     assert len({p.digest() for p in (program, *others)}) == len(others) + 1
 
@@ -80,19 +84,19 @@ def edited(**changes: Any) -> bytes:
 
 def edited_layer(index: int, **changes: Any) -> bytes:
     body = cbor2.loads(sample_program().to_bytes())
-    body["layers"][index].update(changes)
+    body["nodes"][index].update(changes)
     return cbor2.dumps(body, canonical=True)
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        edited(layers=[]),
-        edited(layers=[1]),
-        edited(layers=[{"kind": "sign"}]),
-        edited(layers=[{"kind": "sign", "name": "a", "size": 2}]),
-        edited(layers=[{"kind": "gelu", "name": "a"}]),
-        edited(layers=[{"kind": "flatten", "name": "f"}] * 2000),
+        edited(nodes=[]),
+        edited(nodes=[1]),
+        edited(nodes=[{"kind": "sign", "inputs": [0]}]),
+        edited(nodes=[{"kind": "sign", "name": "a", "inputs": [0], "size": 2}]),
+        edited(nodes=[{"kind": "gelu", "name": "a", "inputs": [0]}]),
+        edited(nodes=[{"kind": "flatten", "name": "f", "inputs": [0]}] * 5000),
         edited(input_shape=[]),
         edited(input_shape=[2, 12]),
         edited(input_shape=[2, 12, 0]),
@@ -105,15 +109,33 @@ def edited_layer(index: int, **changes: Any) -> bytes:
         edited_layer(0, name=""),
         edited_layer(0, name="a\x1b[31mb"),
         edited_layer(0, name="x" * 201),
-        edited_layer(0, kernel=0),
-        edited_layer(0, kernel=64),
-        edited_layer(0, stride=0),
-        edited_layer(0, padding=64),
+        edited_layer(0, kernel=[0, 3]),
+        edited_layer(0, kernel=[3, 256]),
+        edited_layer(0, kernel=[3]),
+        edited_layer(0, kernel=3),
+        edited_layer(0, stride=[1, 0]),
+        edited_layer(0, stride=[1, 1, 1]),
+        edited_layer(0, padding=[0, 0, 0, 256]),
+        edited_layer(0, padding=[0, 0, 0, -1]),
+        edited_layer(0, padding=[0, 0]),
+        edited_layer(0, dilation=[0, 1]),
+        edited_layer(0, dilation=[1 << 40, 1]),
+        edited_layer(0, groups=0),
+        edited_layer(0, groups=2),
+        edited_layer(0, groups=3),
         edited_layer(0, in_channels=3),
         edited_layer(0, out_channels=1 << 20),
         edited_layer(0, weight_bits=17),
         edited_layer(0, weight_bits=1),
         edited_layer(0, bias_bits=49),
+        edited_layer(0, bias_bits=1),
+        edited_layer(0, inputs=[]),
+        edited_layer(0, inputs=[1]),
+        edited_layer(0, inputs=[-1]),
+        edited_layer(0, inputs=[0, 0]),
+        edited_layer(0, inputs=0),
+        edited_layer(3, inputs=[1 << 30]),
+        edited_layer(3, inputs=[2]),
         edited_layer(0, weight_bits=True),
         edited_layer(1, shift=17),
         edited_layer(1, values=b""),
@@ -121,9 +143,9 @@ def edited_layer(index: int, **changes: Any) -> bytes:
         edited_layer(1, values=b"abc"),
         edited_layer(1, low=1 << 31),
         edited_layer(1, low=(1 << 31) - 1),
-        edited_layer(2, size=0),
-        edited_layer(2, size=13),
-        edited_layer(5, size=64),
+        edited_layer(2, kernel=[0, 2]),
+        edited_layer(2, kernel=[13, 2]),
+        edited_layer(5, size=2),
         edited_layer(7, in_features=5),
         edited_layer(7, out_features=2),
     ],
@@ -138,7 +160,7 @@ def test_values_must_fit_int64() -> None:
     table = Table(0, np.array([(1 << 31) - 1]))
     layers = (Requantise("t", 0, table), Linear("l", 1 << 20, 1, 16, 2), Sign("s"))
     with pytest.raises(ValueError, match="l: values may need more than 60 bits"):
-        Program((1 << 20,), 0, 1, layers)
+        Program.chain((1 << 20,), 0, 1, layers)
 
 
 @pytest.mark.parametrize(
@@ -146,17 +168,17 @@ def test_values_must_fit_int64() -> None:
     [
         ((Flatten("f"),), "ends with Sign"),
         ((), "ends with Sign"),
-        ((Sign("a"), Sign("b")), "Sign may only come last"),
+        ((Sign("a"), Sign("b")), "a: Sign may only come last"),
         ((Flatten("a"), Flatten("a"), Sign("s")), "names must differ"),
         ((Sign("s"),), "s: expects one logit"),
         ((Linear("l", 3, 1, 8, 8), Sign("s")), "l: expects 3 features"),
-        ((Flatten("f"), MaxPool("m", 2), Sign("s")), "m: expects channels"),
-        ((AveragePool("a", 9), Sign("s")), "a: nothing is left"),
-        ((Convolution("c", 1, 1, 12, 1, 1, 8, 8), Sign("s")), "c: nothing is left"),
+        ((Flatten("f"), MaxPool("m", Windows.disjoint(2)), Sign("s")), "m: expects channels"),
+        ((AveragePool("a", Windows.disjoint(9)), Sign("s")), "a: nothing is left"),
+        ((Convolution("c", 1, 1, Windows.square(12, 1, 1), 8, 8), Sign("s")), "c: nothing is left"),
         (
             (
-                Convolution("c", 1, 4096, 1, 1, 63, 2, 2),
-                AveragePool("a", 63),
+                Convolution("c", 1, 4096, Windows.square(1, 1, 63), 2, 2),
+                AveragePool("a", Windows.disjoint(63)),
                 Flatten("f"),
                 Linear("l", 16384, 1, 2, 2),
                 Sign("s"),
@@ -167,7 +189,7 @@ def test_values_must_fit_int64() -> None:
 )
 def test_chains_that_do_not_fit(layers: tuple[Layer, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Program((1, 8, 8), 0, 255, layers)
+        Program.chain((1, 8, 8), 0, 255, layers)
 
 
 def test_too_many_weights() -> None:
@@ -175,7 +197,7 @@ def test_too_many_weights() -> None:
     requantise = [Requantise(f"r{i}", 16, Table(-1, np.zeros(3, np.int64))) for i in range(2)]
     chain = (layers[0], requantise[0], layers[1], requantise[1], Linear("last", 1 << 14, 1, 2, 2), Sign("s"))
     with pytest.raises(ValueError, match="weights"):
-        Program((1 << 14,), 0, 1, chain)
+        Program.chain((1 << 14,), 0, 1, chain)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_a_refusal_quotes_no_weight() -> None:
 
 
 def test_of_another_program() -> None:
-    other = Program(PROGRAM.input_shape, 0, 4094, PROGRAM.layers)
+    other = Program.chain(PROGRAM.input_shape, 0, 4094, PROGRAM.layers)
     with pytest.raises(DecodeError, match="another program"):
         Weights.from_bytes(other, WEIGHTS.to_bytes())
 

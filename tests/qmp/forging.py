@@ -20,17 +20,23 @@ from pvcnn.algebra import scalars
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.program.inference import LayerTrace
 from pvcnn.program.layers import (
+    Argmax,
     AveragePool,
+    Combine,
+    Concatenate,
     Convolution,
     Flatten,
+    Hadamard,
     Layer,
     Linear,
+    Logits,
     MaxPool,
     Requantise,
     Sign,
-    output_shape,
 )
 from pvcnn.program.program import Program
+from pvcnn.program.weights import bias_shape
+from pvcnn.program.windows import Windows
 from pvcnn.qmp.circuit import ProgramCircuit
 from pvcnn.qmp.hints import FromTrace, Hint, LowLimbs, Multiplicities, Traced
 from pvcnn.qmp.system import StageOne
@@ -59,7 +65,7 @@ class Parameters:
         weight, bias = {}, {}
         for layer in program.affine_layers:
             count = int(np.prod(layer.weight_shape))
-            outputs = layer.weight_shape[0]
+            outputs = bias_shape(layer)[0]
             weight[layer.name] = flat[:count].reshape(layer.weight_shape)
             bias[layer.name] = flat[count : count + outputs]
             flat = flat[count + outputs :]
@@ -70,35 +76,48 @@ def run(
     program: Program, parameters: Parameters, features: Values, tamper: Tamper | None = None
 ) -> list[LayerTrace]:
     """Every layer's values, whether they are in range or not, with `tamper` applied to each layer's."""
+    values: list[Values] = [features]
     layers: list[LayerTrace] = []
-    values: Values = features
-    for index, layer in enumerate(program.layers):
-        result = _apply(layer, parameters, values)
+    for index, node in enumerate(program.nodes):
+        result = _apply(node.layer, parameters, [values[number] for number in node.inputs])
         layers.append(tamper(index, result) if tamper else result)
-        values = layers[-1].output
+        values.append(layers[-1].output)
     return layers
 
 
-def _apply(layer: Layer, parameters: Parameters, x: Values) -> LayerTrace:
+def _apply(layer: Layer, parameters: Parameters, inputs: Sequence[Values]) -> LayerTrace:
+    x = inputs[0]
+    result: Any
     match layer:
         case Convolution() | Linear():
             weight, bias = parameters.weight[layer.name], parameters.bias[layer.name]
             result = _convolve(layer, weight, x) if isinstance(layer, Convolution) else x @ weight.T
-            spread = bias.reshape(-1, *[1] * (result.ndim - 2))
-            return LayerTrace(np.floor(result + spread).astype(np.int64))
+            if len(bias):
+                result = result + bias.reshape(-1, *[1] * (result.ndim - 2))
         case Requantise():
             y = x.astype(np.int64)
             half = (1 << layer.shift) >> 1
             q = (y + half) >> layer.shift
             return requantised(layer, q, y + half - (q << layer.shift))
         case MaxPool():
-            return LayerTrace(windows(layer.size, x).max(axis=-1).astype(np.int64))
+            result = np.nanmax(window_entries(layer.windows, x, np.nan), axis=-1)
         case AveragePool():
-            return LayerTrace(windows(layer.size, x).sum(axis=-1).astype(np.int64))
+            result = window_entries(layer.windows, x, 0).sum(axis=-1)
+        case Combine():
+            result = layer.constant + sum(m * v for m, v in zip(layer.multipliers, inputs, strict=True))
+        case Concatenate():
+            result = np.concatenate(inputs, axis=1)
+        case Hadamard():
+            result = x * inputs[1]
         case Flatten():
-            return LayerTrace(x.reshape(len(x), -1).astype(np.int64))
+            result = x.reshape(len(x), -1)
         case Sign():
-            return LayerTrace((x > 0).astype(np.int64))
+            result = x > 0
+        case Argmax():
+            result = np.argmax(x, axis=1)[:, None]
+        case Logits():
+            result = x
+    return LayerTrace(np.floor(result).astype(np.int64))
 
 
 def requantised(layer: Requantise, q: Integers, remainder: Integers) -> LayerTrace:
@@ -106,25 +125,33 @@ def requantised(layer: Requantise, q: Integers, remainder: Integers) -> LayerTra
     return LayerTrace(layer.table.values[known - layer.table.low], q, remainder)
 
 
+def window_entries(shape: Windows, x: Values, padding: float) -> Values:
+    """(N, C, Ho, Wo, kernel rows * columns): what each window holds."""
+    frames, channels, height, width = x.shape
+    rows, columns = shape.outputs(height, width)
+    entries = np.full((frames, channels, rows, columns, *shape.kernel), padding, np.float64)
+    for i, j, d, e in np.ndindex(rows, columns, *shape.kernel):
+        row = shape.stride[0] * i + shape.dilation[0] * d - shape.padding[0]
+        column = shape.stride[1] * j + shape.dilation[1] * e - shape.padding[2]
+        if 0 <= row < height and 0 <= column < width:
+            entries[:, :, i, j, d, e] = x[:, :, row, column]
+    return entries.reshape(frames, channels, rows, columns, -1)
+
+
 def _convolve(layer: Convolution, weight: Values, x: Values) -> Values:
-    margin = (layer.padding, layer.padding)
-    padded = np.pad(x, ((0, 0), (0, 0), margin, margin))
-    _, height, width = output_shape(layer, x.shape[1:])
-    result = np.zeros((len(x), layer.out_channels, height, width))
-    for i in range(height):
-        for j in range(width):
-            top, left = layer.stride * i, layer.stride * j
-            window = padded[:, :, top : top + layer.kernel, left : left + layer.kernel]
-            result[:, :, i, j] = np.einsum("ncde,ocde->no", window, weight)
+    met = window_entries(layer.windows, x, 0)
+    outputs, inputs = layer.out_channels // layer.groups, layer.in_channels // layer.groups
+    flat = weight.reshape(layer.out_channels, inputs, -1)
+    result = np.zeros((len(x), layer.out_channels, *met.shape[2:4]))
+    for o in range(layer.out_channels):
+        first = o // outputs * inputs
+        result[:, o] = np.einsum("ncijk,ck->nij", met[:, first : first + inputs], flat[o])
     return result
 
 
 def windows(size: int, x: Values) -> Values:
-    frames, channels, height, width = x.shape
-    rows, columns = height // size, width // size
-    cropped = x[:, :, : rows * size, : columns * size]
-    split = cropped.reshape(frames, channels, rows, size, columns, size)
-    return split.transpose(0, 1, 2, 4, 3, 5).reshape(frames, channels, rows, columns, size**2)
+    """(N, C, H // size, W // size, size^2): disjoint windows."""
+    return window_entries(Windows.disjoint(size), x, 0).astype(np.int64)
 
 
 def continued(
@@ -146,11 +173,11 @@ def continued(
     weights = honest.w if weights is None else weights
     parameters = Parameters.of(circuit.program, weights)
     layers = run(circuit.program, parameters, features.reshape(shape), tamper)
-    decisions = layers[-1].output[:, 0] if outputs is None else outputs
+    revealed = layers[-1].output if outputs is None else outputs
     compiled = circuit.compiled
     if advise:
         compiled = replace(compiled, hints=tuple(_Advised(hint, advise) for hint in compiled.hints))
-    return fill_stage_one(compiled, decisions, _whole(features), _whole(weights), layers)
+    return fill_stage_one(compiled, revealed, _whole(features), _whole(weights), layers)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pvcnn.algebra import scalars
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.program.inference import LayerTrace
 from pvcnn.program.layers import MaxPool, Requantise
+from pvcnn.program.windows import Windows
 from pvcnn.qmp.circuit import ProgramCircuit
 from pvcnn.qmp.hints import Hint, Larger, Multiplicities, Traced
 from pvcnn.qmp.matrix_program import Lookup
@@ -32,8 +33,9 @@ from tests.qmp.forging import (
 )
 
 Integers = NDArray[np.int64]
-#: From the entries of windows (..., k), their running maxima (..., k - 1), true or false.
-Choose = Callable[[Integers], Integers]
+#: The maxima that are claimed, given those of two tensors, the tensors, and whether it is the first or the
+#: last comparison of a pool.
+Lie = Callable[[Integers, Integers, Integers, bool, bool], Integers]
 
 
 def wrong_activation(circuit: ProgramCircuit, honest: StageOne) -> StageOne:
@@ -58,7 +60,7 @@ def activation_of_a_smaller_one(circuit: ProgramCircuit, honest: StageOne) -> St
             activations.append(values.output)
         if at != index:
             return values
-        smallest = windows(pool.size, activations[0]).min(axis=-1)
+        smallest = windows(pool.windows.kernel[0], activations[0]).min(axis=-1)
         position = np.argwhere(smallest < values.output)[0]
         change = int(smallest[tuple(position)] - values.output[tuple(position)])
         return LayerTrace(changed(values.output, position, change))
@@ -85,36 +87,37 @@ def wrong_split(step: int) -> Move:
     return move
 
 
-def false_maxima(choose: Choose) -> Move:
-    """The running maxima of the first max pool are what `choose` says; everything else follows them."""
+def false_maxima(lie: Lie) -> Move:
+    """The maxima of the first max pool are what `lie` says; everything else follows them."""
 
     def move(circuit: ProgramCircuit, honest: StageOne) -> StageOne:
         index = first_layer(circuit.program, MaxPool)
         pool = circuit.program.layers[index]
         assert isinstance(pool, MaxPool)
         larger = [hint for hint in circuit.compiled.hints if isinstance(hint, Larger)]
-        before = circuit.program.layers[index - 1] if index else None
-        moved = index > 0 and pool in pools_to_move(circuit.program.layers, index - 1)
+        source = circuit.program.nodes[index].inputs[0]
+        before = circuit.program.layers[source - 1] if source else None
+        moved = source > 0 and index in pools_to_move(circuit.program, source - 1)
         inputs = [honest.in_.reshape(circuit.frames, *circuit.program.input_shape)]
-        running: list[Integers] = []
+        claimed: list[Integers] = []
 
         def tamper(at: int, values: LayerTrace) -> LayerTrace:
-            if at == index - 1:
+            if at == source - 1:
                 quotient = values.quotient if moved else values.output
                 assert quotient is not None
                 inputs.append(quotient)
             if at != index:
                 return values
-            running.append(choose(windows(pool.size, inputs[-1]).astype(np.int64)))
-            largest = running[0][..., -1]
+            result, made = maxima(pool.windows, inputs[-1].astype(np.int64), lie)
+            claimed.extend(made)
             if not moved:
-                return LayerTrace(largest)
+                return LayerTrace(result)
             assert isinstance(before, Requantise)
-            return LayerTrace(requantised(before, largest, largest).output)
+            return LayerTrace(requantised(before, result, result).output)
 
         def advise(hint: Hint, values: Integers) -> Integers:
-            if isinstance(hint, Larger) and larger.index(hint) < running[0].shape[-1]:
-                return np.asarray(running[0][..., larger.index(hint)]).reshape(-1)
+            if isinstance(hint, Larger) and larger.index(hint) < len(claimed):
+                return claimed[larger.index(hint)].reshape(-1)
             return values
 
         return continued(circuit, honest, tamper=tamper, advise=advise)
@@ -122,34 +125,53 @@ def false_maxima(choose: Choose) -> Move:
     return move
 
 
-def no_entry(candidates: Integers) -> Integers:
+def maxima(shape: Windows, x: Integers, lie: Lie) -> tuple[Integers, list[Integers]]:
+    """The maxima over windows, down and then across, and what each comparison on the way gives."""
+    made: list[Integers] = []
+    sides = shape.outputs(*x.shape[2:])
+    met = [shape.met(axis, sides[axis], x.shape[2 + axis]) for axis in (0, 1)]
+    seen = np.unique(met[1][met[1] >= 0])
+    across = np.where(met[1] < 0, -1, np.searchsorted(seen, met[1]))
+    comparisons = sum((axis >= 0).sum(axis=1).max() - 1 for axis in met)
+
+    def along(values: Integers, places: Integers) -> Integers:
+        entries = [[int(place) for place in line if place >= 0] for line in places]
+        result = values[..., [line[0] for line in entries]]
+        for step in range(1, max(map(len, entries))):
+            more = [output for output, line in enumerate(entries) if len(line) > step]
+            left, right = result[..., more], values[..., [entries[output][step] for output in more]]
+            first, last = not made, len(made) == comparisons - 1
+            made.append(lie(np.maximum(left, right), left, right, first, last))
+            result[..., more] = made[-1]
+        return result
+
+    down = along(x[..., seen].transpose(0, 1, 3, 2).copy(), met[0])
+    return along(down.transpose(0, 1, 3, 2).copy(), across), made
+
+
+def no_entry(larger: Integers, left: Integers, right: Integers, first: bool, last: bool) -> Integers:
     """A maximum is one too large: no entry of the window, but not below any of them."""
-    running = running_maxima(candidates)
-    running[tuple(np.argwhere(running[..., -1] < candidates.max())[0])][-1] += 1
-    return running
+    copy = larger.copy()
+    if last:
+        copy[tuple(np.argwhere(larger < larger.max())[0])] += 1
+    return copy
 
 
-def not_the_largest(candidates: Integers) -> Integers:
+def not_the_largest(larger: Integers, left: Integers, right: Integers, first: bool, last: bool) -> Integers:
     """The last comparison takes the smaller one: an entry of the window, but not its largest."""
-    running = running_maxima(candidates)
-    before = running[..., -2] if running.shape[-1] > 1 else candidates[..., 0]
-    position = tuple(np.argwhere(before != candidates[..., -1])[0])
-    running[position][-1] = min(before[position], candidates[(*position, -1)])
-    return running
+    return _one_smaller(larger, left, right) if last else larger
 
 
-def the_first_is_lost(candidates: Integers) -> Integers:
+def the_first_is_lost(larger: Integers, left: Integers, right: Integers, first: bool, last: bool) -> Integers:
     """The first comparison takes the smaller one, and those that follow are made with it."""
-    position = tuple(np.argwhere(candidates[..., 0] != candidates[..., 1])[0])
-    running = running_maxima(candidates)
-    running[position] = np.maximum.accumulate(
-        np.concatenate([[candidates[position][:2].min()], candidates[position][2:]])
-    )
-    return running
+    return _one_smaller(larger, left, right) if first else larger
 
 
-def running_maxima(candidates: Integers) -> Integers:
-    return np.array(np.maximum.accumulate(candidates, axis=-1)[..., 1:])
+def _one_smaller(larger: Integers, left: Integers, right: Integers) -> Integers:
+    copy = larger.copy()
+    position = tuple(np.argwhere(left != right)[0])
+    copy[position] = min(left[position], right[position])
+    return copy
 
 
 def wrapping_quotient(name: str, step: int | None = 1) -> Move:
@@ -165,29 +187,32 @@ def wrapping_quotient(name: str, step: int | None = 1) -> Move:
 
 def wrapping_window(circuit: ProgramCircuit, honest: StageOne) -> StageOne:
     """All q of a window, and their maxima, are off by the same fraction, so that differences stay."""
-    entries, place = _window(circuit, honest, lambda candidates, remainders: bool((remainders < 15).all()))
+    entries = _window(circuit, honest, lambda candidates, remainders: bool((remainders < 15).all()))
     forged = _wrapped(circuit, honest, "act", entries)
     index, _ = _shifting(circuit, "act")
-    wire = int(traced_wires(circuit, index, Traced.QUOTIENT)[entries[0]])
-    by = scalars.to_integers(_element(forged.aux, wire))[0] - int(honest.aux[wire])
+    wires = traced_wires(circuit, index, Traced.QUOTIENT)[entries]
+    by = scalars.to_integers(_element(forged.aux, int(wires[0])))[0] - int(honest.aux[wires[0]])
+    moved = wires + circuit.system.segments.span("aux").start
     aux = forged.aux
     for hint in circuit.compiled.hints:
         if isinstance(hint, Larger):
-            wire = int(within_aux(circuit, hint)[place])
-            aux = placed(aux, wire, int(honest.aux[wire]) + by)
+            both = np.isin(hint.left.wires[:, 0], moved) & np.isin(hint.right.wires[:, 0], moved)
+            moved = np.concatenate([moved, hint.wires[both]])
+            for wire in within_aux(circuit, hint)[both]:
+                aux = placed(aux, int(wire), int(honest.aux[wire]) + by)
     return replace(forged, aux=aux)
 
 
 def wrapping_entry(step: int) -> Move:
-    """A q that is not the largest of its window is a fraction, step / 2^shift away from what it should be;
-    the maxima are the true ones.
+    """A q that is smaller than the one above it in its window of 2x2 is a fraction, step / 2^shift away
+    from what it should be; the maxima are the true ones.
     """
 
     def last_is_smaller(candidates: Integers, remainders: Integers) -> bool:
-        return bool(candidates[-1] < candidates[:-1].max())
+        return bool(candidates[3] < candidates[1])
 
     def move(circuit: ProgramCircuit, honest: StageOne) -> StageOne:
-        entries, _ = _window(circuit, honest, last_is_smaller)
+        entries = _window(circuit, honest, last_is_smaller)
         return _wrapped(circuit, honest, "act", entries[-1:], step)
 
     return move
@@ -209,17 +234,19 @@ def _shifting(circuit: ProgramCircuit, name: str) -> tuple[int, Requantise]:
 
 def _window(
     circuit: ProgramCircuit, honest: StageOne, suits: Callable[[Integers, Integers], bool]
-) -> tuple[list[int], int]:
-    """The flat positions of the q of the first window that suits, and the window's own."""
+) -> list[int]:
+    """The flat positions of the q of the first window that suits."""
     index, _ = _shifting(circuit, "act")
     pool = circuit.program.layers[index + 1]
     assert isinstance(pool, MaxPool)
     shape = (circuit.frames, *circuit.program.shapes[index])
-    flat = windows(pool.size, np.arange(np.prod(shape)).reshape(shape)).reshape(-1, pool.size**2)
+    flat = windows(pool.windows.kernel[0], np.arange(np.prod(shape)).reshape(shape)).reshape(
+        -1, pool.windows.size
+    )
     q = honest.aux[traced_wires(circuit, index, Traced.QUOTIENT)]
     remainders = honest.aux[traced_wires(circuit, index, Traced.REMAINDER)]
     place = next(i for i, entries in enumerate(flat) if suits(q[entries], remainders[entries]))
-    return [int(entry) for entry in flat[place]], place
+    return [int(entry) for entry in flat[place]]
 
 
 def _wrapped(

@@ -13,13 +13,15 @@ from pvcnn.program.layers import (
     Flatten,
     Layer,
     Linear,
+    Logits,
     MaxPool,
     Requantise,
     Sign,
-    Table,
 )
 from pvcnn.program.program import Program
+from pvcnn.program.table import Table
 from pvcnn.program.weights import Weights
+from pvcnn.program.windows import Windows
 
 Integers = NDArray[np.int64]
 
@@ -36,7 +38,8 @@ def random_weights(program: Program, seed: int, peak: int = 128, bias_peak: int 
     weight, bias = {}, {}
     for layer in program.affine_layers:
         weight[layer.name] = rng.integers(-peak, peak, layer.weight_shape)
-        bias[layer.name] = rng.integers(-bias_peak, bias_peak, layer.weight_shape[0])
+        if layer.bias_bits:
+            bias[layer.name] = rng.integers(-bias_peak, bias_peak, layer.weight_shape[0])
     return Weights(program, weight, bias, seed)
 
 
@@ -54,13 +57,13 @@ def demo_program(table_bits: int = 12) -> Program:
     channels = 8
     for block, outputs in enumerate((16, 32, 64), start=2):
         layers += [
-            Convolution(f"conv{block}", channels, outputs, 3, 1, 1, 8, 20),
+            Convolution(f"conv{block}", channels, outputs, Windows.square(3, 1, 1), 8, 20),
             Requantise(f"act{block}", 5 + block, leaky_table(table_bits, block - 1)),
-            MaxPool(f"pool{block}", 2),
+            MaxPool(f"pool{block}", Windows.disjoint(2)),
         ]
         channels = outputs
     layers += [Flatten("flatten"), Linear("head", 256, 1, 8, 20), Sign("decision")]
-    return Program((8, 16, 16), -2048, 2047, tuple(layers))
+    return Program.chain((8, 16, 16), -2048, 2047, tuple(layers))
 
 
 @dataclass(frozen=True)
@@ -84,16 +87,16 @@ def small_case(frames: int = 1, seed: int = 4) -> Case:
     """
     table = leaky_table(7, 1, -16, 15)
     layers: tuple[Layer, ...] = (
-        Convolution("conv", 2, 3, 3, 1, 1, 4, 6),
+        Convolution("conv", 2, 3, Windows.square(3, 1, 1), 4, 6),
         Requantise("act", 4, table),
-        MaxPool("pool", 2),
+        MaxPool("pool", Windows.disjoint(2)),
         Flatten("flatten"),
         Linear("hidden", 12, 3, 4, 6),
         Requantise("hidden-act", 2, table),
         Linear("head", 3, 1, 4, 6),
         Sign("decision"),
     )
-    program = Program((2, 5, 5), -16, 15, layers)
+    program = Program.chain((2, 5, 5), -16, 15, layers)
     drawn = random_weights(program, seed, 5, 20)
     even = {**drawn.weight, "conv": drawn.weight["conv"] // 2 * 2}
     weights = Weights(program, even, drawn.bias, drawn.blinding)
@@ -104,12 +107,40 @@ def convolution_case(
     frames: int, shape: tuple[int, int, int], outputs: int, kernel: int, stride: int, padding: int
 ) -> Case:
     """One convolution of a given geometry, average pooling where it fits, and a linear head."""
-    convolution = Convolution("conv", shape[0], outputs, kernel, stride, padding, 5, 9)
+    convolution = Convolution("conv", shape[0], outputs, Windows.square(kernel, stride, padding), 5, 9)
     side = min((size + 2 * padding - kernel) // stride + 1 for size in shape[1:])
     layers: list[Layer] = [convolution]
     if side >= 2:
-        layers.append(AveragePool("sum", 2))
+        layers.append(AveragePool("sum", Windows.disjoint(2)))
     sizes = [((size + 2 * padding - kernel) // stride + 1) // (2 if side >= 2 else 1) for size in shape[1:]]
     layers += [Flatten("flatten"), Linear("head", outputs * sizes[0] * sizes[1], 1, 5, 9), Sign("decision")]
-    program = Program(shape, -8, 7, tuple(layers))
+    program = Program.chain(shape, -8, 7, tuple(layers))
     return Case(program, random_weights(program, 7, 16), random_features(program, frames, 8))
+
+
+#: Windows, and into how many groups 4 channels fall: rectangles, dilation and padding of all kinds.
+GENERAL_WINDOWS = [
+    (Windows((3, 1)), 1),
+    (Windows((1, 3), (2, 1), (0, 0, 2, 1)), 1),
+    (Windows((2, 3), (1, 2), (1, 0, 0, 2), (3, 1)), 1),
+    (Windows.square(3, 2, 2, 2), 2),
+    (Windows.square(2, 3, 1, 4), 2),
+    (Windows((3, 2), (2, 3), (0, 1, 2, 0), (2, 3)), 2),
+    (Windows((3, 3), (1, 1), (1, 1, 1, 1)), 4),
+    (Windows((1, 1)), 4),
+    (Windows((6, 7)), 2),
+    (Windows((2, 2), (5, 4), (3, 0, 0, 5)), 4),
+    (Windows((1, 2), (1, 1), (2, 2, 2, 2), (1, 9)), 1),
+]
+
+#: What may object to a wrong output: the check of the product, and that of outputs that meet padding alone.
+PRODUCT_IS_WRONG = frozenset({"conv: both sides agree", "conv: sums of nothing"})
+
+
+def windows_case(windows: Windows, groups: int, frames: int = 1) -> Case:
+    """4 to 8 channels on 6x7, and a linear layer that reveals two logits."""
+    layer = Convolution("conv", 4, 8, windows, 3, 4, groups)
+    size = 8 * int(np.prod(windows.outputs(6, 7)))
+    head = (Flatten("flatten"), Linear("head", size, 2, 3, 0), Logits("logits"))
+    program = Program.chain((4, 6, 7), -8, 7, (layer, *head))
+    return Case(program, random_weights(program, 3, 4, 8), random_features(program, frames, 4))

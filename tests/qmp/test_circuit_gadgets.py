@@ -20,14 +20,15 @@ from pvcnn.program.layers import (
     Requantise,
     Shape,
     Sign,
-    Table,
 )
 from pvcnn.program.program import Program
+from pvcnn.program.table import Table
 from pvcnn.program.weights import Weights
+from pvcnn.program.windows import Windows
 from pvcnn.qmp.circuit import compile_program
 from tests.qmp.forging import Parameters, continued, run
 from tests.qmp.forging_activations import (
-    Choose,
+    Lie,
     false_maxima,
     no_entry,
     not_the_largest,
@@ -39,7 +40,7 @@ from tests.qmp.programs import Integers, leaky_table, random_features, random_we
 
 IDENTITY = Table(-16, np.arange(-16, 16))
 FLATTEN, DECISION = Flatten("flatten"), Sign("decision")
-POOL = (MaxPool("pool", 2), FLATTEN)
+POOL = (MaxPool("pool", Windows.disjoint(2)), FLATTEN)
 HEAD_1, HEAD_4, HEAD_8, HEAD_9 = (Linear("head", size, 1, 4, 6) for size in (1, 4, 8, 9))
 
 CHAINS: dict[str, tuple[Shape, tuple[Layer, ...]]] = {
@@ -47,11 +48,21 @@ CHAINS: dict[str, tuple[Shape, tuple[Layer, ...]]] = {
     "linear layers in a row": ((5,), (Linear("first", 5, 3, 4, 6), Linear("head", 3, 1, 4, 6))),
     "requantised without a shift": (
         (1, 3, 3),
-        (Convolution("conv", 1, 1, 1, 1, 0, 2, 2), Requantise("act", 0, leaky_table(7, 0)), FLATTEN, HEAD_9),
+        (
+            Convolution("conv", 1, 1, Windows.square(1, 1, 0), 2, 2),
+            Requantise("act", 0, leaky_table(7, 0)),
+            FLATTEN,
+            HEAD_9,
+        ),
     ),
     "pooled sums requantised": (
         (2, 4, 4),
-        (AveragePool("sum", 2), Requantise("act", 2, leaky_table(6, 0)), FLATTEN, HEAD_8),
+        (
+            AveragePool("sum", Windows.disjoint(2)),
+            Requantise("act", 2, leaky_table(6, 0)),
+            FLATTEN,
+            HEAD_8,
+        ),
     ),
     "features requantised without a shift": (
         (1, 2, 2),
@@ -61,27 +72,46 @@ CHAINS: dict[str, tuple[Shape, tuple[Layer, ...]]] = {
         (1, 2, 2),
         (Requantise("act", 0, IDENTITY), Requantise("again", 1, IDENTITY), FLATTEN, HEAD_4),
     ),
-    "features pooled at once": ((1, 5, 7), (MaxPool("pool", 3), FLATTEN, Linear("head", 2, 1, 4, 6))),
-    "windows of one": ((1, 2, 2), (MaxPool("pool", 1), FLATTEN, HEAD_4)),
+    "features pooled at once": (
+        (1, 5, 7),
+        (MaxPool("pool", Windows.disjoint(3)), FLATTEN, Linear("head", 2, 1, 4, 6)),
+    ),
+    "windows of one": ((1, 2, 2), (MaxPool("pool", Windows.disjoint(1)), FLATTEN, HEAD_4)),
     "convolution pooled before any requantisation": (
         (1, 4, 4),
-        (Convolution("conv", 1, 2, 3, 1, 1, 8, 12), MaxPool("pool", 2), FLATTEN, HEAD_8),
+        (
+            Convolution("conv", 1, 2, Windows.square(3, 1, 1), 8, 12),
+            MaxPool("pool", Windows.disjoint(2)),
+            FLATTEN,
+            HEAD_8,
+        ),
     ),
     "quotients pooled, without a shift": (
         (1, 5, 4),
-        (Convolution("conv", 1, 2, 3, 1, 1, 2, 2), Requantise("act", 0, leaky_table(8, 0)), *POOL, HEAD_8),
+        (
+            Convolution("conv", 1, 2, Windows.square(3, 1, 1), 2, 2),
+            Requantise("act", 0, leaky_table(8, 0)),
+            *POOL,
+            HEAD_8,
+        ),
     ),
     "quotients pooled twice, with entries left over": (
         (1, 7, 6),
-        (Requantise("act", 1, leaky_table(5, 0)), MaxPool("pool", 2), MaxPool("again", 2), FLATTEN, HEAD_1),
+        (
+            Requantise("act", 1, leaky_table(5, 0)),
+            MaxPool("pool", Windows.disjoint(2)),
+            MaxPool("again", Windows.disjoint(2)),
+            FLATTEN,
+            HEAD_1,
+        ),
     ),
     "quotients of sums pooled": (
         (2, 8, 8),
-        (AveragePool("sum", 2), Requantise("act", 2, leaky_table(6, 0)), *POOL, HEAD_8),
+        (AveragePool("sum", Windows.disjoint(2)), Requantise("act", 2, leaky_table(6, 0)), *POOL, HEAD_8),
     ),
     "windows of one behind a table": (
         (1, 2, 2),
-        (Requantise("act", 1, leaky_table(5, 0)), MaxPool("pool", 1), FLATTEN, HEAD_4),
+        (Requantise("act", 1, leaky_table(5, 0)), MaxPool("pool", Windows.disjoint(1)), FLATTEN, HEAD_4),
     ),
     "a decreasing table, pooled": (
         (2, 4, 4),
@@ -99,7 +129,7 @@ CHAINS: dict[str, tuple[Shape, tuple[Layer, ...]]] = {
 @pytest.mark.parametrize("name", CHAINS)
 def test_every_chain_of_layers_is_provable(name: str, frames: int) -> None:
     shape, layers = CHAINS[name]
-    program = Program(shape, -16, 15, (*layers, DECISION))
+    program = Program.chain(shape, -16, 15, (*layers, DECISION))
     weights = random_weights(program, 5, 2, 2)
     features = random_features(program, frames, 6)
     circuit = compile_program(program, frames)
@@ -111,17 +141,17 @@ def test_every_chain_of_layers_is_provable(name: str, frames: int) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 2])
-@pytest.mark.parametrize("choose", [no_entry, not_the_largest, the_first_is_lost])
+@pytest.mark.parametrize("lie", [no_entry, not_the_largest, the_first_is_lost])
 @pytest.mark.parametrize(
     "name", [name for name in CHAINS if "pool" in name and "sums requantised" not in name]
 )
-def test_false_maxima_are_caught_wherever_they_are_taken(name: str, choose: Choose, frames: int) -> None:
+def test_false_maxima_are_caught_wherever_they_are_taken(name: str, lie: Lie, frames: int) -> None:
     shape, layers = CHAINS[name]
-    program = Program(shape, -16, 15, (*layers, DECISION))
+    program = Program.chain(shape, -16, 15, (*layers, DECISION))
     circuit = compile_program(program, frames)
     weights, features = random_weights(program, 5, 2, 2), random_features(program, frames, 6)
-    purposes = objections(circuit, false_maxima(choose)(circuit, circuit.stage_one(weights, features)))
-    caught_by = "pool: one factor is 0" if choose is no_entry else "pool: differences"
+    purposes = objections(circuit, false_maxima(lie)(circuit, circuit.stage_one(weights, features)))
+    caught_by = "pool: one factor is 0" if lie is no_entry else "pool: differences"
     assert purposes
     assert all(caught_by in purpose for purpose in purposes), purposes
 
@@ -129,7 +159,7 @@ def test_false_maxima_are_caught_wherever_they_are_taken(name: str, choose: Choo
 def test_pairs_are_looked_up_for_the_largest_of_each_window_only() -> None:
     def pairs(table: Table) -> int:
         layers = (Requantise("act", 1, table), *POOL, HEAD_8, DECISION)
-        groups = compile_program(Program((2, 4, 4), -16, 15, layers)).lowered.groups
+        groups = compile_program(Program.chain((2, 4, 4), -16, 15, layers)).lowered.groups
         return next(group.count for group in groups if group.purpose == "act: activations: pairs")
 
     assert pairs(Table(-8, np.arange(-8, 9))) == 8
@@ -152,7 +182,7 @@ def test_only_the_largest_quotient_of_a_window_must_be_in_the_table(
 ) -> None:
     """One below the domain changes nothing; the inference refuses it all the same."""
     layers = (Requantise("act", 2, Table(-8, np.arange(-8, 8))), *POOL, HEAD_1, DECISION)
-    program = Program((1, 2, 2), -60, 60, layers)
+    program = Program.chain((1, 2, 2), -60, 60, layers)
     circuit = compile_program(program)
     weights = Weights(program, {"head": np.array([[3]])}, {"head": np.array([2])}, 1)
     honest = circuit.stage_one(weights, np.zeros((1, 1, 2, 2), np.int64))
@@ -171,13 +201,13 @@ def test_only_the_largest_quotient_of_a_window_must_be_in_the_table(
 def test_differences_are_not_stretched() -> None:
     """That they are integers is for their lookup to show: a table of twice the size would accept a half."""
     layers = (
-        Convolution("conv", 1, 1, 1, 1, 0, 4, 4),
+        Convolution("conv", 1, 1, Windows.square(1, 1, 0), 4, 4),
         Requantise("act", 4, Table(-4, np.arange(-4, 4))),
         *POOL,
         HEAD_4,
         DECISION,
     )
-    program = Program((1, 4, 4), -8, 7, layers)
+    program = Program.chain((1, 4, 4), -8, 7, layers)
     circuit = compile_program(program)
     assert {argument.table.size for argument in circuit.compiled.matrix_program.arguments} >= {8, 16}
     for _, lookup in circuit.compiled.matrix_program.lookups():
@@ -200,7 +230,7 @@ def test_plain_interpreter_agrees_with_the_inference() -> None:
 
 @pytest.mark.parametrize("low", [-2047, -2048, -3000, 0])
 def test_features_of_wide_ranges_are_accepted_to_their_ends(low: int) -> None:
-    program = Program((4,), low, 2999, (Linear("head", 4, 1, 8, 20), DECISION))
+    program = Program.chain((4,), low, 2999, (Linear("head", 4, 1, 8, 20), DECISION))
     weights = random_weights(program, 1)
     circuit = compile_program(program)
     ends = np.array([[low, 2999, 0, 2998]])
@@ -217,7 +247,7 @@ def test_features_of_wide_ranges_are_accepted_to_their_ends(low: int) -> None:
 
 @pytest.mark.parametrize("logit", [-31, -1, 0, 1, 30])
 def test_decision_is_exact_at_zero(logit: int) -> None:
-    program = Program((1,), -16, 15, (Linear("head", 1, 1, 4, 6), DECISION))
+    program = Program.chain((1,), -16, 15, (Linear("head", 1, 1, 4, 6), DECISION))
     weights = Weights(program, {"head": np.array([[1]])}, {"head": np.array([logit - 1])}, 1)
     circuit = compile_program(program)
     honest = circuit.stage_one(weights, np.array([[1]]))

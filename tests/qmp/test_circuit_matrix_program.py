@@ -9,6 +9,7 @@ from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.qmp.matrix_program import (
     Boolean,
     EntrywiseProduct,
+    Equality,
     Gate,
     Lookup,
     LookupArgument,
@@ -18,7 +19,7 @@ from pvcnn.qmp.matrix_program import (
     ZeroProduct,
 )
 from pvcnn.qmp.system import Segments
-from pvcnn.qmp.views import View, windows
+from pvcnn.qmp.views import View, concatenated
 
 #: pub: 1, rho, theta, chi, one output; in: 5, 6; w: 7; aux: 8, 9.
 SEGMENTS = Segments(5, 2, 1, 2, 0)
@@ -37,12 +38,14 @@ def gates_with(operand: View) -> list[Gate]:
         EntrywiseProduct("gate", sound, sound, operand),
         ZeroProduct("gate", operand, sound),
         ZeroProduct("gate", sound, operand),
+        Equality("gate", operand, sound),
+        Equality("gate", sound, operand),
         Boolean("gate", operand),
     ]
 
 
 @pytest.mark.parametrize("wire", [1, 2, 3, 10, -1], ids=["rho", "theta", "chi", "stage two", "nowhere"])
-@pytest.mark.parametrize("kind", range(7))
+@pytest.mark.parametrize("kind", range(9))
 def test_gate_operands_must_be_of_stage_one(wire: int, kind: int) -> None:
     for late in (view(wire), view(5).plus(view(wire))):
         with pytest.raises(ValueError, match="gate: an operand is not an affine view"):
@@ -92,9 +95,27 @@ def test_views_are_affine_and_carry_their_bounds() -> None:
     assert (y.sum_last().low, y.sum_last().high) == (-12, 52)
 
 
-def test_windows_are_disjoint_and_drop_leftovers() -> None:
-    wires = np.arange(2 * 3 * 5 * 4, dtype=np.int64)
-    x = View.of_wires(wires.reshape(2, 3, 5, 4), 0, 200)
-    split = windows(x, 2)
-    assert split.shape == (2, 3, 2, 2, 4)
-    assert (split.evaluate(wires)[1, 2, 1, 0] == wires.reshape(2, 3, 5, 4)[1, 2, 2:4, 0:2].ravel()).all()
+def test_views_can_be_put_one_after_another() -> None:
+    wires = np.arange(40, dtype=np.int64) ** 2
+    x = View.of_wires(np.arange(12).reshape(2, 3, 2), -3, 5)
+    y = View.of_wires(np.arange(12, 16).reshape(2, 1, 2), 0, 9)
+    y = y.plus(y.shifted(4).scaled(-3))
+    both = concatenated((x, View.of_constant(7, (2, 2, 2)), y), 1)
+    expected = np.concatenate([x.evaluate(wires), np.full((2, 2, 2), 7), y.evaluate(wires)], axis=1)
+    assert both.shape == (2, 6, 2)
+    assert (both.evaluate(wires) == expected).all()
+    assert (both.low, both.high) == (min(x.low, y.low), max(7, x.high, y.high))
+
+
+def test_entries_that_are_not_there_are_zero() -> None:
+    wires = np.arange(4, dtype=np.int64)
+    x = View.of_wires(wires, 3, 5).shifted(10)
+    padded = x.take_or_zero(np.array([[-1, 3], [0, -1]]))
+    assert padded.evaluate(wires).tolist() == [[0, 13], [10, 0]]
+    assert (padded.low, padded.high) == (0, 15)
+
+
+def test_equations_refuse_values_that_may_wrap_around() -> None:
+    MatrixProgram(SEGMENTS, (Equality("gate", view(5), view(7)),), ())
+    with pytest.raises(ValueError, match="gate: values may reach r/2"):
+        MatrixProgram(SEGMENTS, (Equality("gate", view(5), view(7, high=SCALAR_MODULUS // 2)),), ())

@@ -20,6 +20,10 @@ from pvcnn.bench.products import (
     operands,
     predicted,
 )
+from pvcnn.program.layers import Convolution
+from pvcnn.program.windows import Windows
+from pvcnn.qmp import lower_convolution, lower_every_product, lower_matmul, lower_polynomials
+from pvcnn.qmp.challenges import CHALLENGES
 from pvcnn.qmp.circuit import ProgramCircuit, compile_program
 from pvcnn.qmp.lower_polynomials import Overhang
 from pvcnn.qmp.lowering_plan import Lowering, option, plan_lowerings
@@ -27,10 +31,19 @@ from pvcnn.qmp.matrix_program import ConvolutionProduct, MatrixProduct
 from pvcnn.qmp.peeling import wires_without_position
 from pvcnn.qmp.polynomial_layout import PolynomialLayout
 from pvcnn.qmp.system import StageOne
-from tests.qmp.forging import placed
+from tests.qmp.forging import placed, wrong_product
+from tests.qmp.graph_moves import swapped_channels
 from tests.qmp.moves import MOVES
 from tests.qmp.oracle import broken_rows, elements, objections
-from tests.qmp.programs import Case, convolution_case, demo_program, small_case
+from tests.qmp.programs import (
+    GENERAL_WINDOWS,
+    PRODUCT_IS_WRONG,
+    Case,
+    convolution_case,
+    demo_program,
+    small_case,
+    windows_case,
+)
 
 PURE = (Lowering.QMP, Lowering.QPP, Lowering.QAP, Lowering.IM2COL)
 GEOMETRIES = [
@@ -49,10 +62,20 @@ SHAPES: list[ProductShape] = [
     MatrixShape.square(4),
     ConvolutionShape(2, 3, 5),
     ConvolutionShape(2, 3, 7, kernel=5, stride=2, padding=2),
+    ConvolutionShape(4, 6, 6, kernel=2, stride=2, padding=1, dilation=3, groups=2),
 ]
 
+#: Whose rows a product's are.
+GADGETS = (
+    "powers",
+    lower_matmul.GADGET,
+    lower_convolution.GADGET,
+    lower_polynomials.GADGET,
+    lower_every_product.GADGET,
+)
+
 each_lowering = pytest.mark.parametrize("lowering", PURE, ids=lambda lowering: lowering.value)
-each_shape = pytest.mark.parametrize("shape", SHAPES, ids=["matrices", "convolution", "stride"])
+each_shape = pytest.mark.parametrize("shape", SHAPES, ids=["matrices", "convolution", "stride", "groups"])
 
 
 def of_case(case: Case, lowering: Lowering) -> ProgramCircuit:
@@ -70,7 +93,29 @@ def test_truth_of_every_geometry_is_accepted_at_the_predicted_cost(
     padding: int,
     lowering: Lowering,
 ) -> None:
-    case = convolution_case(frames, shape, outputs, kernel, stride, padding)
+    check_truth_and_cost(convolution_case(frames, shape, outputs, kernel, stride, padding), lowering)
+
+
+@pytest.mark.parametrize("lowering", Lowering, ids=lambda lowering: lowering.value)
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize(("windows", "groups"), GENERAL_WINDOWS)
+def test_rectangles_dilation_groups_and_padding_on_one_side(
+    windows: Windows, groups: int, frames: int, lowering: Lowering
+) -> None:
+    case = windows_case(windows, groups, frames)
+    check_truth_and_cost(case, lowering)
+    made = of_case(case, lowering)
+    honest = made.stage_one(case.weights, case.features)
+    for move in (wrong_product(Convolution), swapped_channels(Convolution)):
+        objecting = objections(made, move(made, honest))
+        assert objecting
+        assert objecting <= PRODUCT_IS_WRONG
+    chosen = dict(made.plan.products())["conv"]
+    assert lowering in (chosen, Lowering.AUTO)
+
+
+def check_truth_and_cost(case: Case, lowering: Lowering) -> None:
+    """The true witness satisfies all rows, and there are as many as predicted."""
     made = of_case(case, lowering)
     assert objections(made, made.stage_one(case.weights, case.features)) == set()
     assert len(wires_without_position(made.system)) == 0
@@ -81,10 +126,9 @@ def test_truth_of_every_geometry_is_accepted_at_the_predicted_cost(
     ]
     powers = max(0, max(cost.highest_power for cost in chosen) - 1)
     counts = made.counts()
-    others = sum(counts.get(name, 0) for name in ("lookups", "lookup tables", "independence"))
-    others += counts["entrywise products"]
-    bound = 3
-    assert made.system.constraints - others == bound + powers + sum(cost.rows for cost in chosen)
+    of_products = sum(counts.get(gadget, 0) for gadget in GADGETS)
+    bound = len(CHALLENGES)
+    assert of_products == bound + powers + sum(cost.rows for cost in chosen)
 
 
 @each_lowering

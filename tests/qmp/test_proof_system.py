@@ -197,7 +197,9 @@ class TestChallenges:
             changed = challenges_of_encodings(*items)
             assert not set(changed) & set(honest), f"item {index} changes nothing"
 
-    @pytest.mark.parametrize("outputs", [(), (1,), (0, 1), (1, 0, 0), (1, 1 << 8), (1 << 62, 0)], ids=str)
+    @pytest.mark.parametrize(
+        "outputs", [(), (1,), (0, 1), (1, 0, 0), (1, 1 << 8), (1 << 62, 0), (-1, 0)], ids=str
+    )
     def test_outputs_are_bound_with_their_number_and_order(self, outputs: tuple[int, ...]) -> None:
         items = (*self.ITEMS[:2], outputs, *self.ITEMS[3:])
         assert not set(challenges_of_encodings(*items)) & set(challenges_of_encodings(*self.ITEMS))
@@ -273,6 +275,19 @@ class TestWrongUse:
             prove_witness(proved.proving_key, proved.circuit, proved.stage_one, bytes(65), WEIGHTS_BLINDING)
 
     def test_negative_output(self, proved: Proved) -> None:
+        """It means itself, modulo r, and nothing else."""
         stage_one = proved.circuit.stage_one(FEATURES, -WEIGHTS)
+        proof = proved.prove(stage_one)
+        key = proved.proving_key.circuit_key.commit(
+            commit_weights(proved.proving_key, -WEIGHTS, WEIGHTS_BLINDING)
+        )
+        assert proof.statement.outputs == (-39,)
+        verify(key, proof.statement, proof)
+        with pytest.raises(VerificationError):
+            verify(key, replace(proof.statement, outputs=(39,)), proof)
+
+    def test_output_beyond_64_bits(self, proved: Proved) -> None:
+        beyond: Any = scalars.from_integers([1 << 63])
+        stage_one = replace(proved.circuit.stage_one(FEATURES, WEIGHTS), outputs=beyond)
         with pytest.raises(ValueError, match="outputs"):
-            proved.prove(stage_one)
+            proved.prove(stage_one, check=False)

@@ -199,7 +199,7 @@ class TestOperations:
 
     def test_key_of_another_program(self, made: Made) -> None:
         program = made.case.program
-        other = Program(program.input_shape, program.input_low - 1, program.input_high, program.layers)
+        other = Program.chain(program.input_shape, program.input_low - 1, program.input_high, program.layers)
         weights = type(made.case.weights)(
             other, made.case.weights.weight, made.case.weights.bias, made.case.weights.blinding
         )

@@ -142,7 +142,7 @@ class TestShape:
 
 class TestStatement:
     def test_round_trip(self, proved: Proved) -> None:
-        for outputs in ((0,), (1, 0, 1), ((1 << 63) - 1,), (0,) * MAX_OUTPUTS):
+        for outputs in ((0,), (1, 0, -1), ((1 << 63) - 1, -(1 << 63)), (0,) * MAX_OUTPUTS):
             statement = Statement(G1Point(), outputs, b"c" * 64)
             assert Statement.from_bytes(statement.to_bytes()) == statement
 
@@ -156,7 +156,7 @@ class TestStatement:
         ("outputs", "context"),
         [
             ((), b""),
-            ((-1,), b""),
+            ((-(1 << 63) - 1,), b""),
             ((1 << 63,), b""),
             ((True,), b""),
             ((0,) * (MAX_OUTPUTS + 1), b""),
@@ -174,7 +174,7 @@ class TestStatement:
         "changes",
         [
             {"outputs": []},
-            {"outputs": [-1]},
+            {"outputs": [-(1 << 63) - 1]},
             {"outputs": [1 << 63]},
             {"outputs": [True]},
             {"outputs": [b"\1"]},

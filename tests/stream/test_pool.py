@@ -23,6 +23,8 @@ class Worker:
         self._marks = Path(marks)
         if marks == "broken":
             raise CampaignError("no keys here")
+        if (self._marks / "slow").exists():
+            time.sleep(2)
 
     def identify(self) -> int:
         return os.getpid()
@@ -116,6 +118,13 @@ def test_one_worker_serves_task_after_task(pool_of: Callable[..., WorkerPool]) -
     pool.start()
     results = {pool.submit(Task("good", index, accept)).result(30).result for index in range(5)}
     assert len(results) == 1
+
+
+def test_opening_keys_does_not_count_as_work(pool_of: Callable[..., WorkerPool], tmp_path: Path) -> None:
+    pool = pool_of(time_limit=1.0)
+    pool.start()
+    (tmp_path / "slow").touch()
+    assert pool.submit(Task("die once", 0, accept)).result(30).result
 
 
 def test_nobody_waits_beyond_the_deadline(pool_of: Callable[..., WorkerPool]) -> None:

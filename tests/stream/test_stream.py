@@ -28,8 +28,9 @@ from pvcnn.stream import decisions
 from pvcnn.stream.captures import CameraSource, VideoSource
 from pvcnn.stream.cropping import Crop
 from pvcnn.stream.events import FrameEvent, NoteEvent, SegmentEvent, StreamEvent, Summary, to_json
+from pvcnn.stream.options import Control, StreamOptions
 from pvcnn.stream.pool import WorkerPool
-from pvcnn.stream.run import Control, StreamOptions, run_stream
+from pvcnn.stream.run import run_stream
 from pvcnn.stream.sources import Source
 from pvcnn.stream.watched_folder import FolderSource
 from tests.stream.pictures import FakeCapture, encoded, fill, picture, tiny_model, write_video
