@@ -10,6 +10,7 @@ from pvcnn.qmp import setup as circuit_setup
 from pvcnn.qmp.circuit import compile_program
 from pvcnn.qmp.commitments import NO_WEIGHTS_BLINDING, commit_nothing, commit_weights
 from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.lowering_plan import Lowering, circuit_digest
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.prover import Progress, prove_witness
 from pvcnn.qmp.proving_key import ProvingKey
@@ -18,17 +19,21 @@ from pvcnn.qmp.verifier import verify
 __all__ = ["prove", "setup", "verify"]
 
 
-def setup(public_part: PublicPart, frames: int = 1) -> tuple[ProvingKey, VerificationKey]:
+def setup(
+    public_part: PublicPart, frames: int = 1, lowering: Lowering = Lowering.AUTO
+) -> tuple[ProvingKey, VerificationKey]:
     """Keys for proofs about batches of exactly `frames` frames, and this model's weights.
+
+    They belong to one lowering, which the digest within them names; `prove` follows it.
 
     Whoever runs this could keep the secrets and prove anything. Raises ValueError if `frames` is not
     a positive number that the circuit can take.
     """
     program, weights = public_part.program, public_part.weights
-    circuit = compile_program(program, frames, weights if public_part.published else None)
-    digest = circuit.weights_digest
-    key, circuit_key = circuit_setup.generate(circuit.system, program.digest(), frames, digest)
-    committed = commit_nothing(key) if digest else commit_weights(key, weights.flat(), weights.blinding)
+    circuit = compile_program(program, frames, lowering, weights if public_part.published else None)
+    published = circuit.weights_digest
+    key, circuit_key = circuit_setup.generate(circuit.system, circuit.digest, frames, published)
+    committed = commit_nothing(key) if published else commit_weights(key, weights.flat(), weights.blinding)
     return key, circuit_key.commit(committed)
 
 
@@ -47,12 +52,9 @@ def prove(
     value and belongs in the prover's own log, for values that leave the program's ranges.
     """
     program, weights = public_part.program, public_part.weights
-    if key.circuit_key.program_digest != program.digest():
-        raise ValueError("the proving key belongs to another program")
+    lowering = _lowering_of(key, program.digest())
     if key.circuit_key.weights_digest != (weights.published_digest() if public_part.published else b""):
-        raise ValueError(
-            "the proving key is for other published weights, or weights are committed in one alone"
-        )
+        raise ValueError("the proving key is for other published weights, or for committed ones")
     array = np.asarray(features)
     if not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"features must be integers, not {array.dtype}")
@@ -62,7 +64,14 @@ def prove(
         raise ValueError(f"a frame's features have shape {program.input_shape}, got {array.shape[1:]}")
     if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
         raise ValueError("features must fit in 64-bit signed integers")
-    circuit = compile_program(program, key.frames, weights if public_part.published else None)
+    circuit = compile_program(program, key.frames, lowering, weights if public_part.published else None)
     stage_one = circuit.stage_one(weights, array.astype(np.int64))
     blinding = NO_WEIGHTS_BLINDING if public_part.published else weights.blinding
     return prove_witness(key, circuit, stage_one, context, blinding, progress=progress)
+
+
+def _lowering_of(key: ProvingKey, program_digest: bytes) -> Lowering:
+    for lowering in Lowering:
+        if key.circuit_key.program_digest == circuit_digest(program_digest, lowering):
+            return lowering
+    raise ValueError("the proving key belongs to another program")

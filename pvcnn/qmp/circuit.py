@@ -16,6 +16,7 @@ from pvcnn.program.weights import Weights
 from pvcnn.qmp import witness
 from pvcnn.qmp.compile import CompiledProgram, compile_layers
 from pvcnn.qmp.lowering import LoweredProgram, lower
+from pvcnn.qmp.lowering_plan import Lowering, LoweringPlan, circuit_digest, plan_lowerings
 from pvcnn.qmp.second_stage import SecondStage
 from pvcnn.qmp.system import ConstraintSystem, StageOne
 
@@ -26,10 +27,20 @@ class ProgramCircuit:
 
     program: Program
     frames: int
-    compiled: CompiledProgram
+    lowering: Lowering
+    plan: LoweringPlan
     lowered: LoweredProgram
     #: The digest of the published weights that are part of the circuit; empty if weights are committed.
     weights_digest: bytes
+
+    @property
+    def compiled(self) -> CompiledProgram:
+        return self.plan.compiled
+
+    @property
+    def digest(self) -> bytes:
+        """What its keys call the circuit, beside the number of frames: 32 bytes."""
+        return circuit_digest(self.program.digest(), self.lowering)
 
     @property
     def system(self) -> ConstraintSystem:
@@ -73,7 +84,12 @@ class ProgramCircuit:
         return dict(counts)
 
 
-def compile_program(program: Program, frames: int = 1, published: Weights | None = None) -> ProgramCircuit:
+def compile_program(
+    program: Program,
+    frames: int = 1,
+    lowering: Lowering = Lowering.AUTO,
+    published: Weights | None = None,
+) -> ProgramCircuit:
     """The circuit that proves `frames` runs of `program` at once; cached for equal programs and weights.
 
     With `published` weights these are coefficients of the circuit; else they are committed wires. Raises
@@ -81,9 +97,8 @@ def compile_program(program: Program, frames: int = 1, published: Weights | None
     """
     if published and published.program != program:
         raise ValueError("the weights belong to another program")
-    return _compile(
-        program, frames, _Published(published, published.published_digest()) if published else None
-    )
+    known = _Published(published, published.published_digest()) if published else None
+    return _compile(program, frames, lowering, known)
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,9 @@ class _Published:
 
 
 @lru_cache(maxsize=4)
-def _compile(program: Program, frames: int, published: _Published | None) -> ProgramCircuit:
-    compiled = compile_layers(program, frames, published.weights if published else None)
+def _compile(
+    program: Program, frames: int, lowering: Lowering, published: _Published | None
+) -> ProgramCircuit:
+    plan = plan_lowerings(compile_layers(program, frames, published.weights if published else None), lowering)
     digest = published.digest if published else b""
-    return ProgramCircuit(program, frames, compiled, lower(compiled.matrix_program), digest)
+    return ProgramCircuit(program, frames, lowering, plan, lower(plan), digest)

@@ -9,6 +9,7 @@ import numpy as np
 from pvcnn.algebra import scalars, sparse
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.bench.products import ProductCircuit
 from pvcnn.qmp.applied_maps import derived_values
 from pvcnn.qmp.circuit import ProgramCircuit
 from pvcnn.qmp.system import ConstraintSystem, SparseMatrix, StageOne
@@ -21,7 +22,7 @@ def random_challenges() -> tuple[int, int, int]:
 
 
 def all_columns(
-    circuit: ProgramCircuit, stage_one: StageOne, challenges: tuple[int, int, int]
+    circuit: ProgramCircuit | ProductCircuit, stage_one: StageOne, challenges: tuple[int, int, int]
 ) -> ScalarVector:
     """Every wire: 1, the challenges, stage one, and the second stage that the circuit computes; and what
     follows from stage one without being a wire.
@@ -43,7 +44,7 @@ def broken_rows(system: ConstraintSystem, columns: ScalarVector) -> np.ndarray:
     return np.flatnonzero(~scalars.is_zero(scalars.subtract(left, times(system.c))))
 
 
-def objections(circuit: ProgramCircuit, stage_one: StageOne) -> set[str]:
+def objections(circuit: ProgramCircuit | ProductCircuit, stage_one: StageOne) -> set[str]:
     """The purposes of all rows that `stage_one` breaks under fresh challenges; empty for a true witness."""
     rows = broken_rows(circuit.system, all_columns(circuit, stage_one, random_challenges()))
     groups = circuit.lowered.groups
