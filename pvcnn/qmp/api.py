@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.program.public_part import PublicPart
+from pvcnn.program.weights import PUBLISHED_BLINDING
 from pvcnn.qmp import setup as circuit_setup
 from pvcnn.qmp.circuit import compile_program
-from pvcnn.qmp.commitments import NO_WEIGHTS_BLINDING, commit_nothing, commit_weights
+from pvcnn.qmp.commitments import commit_nothing, commit_weights
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.lowering_plan import Lowering, circuit_digest
 from pvcnn.qmp.proof import Proof
@@ -66,7 +67,7 @@ def prove(
         raise ValueError("features must fit in 64-bit signed integers")
     circuit = compile_program(program, key.frames, lowering, weights if public_part.published else None)
     stage_one = circuit.stage_one(weights, array.astype(np.int64))
-    blinding = NO_WEIGHTS_BLINDING if public_part.published else weights.blinding
+    blinding = PUBLISHED_BLINDING if public_part.published else weights.blinding
     return prove_witness(key, circuit, stage_one, context, blinding, progress=progress)
 
 

@@ -30,8 +30,8 @@ class ProgramCircuit:
     lowering: Lowering
     plan: LoweringPlan
     lowered: LoweredProgram
-    #: The digest of the published weights that are part of the circuit; empty if weights are committed.
-    weights_digest: bytes
+    #: The weights that are part of the circuit; None if they are committed.
+    published: Weights | None
 
     @property
     def compiled(self) -> CompiledProgram:
@@ -41,6 +41,11 @@ class ProgramCircuit:
     def digest(self) -> bytes:
         """What its keys call the circuit, beside the number of frames: 32 bytes."""
         return circuit_digest(self.program.digest(), self.lowering)
+
+    @property
+    def weights_digest(self) -> bytes:
+        """Of published weights, 32 bytes; empty if they are committed."""
+        return self.published.published_digest() if self.published else b""
 
     @property
     def system(self) -> ConstraintSystem:
@@ -55,9 +60,9 @@ class ProgramCircuit:
         """
         if len(features) != self.frames:
             raise ValueError(f"this circuit proves {self.frames} frames at once, not {len(features)}")
-        if self.weights_digest and weights.published_digest() != self.weights_digest:
+        if self.published and weights.published_digest() != self.weights_digest:
             raise ValueError("this circuit was compiled with other published weights")
-        committed = np.zeros(0, np.int64) if self.weights_digest else weights.flat()
+        committed = np.zeros(0, np.int64) if self.published else weights.flat()
         traced = trace(self.program, weights, features)
         return witness.fill_stage_one(
             self.compiled, traced.outputs, traced.features, committed, traced.layers, check=True
@@ -113,6 +118,6 @@ class _Published:
 def _compile(
     program: Program, frames: int, lowering: Lowering, published: _Published | None
 ) -> ProgramCircuit:
-    plan = plan_lowerings(compile_layers(program, frames, published.weights if published else None), lowering)
-    digest = published.digest if published else b""
-    return ProgramCircuit(program, frames, lowering, plan, lower(plan), digest)
+    weights = published.weights if published else None
+    plan = plan_lowerings(compile_layers(program, frames, weights), lowering)
+    return ProgramCircuit(program, frames, lowering, plan, lower(plan), weights)

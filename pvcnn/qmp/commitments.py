@@ -16,10 +16,8 @@ from pvcnn.algebra.curve import g1_to_points, msm_g1
 from pvcnn.algebra.points import G1Point, scalar
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.errors import VerificationError
+from pvcnn.program.weights import PUBLISHED_BLINDING
 from pvcnn.qmp.proving_key import COMMITTED, ProvingKey
-
-#: nu_w where there are no weights to hide: D_w is then [eta_w/gamma_w]1, and no secret.
-NO_WEIGHTS_BLINDING = 1
 
 
 def commit(key: ProvingKey, segment: str, values: NDArray[np.int64] | ScalarVector, blinding: int) -> G1Point:
@@ -47,5 +45,5 @@ def commit_weights(key: ProvingKey, weights: NDArray[np.int64], blinding: int) -
 
 
 def commit_nothing(key: ProvingKey) -> G1Point:
-    """D_w of a circuit that has its weights as coefficients: the same for everybody who has the key."""
-    return commit(key, "w", np.zeros(0, np.int64), NO_WEIGHTS_BLINDING)
+    """D_w of a circuit that has its weights as coefficients: [eta_w/gamma_w]1, which hides nothing."""
+    return commit(key, "w", np.zeros(0, np.int64), PUBLISHED_BLINDING)
