@@ -28,7 +28,8 @@ BEGIN, END = "<!-- benchmarks/lowerings.py writes {} from here -->", "<!-- {} to
 
 #: The bar of this comparison: proved with every lowering whatever the limit.
 EXAMPLE = "16 to 32 on 32x32"
-MATRICES: dict[str, ProductShape] = {f"n = {n}": MatrixShape.square(n) for n in (16, 32, 64, 127, 128, 256)}
+SIZES = (16, 32, 64, 127, 128, 256)
+MATRICES: dict[str, ProductShape] = {f"n = {n}": MatrixShape.square(n) for n in SIZES}
 CONVOLUTIONS: dict[str, ProductShape] = {
     EXAMPLE: ConvolutionShape(16, 32, 32),
     "LeNet-5, 1 to 6, 5x5 on 32x32": ConvolutionShape(1, 6, 32, Windows.square(5)),
@@ -112,17 +113,19 @@ def plot(matrices: dict[str, dict[str, Any]], path: Path) -> None:
             seconds = [found[step] for found in proved.values()]
             left.loglog(list(proved), seconds, style, color=colours[lowering], label=f"{lowering}, {step}")
     left.set_xlabel("n, of (n, n) times (n, n)")
-    left.set_ylabel("seconds, wall time on two threads")
-    left.set_xscale("log", base=2)
+    left.set_ylabel("wall time on two threads")
+    left.set_xticks([n for n in SIZES if n != 127])
     names = list(CONVOLUTIONS)
     for lowering, marker in (("qap", "X"), ("im2col", "^"), ("qpp", "s"), ("qmp", "o")):
         counts = [predicted(CONVOLUTIONS[name], Lowering(lowering)) for name in names]
         right.semilogx(counts, range(len(names)), marker, color=colours[lowering], label=lowering, alpha=0.8)
+    left.yaxis.set_major_formatter("{x:g} s")
     right.set_yticks(range(len(names)), names)
     right.invert_yaxis()
     right.set_xlabel("constraints")
     for axes in (left, right):
         axes.minorticks_off()
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, metadata={"Date": None})
