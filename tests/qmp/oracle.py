@@ -34,14 +34,19 @@ def all_columns(
     return np.concatenate([fixed, *map(scalars.as_elements, committed), second, derived])
 
 
-def broken_rows(system: ConstraintSystem, columns: ScalarVector) -> np.ndarray:
-    """The rows j with (A z)_j (B z)_j != (C z)_j."""
+def residuals(system: ConstraintSystem, columns: ScalarVector) -> ScalarVector:
+    """(A z)_j (B z)_j - (C z)_j of each row j."""
 
     def times(matrix: SparseMatrix) -> ScalarVector:
         return sparse.rows_times(matrix.starts, matrix.columns, matrix.coefficients, columns)
 
     left = scalars.multiply(times(system.a), times(system.b))
-    return np.flatnonzero(~scalars.is_zero(scalars.subtract(left, times(system.c))))
+    return scalars.subtract(left, times(system.c))
+
+
+def broken_rows(system: ConstraintSystem, columns: ScalarVector) -> np.ndarray:
+    """The rows j with (A z)_j (B z)_j != (C z)_j."""
+    return np.flatnonzero(~scalars.is_zero(residuals(system, columns)))
 
 
 def objections(circuit: ProgramCircuit | ProductCircuit, stage_one: StageOne) -> set[str]:
