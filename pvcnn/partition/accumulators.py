@@ -46,7 +46,7 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Accumulators:
-    """For each value of `graph`: whether it is an accumulator, whether that flows on, and whether it is rigid.
+    """For each value of `graph`: whether it is an accumulator, whether it flows on, whether it is rigid.
 
     The scale of a rigid one is not chosen: it is a product, or what pools make of it.
     """
@@ -115,7 +115,7 @@ def rescales(layer: FloatLayer | None) -> bool:
 
 
 def without_batch_norms(graph: FloatGraph) -> FloatGraph:
-    """Batch norms as affine layers: 1x1 convolutions with a group for each channel. Raises UnsupportedLayer."""
+    """Batch norms as affine layers: 1x1 convolutions with a group a channel. Raises UnsupportedLayer."""
     nodes = [
         replace(node, layer=_normalisation(node.layer, graph.shapes[node.inputs[0]]))
         if isinstance(node.layer, BatchNorm)
@@ -128,7 +128,8 @@ def without_batch_norms(graph: FloatGraph) -> FloatGraph:
 def with_own_scales(graph: FloatGraph, index: int, position: int) -> FloatGraph:
     """The graph with a layer of ones, one for each channel, where node `index` takes its input `position`.
 
-    `index` may be the number of nodes: the layer then stands behind the last. It computes what it gets, but as an accumulator, whose scale for each channel can be chosen.
+    `index` may be the number of nodes: the layer then stands behind the last. It computes what it gets,
+    but as an accumulator, whose scale for each channel can be chosen.
     """
     behind = index == len(graph.nodes)
     source = index if behind else graph.nodes[index].inputs[position]
@@ -155,7 +156,7 @@ def _later(number: int, index: int) -> int:
 def _normalisation(layer: BatchNorm, shape: Shape) -> Conv2d | Linear:
     if len(shape) == 1 and shape[0] > MAX_NORMED_FEATURES:
         raise UnsupportedLayer(
-            f"{layer.name} (BatchNorm): of {shape[0]} features, between layers into which it cannot be folded; "
+            f"{layer.name} (BatchNorm): of {shape[0]} features, folds into no layer; "
             "move it directly behind or in front of a Linear layer"
         )
     return _for_each_channel(layer.name, layer.scale, layer.shift, shape)

@@ -70,7 +70,9 @@ def _plan(
     ties = find_ties(accumulators, per_channel)
 
     def walk(profile: Floats | None) -> ScalePlan:
-        return Walk(accumulators, ranges, ties, per_channel, features, weight_bits, capped_bits, profile).run()
+        return Walk(
+            accumulators, ranges, ties, per_channel, features, weight_bits, capped_bits, profile
+        ).run()
 
     return accumulators, walk(_profile(accumulators, ties, walk(None)))
 

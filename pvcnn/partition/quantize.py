@@ -236,9 +236,7 @@ class _Emitter:
         means = self._ranges[number].means.numpy()
         weight, bias = round_weights(layer, self._plan.final[number], scale, means)
         self._weight[layer.name], self._bias[layer.name] = weight, bias
-        return self._program.add(
-            integer_layer(layer, weight, bias, self._weight_bits), self._values[number]
-        )
+        return self._program.add(integer_layer(layer, weight, bias, self._weight_bits), self._values[number])
 
     def _flattened(self, layer: Flatten, value: int) -> int:
         if len(self._program.shape(value)) == 1:

@@ -43,7 +43,7 @@ def round_weights(
     bias = np.rint(real + correction)
     if np.abs(bias).max() >= 2.0 ** (MAX_BIAS_BITS - 1):
         raise UnsupportedLayer(
-            f"{layer.name} ({type(layer).__name__}): a bias is more than 2^{MAX_BIAS_BITS - 1} times as large as "
+            f"{layer.name} ({type(layer).__name__}): a bias is more than 2^{MAX_BIAS_BITS - 1} times "
             "what weights and inputs resolve; give the layer inputs and weights of its bias's size"
         )
     return weight, bias.astype(np.int64)

@@ -57,7 +57,7 @@ def free(finest: Floats, levels: Floats, cap: float | None) -> Choice:
 
 
 def in_proportion(profile: Floats, finest: Floats, levels: Floats, others: Sequence[float]) -> Choice:
-    """Scales in proportion to `profile`, with integer multipliers for summands of the scales others * profile."""
+    """Scales in proportion to `profile`, of which the summands' scales, others * profile, are multiples."""
     weights = float((finest / profile).max(initial=0.0))
     level = float((levels / profile).max(initial=0.0))
     if weights:

@@ -112,14 +112,18 @@ def power_of_two(value: float) -> float:
 
 
 def unsaturated(table: Table) -> Range:
-    """The q between the table's flat ends. A flat end at 0, as ReLU has, is no saturation."""
+    """The q between the table's flat ends, where it is clipped: those ends lose what distinguished values."""
     steps = np.flatnonzero(np.diff(table.values))
     low, high = table.low, table.high
-    if len(steps) and table.values[0] != 0:
+    if len(steps) and _is_clipped(int(table.values[0])):
         low += int(steps[0])
-    if len(steps) and table.values[-1] != 0:
+    if len(steps) and _is_clipped(int(table.values[-1])):
         high = table.low + int(steps[-1]) + 1
     return low, high
+
+
+def _is_clipped(value: int) -> bool:
+    return value in (ACTIVATION_PEAK, -ACTIVATION_PEAK - 1, FUNCTION_PEAK, -FUNCTION_PEAK - 1)
 
 
 def _clipped(values: Floats, peak: int) -> Integers:

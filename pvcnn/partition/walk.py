@@ -257,7 +257,7 @@ class Walk:
         return (Term(1.0, number, len(self._graph.nodes) if fused is None else fused, 0),)
 
     def _is_given(self, number: int, end: int) -> bool:
-        """Whether what goes into the accumulator `end` has a scale already, or is a product, which has one."""
+        """Whether a summand of the accumulator `end` has a scale already, or is a product, which has one."""
         return self._accumulators.rigid[number] or not (number == end or self._accumulators.flows[number])
 
     def _given(self, number: int, end: int) -> Floats:
