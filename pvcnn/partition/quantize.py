@@ -166,7 +166,7 @@ class _Emitter:
             if self._accumulators.wide[number]:
                 self._values[number] = self._accumulator(number)
                 if number in self._plan.tables:
-                    self._requantise(number, f"{node.layer.name}.requantise")
+                    self._requantise(number, self._unused(f"{node.layer.name}.requantise"))
             elif number in self._plan.tables:
                 self._values[number] = self._values[node.inputs[0]]
                 self._requantise(number, node.layer.name)
@@ -178,7 +178,7 @@ class _Emitter:
 
     def _requantise(self, number: int, name: str) -> None:
         shift, table = self._plan.tables[number]
-        layer = Requantise(self._unused(name), shift, table)
+        layer = Requantise(name, shift, table)
         self._values[number] = self._program.add(layer, self._values[number])
 
     def _moved(self, layer: FloatLayer, inputs: tuple[int, ...]) -> int:
