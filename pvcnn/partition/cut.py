@@ -89,12 +89,12 @@ def _crossing(graph: FloatGraph, place: int) -> list[int]:
 
 
 def _nearest(graph: FloatGraph, place: int) -> str:
-    """The cuts before and behind `place` at which one tensor crosses."""
-    fits = [value for value in range(1, len(graph.nodes)) if len(_crossing(graph, value)) == 1]
+    """The cuts before and behind `place` at which one tensor crosses, and behind a chain."""
+    joins = [index for index, node in enumerate(graph.nodes) if len(node.inputs) > 1]
+    fits = [value for value in range(1, joins[0] + 1) if len(_crossing(graph, value)) == 1]
     before = [value for value in fits if value < place][-1:]
     behind = [value for value in fits if value > place][:1]
-    choices = ["cut=0", *(f"cut={_name(graph, value)!r}" for value in before + behind)]
-    return f"choose {' or '.join(choices)}"
+    return "choose " + " or ".join(["cut=0", *(f"cut={_name(graph, value)!r}" for value in before + behind)])
 
 
 def _name(graph: FloatGraph, value: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from tests.partition.networks import Square
 Maps = tuple[int, int, int]
 
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ReLU6, nn.Sigmoid, nn.SiLU, nn.ELU, nn.Hardtanh, Square)
+
+STEPS = ("convolution", "norm", "norm", "activation", "activation", "pool", "pool", "add", "cat", "gate")
 
 
 class RandomNetwork(nn.Module):
@@ -39,9 +42,7 @@ class RandomNetwork(nn.Module):
         newest = len(self._shapes) - 1
         source = newest if self._random.random() < 0.75 else self._random.randrange(len(self._shapes))
         channels, height, width = self._shapes[source]
-        match self._random.choice(
-            ("convolution", "norm", "norm", "activation", "pool", "add", "cat", "gate")
-        ):
+        match self._random.choice(STEPS):
             case "convolution":
                 filters = self._random.choice((2, 4))
                 padding = self._random.choice((0, 0, 1)) if min(height, width) > 3 else 1
@@ -65,7 +66,7 @@ class RandomNetwork(nn.Module):
             case "gate":
                 self._join("gate", (source,))
 
-    def _like(self, source: int, fits) -> tuple[int, ...]:  # type: ignore[no-untyped-def]
+    def _like(self, source: int, fits: Callable[[Maps], bool]) -> tuple[int, ...]:
         partners = [number for number, shape in enumerate(self._shapes) if fits(shape)]
         return (source, self._random.choice(partners))
 

@@ -167,6 +167,16 @@ def test_linear_layers_of_whole_maps_as_a_gate() -> None:
     assert kinds(graph) == ["BatchNorm", "BatchNorm", "Concatenate", "Conv2d", "Multiply"]
 
 
+def test_an_unflattening_behind_a_linear_layer() -> None:
+    body = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 6), nn.Tanh(), nn.Unflatten(1, (6, 1, 1))]
+    graph = trace(chain(*body, nn.Conv2d(6, 2, 1)), FRAMES)
+    assert kinds(graph) == ["AveragePool", "Conv2d", "Tanh", "Conv2d"]
+    with pytest.raises(
+        UnsupportedLayer, match=r"layer4 \(Unflatten\): makes the shape \(2, 3, 1\) of \(6,\)"
+    ):
+        trace(chain(*body[:-1], nn.Unflatten(1, (2, 3, 1)), nn.ReLU()), FRAMES)
+
+
 def test_one_logit_without_its_axis() -> None:
     model = chain(nn.Flatten(), nn.Linear(256, 1))
     graph = trace(nn.Sequential(model, Squeeze()), FRAMES)
