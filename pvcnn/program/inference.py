@@ -82,13 +82,21 @@ def trace(program: Program, weights: Weights, features: Integers) -> Trace:
     return Trace(checked, tuple(_evaluate(program, weights, checked)))
 
 
+def trace_by_node(program: Program, weights: Weights, features: Integers) -> Iterator[LayerTrace]:
+    """What each node makes, one after another, where `trace` would need too much memory.
+
+    Raises what `trace` raises.
+    """
+    yield from _evaluate(program, weights, _checked_features(program, weights, features))
+
+
 def infer(program: Program, weights: Weights, features: Integers) -> Integers:
     """The outputs alone, (N, outputs of a frame). Holds no value longer than a later node needs it.
 
     Raises what `trace` raises.
     """
     last = None
-    for made in _evaluate(program, weights, _checked_features(program, weights, features)):
+    for made in trace_by_node(program, weights, features):
         last = made.output
     assert last is not None
     return last

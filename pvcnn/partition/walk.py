@@ -1,0 +1,346 @@
+"""One walk over a graph that gives every value its scales (see `pvcnn.partition.planner`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvcnn.partition import scales
+from pvcnn.partition.accumulators import Accumulators, Term, rescales, sums
+from pvcnn.partition.calibrate import ValueRange
+from pvcnn.partition.graph import (
+    FRAMES,
+    Activation,
+    Add,
+    AveragePool,
+    Concatenate,
+    Conv2d,
+    Flatten,
+    FloatLayer,
+    Linear,
+    Multiply,
+)
+from pvcnn.partition.rounding import finest_scale
+from pvcnn.partition.scales import Choice, OverCap
+from pvcnn.partition.tables import (
+    ACTIVATION_PEAK,
+    DOMAIN,
+    DOMAIN_BITS,
+    DOMAIN_PEAK,
+    HEADROOM,
+    activation_table,
+    cap,
+    function_table,
+    slope,
+    unit,
+)
+from pvcnn.partition.ties import Ties
+from pvcnn.program.bounds import Range
+from pvcnn.program.table import Table
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FeatureScale:
+    """Features are round(private output / step), integers in [low, high]."""
+
+    step: float
+    low: int
+    high: int
+
+
+class Misaligned(Exception):  # noqa: N818 - caught by the planner
+    """What node `index` takes as input `position` needs another proportion between its channels' scales."""
+
+    def __init__(self, index: int, position: int) -> None:
+        super().__init__(index, position)
+        self.index, self.position = index, position
+
+
+class CapExceeded(Exception):  # noqa: N818 - caught by the planner
+    """The activation node `index` needs one scale for all channels after all."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.index = index
+
+
+@dataclass(frozen=True, eq=False)
+class ScalePlan:
+    """Scales (channels,) by value number, and what follows from them.
+
+    `final`: of the integers that other layers take; `wide`: of accumulators, before any table.
+    `tables`: shift and table of the Requantise layer that makes a final value. `multipliers`: for the
+    Add nodes that are not parts of others, the values that they combine, each with its multiplier.
+    """
+
+    final: dict[int, Floats] = field(default_factory=dict)
+    wide: dict[int, Floats] = field(default_factory=dict)
+    tables: dict[int, tuple[int, Table]] = field(default_factory=dict)
+    multipliers: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Summand:
+    """A term whose scale is given, and that scale times its factor's magnitude."""
+
+    term: Term
+    scale: Floats
+
+
+class Walk:
+    """`profile`: for each label the proportion of its scale to others'; None to let every value choose."""
+
+    def __init__(
+        self,
+        accumulators: Accumulators,
+        ranges: Sequence[ValueRange],
+        ties: Ties,
+        per_channel: AbstractSet[int],
+        features: FeatureScale,
+        weight_bits: int,
+        capped_bits: int,
+        profile: Floats | None,
+    ) -> None:
+        self._accumulators, self._graph = accumulators, accumulators.graph
+        self._ranges, self._ties, self._per_channel = ranges, ties, per_channel
+        self._weight_bits, self._capped_bits, self._profile = weight_bits, capped_bits, profile
+        self._plan = ScalePlan()
+        self._plan.final[FRAMES] = np.full(self._graph.input_shape[0], features.step)
+        #: Bounds of final values.
+        self._bounds: dict[int, Range] = {FRAMES: (features.low, features.high)}
+        #: Of accumulators: the finest scale that weights allow, or, of rigid ones, the only one.
+        self._finest: dict[int, Floats] = {}
+
+    def run(self) -> ScalePlan:
+        """Raises Misaligned and CapExceeded where the graph must be changed first."""
+        for index, node in enumerate(self._graph.nodes):
+            number = index + 1
+            if self._accumulators.wide[number]:
+                if not sums(node.layer):
+                    self._finest[number] = self._own_finest(index, node.layer)
+                if self._accumulators.ends(number):
+                    self._end(number)
+            elif number not in self._plan.final:
+                self._pass_on(index, node.layer)
+        return self._plan
+
+    def _own_finest(self, index: int, layer: FloatLayer) -> Floats:
+        inputs = self._graph.nodes[index].inputs
+        match layer:
+            case Conv2d() | Linear():
+                return finest_scale(layer, self._plan.final[inputs[0]], self._weight_bits)
+            case Multiply():
+                return self._plan.final[inputs[0]] * self._plan.final[inputs[1]]
+            case _:
+                return self._passed(index, layer, [self._finest[inputs[0]]])
+
+    def _passed(self, index: int, layer: FloatLayer, inputs: list[Floats]) -> Floats:
+        """The scale of what a layer makes that only selects, joins, adds up or rescales."""
+        match layer:
+            case AveragePool():
+                return inputs[0] / layer.divisor
+            case Flatten():
+                return np.repeat(inputs[0], self._graph.shapes[index + 1][0] // len(inputs[0]))
+            case Add():
+                return inputs[0] * layer.multipliers[0]
+            case Concatenate():
+                return np.concatenate(inputs)
+            case _:
+                return inputs[0]
+
+    def _pass_on(self, index: int, layer: FloatLayer) -> None:
+        inputs = self._graph.nodes[index].inputs
+        if isinstance(layer, Activation):
+            self._activate_again(index, layer, inputs[0])
+            return
+        self._plan.final[index + 1] = self._passed(index, layer, [self._plan.final[n] for n in inputs])
+        bounds = [self._bounds[number] for number in inputs]
+        low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+        if isinstance(layer, AveragePool):
+            low, high = min(low, 0) * layer.windows.size, max(high, 0) * layer.windows.size
+        self._bounds[index + 1] = (low, high)
+
+    def _activate_again(self, index: int, layer: Activation, number: int) -> None:
+        """An activation of values that are final already: no q can leave the table's domain."""
+        scale, bounds, peaks = self._plan.final[number], self._bounds[number], self._peaks(index + 1)
+        shift = max(0, max(-bounds[0], bounds[1]).bit_length() + 1 - DOMAIN_BITS)
+        if index in self._per_channel:
+            if cap(layer) is not None:
+                raise CapExceeded(index)
+            level = float((peaks[scale > 0] / scale[scale > 0]).max(initial=0.0)) / ACTIVATION_PEAK
+            shift = max(shift, math.ceil(math.log2(level)) if level else 0)
+            self._tabulate(index + 1, shift, activation_table(slope(layer)), scale * 2.0**shift)
+            return
+        step = scales.proportion(scale, np.ones_like(scale))
+        if step is None:
+            raise Misaligned(index, 0)
+        half = (1 << shift) >> 1
+        domain = ((bounds[0] + half) >> shift, (bounds[1] + half) >> shift)
+        self._tabulate_function(index, layer, shift, step * 2.0**shift, domain)
+
+    def _end(self, number: int) -> None:
+        """Where a flow ends: its scale, those of what flows into it, and the table behind it."""
+        fused = self._accumulators.fused(number)
+        layer = None if fused is None else self._graph.layers[fused]
+        if fused is None or not isinstance(layer, Activation):
+            if number == len(self._graph.nodes):
+                choice = self._choose(number, None, None)
+                self._plan.final[number] = choice.scale
+            else:
+                choice = self._choose(number, self._levels(number, number), None)
+                self._tabulate(number, choice.shift, activation_table(1.0), choice.scale * 2.0**choice.shift)
+        elif fused in self._per_channel:
+            limit = cap(layer)
+            bits = DOMAIN_BITS if limit is None else self._capped_bits
+            try:
+                choice = self._choose(number, self._levels(number, fused + 1, bits), limit)
+            except OverCap:
+                raise CapExceeded(fused) from None
+            table = activation_table(slope(layer), bits)
+            self._tabulate(fused + 1, choice.shift, table, choice.scale * 2.0**choice.shift)
+        else:
+            choice = self._choose_uniform(number)
+            step = float(choice.scale[0]) * 2.0**choice.shift
+            self._tabulate_function(fused, layer, choice.shift, step)
+        if self._accumulators.rigid[number]:
+            self._rescale(number, choice.scale)
+        else:
+            self._assign(number, choice.scale, choice.spare_bits)
+
+    def _choose(self, number: int, levels: Floats | None, limit: float | None) -> Choice:
+        """For a table through which any scale passes, saturating at `limit`; without levels for no table."""
+        finest, others = self._summands(number)
+        labels = self._ties.labels[number]
+        finest = scales.largest_of_each(finest, labels)
+        if levels is None:
+            profile = np.ones(len(labels))
+            return scales.revealed(profile, finest, self._proportions(others, profile))
+        levels = scales.largest_of_each(levels, labels)
+        if self._profile is None or not (others or self._ties.is_shared(number)):
+            if limit is not None and levels.max() > limit:
+                raise OverCap
+            return scales.free(finest, levels, limit)
+        if limit is not None:
+            raise OverCap
+        profile = self._profile[labels]
+        if len(others) == 1 and not finest.any():  # nothing but one tensor or product: its scale will do
+            profile = np.where(others[0].scale > 0, others[0].scale, 1.0)
+        return scales.in_proportion(profile, finest, levels, self._proportions(others, profile))
+
+    def _choose_uniform(self, number: int) -> Choice:
+        """For a table that one scale fits."""
+        finest, others = self._summands(number)
+        step = HEADROOM * float(self._peaks(number).max()) / DOMAIN_PEAK
+        return scales.uniform(finest, step, self._proportions(others, np.ones_like(finest)))
+
+    def _summands(self, number: int) -> tuple[Floats, list[_Summand]]:
+        """Of an accumulator: the finest scale that weights allow, and the summands that have one already."""
+        finest, others = np.zeros(self._graph.shapes[number][0]), []
+        for term in self._terms(number):
+            if self._is_given(term.number, number):
+                others.append(_Summand(term, abs(term.factor) * self._given(term.number, number)))
+            else:
+                finest = np.maximum(finest, abs(term.factor) * self._finest[term.number])
+        return finest, others if self._profile is not None else []
+
+    def _terms(self, number: int) -> tuple[Term, ...]:
+        if sums(self._graph.layers[number - 1]):
+            return self._accumulators.terms(number - 1)
+        fused = self._accumulators.fused(number)
+        return (Term(1.0, number, len(self._graph.nodes) if fused is None else fused, 0),)
+
+    def _is_given(self, number: int, end: int) -> bool:
+        """Whether a summand of the accumulator `end` has a scale already, or is a product, which has one."""
+        return self._accumulators.rigid[number] or not (number == end or self._accumulators.flows[number])
+
+    def _given(self, number: int, end: int) -> Floats:
+        """That scale."""
+        flowing = number == end or self._accumulators.flows[number]
+        return self._finest[number] if flowing else self._plan.final[number]
+
+    def _proportions(self, others: list[_Summand], profile: Floats) -> list[float]:
+        found = []
+        for summand in others:
+            ratio = scales.proportion(summand.scale, profile)
+            if ratio is None:
+                raise Misaligned(summand.term.index, summand.term.position)
+            if ratio:
+                found.append(ratio)
+        return found
+
+    def _assign(self, number: int, scale: Floats, spare_bits: int) -> None:
+        """Gives an accumulator its scale, and those that flow into it theirs."""
+        self._plan.wide[number] = scale
+        layer, inputs = self._graph.layers[number - 1], self._graph.nodes[number - 1].inputs
+        if sums(layer):
+            self._combine(number, scale, spare_bits)
+        elif isinstance(layer, AveragePool):
+            self._assign(inputs[0], scale * layer.divisor, spare_bits)
+        elif isinstance(layer, Flatten):
+            channels = self._graph.shapes[inputs[0]][0]
+            self._assign(inputs[0], scale.reshape(channels, -1)[:, 0], spare_bits)
+        elif rescales(layer) and isinstance(layer, Add):
+            self._assign(inputs[0], scale / layer.multipliers[0], spare_bits)
+
+    def _combine(self, number: int, scale: Floats, spare_bits: int) -> None:
+        multipliers = []
+        alive = scale > 0
+        for term in self._accumulators.terms(number - 1):
+            if self._is_given(term.number, number):
+                own = self._given(term.number, number)
+                if self._accumulators.flows[term.number]:
+                    self._assign(term.number, own, 0)
+                times = _multiplier(abs(term.factor) * own, scale)
+            else:
+                finest = abs(term.factor) * self._finest[term.number][alive] / scale[alive]
+                times = max(1, math.ceil(float(finest.max(initial=0.0)) / (1 << spare_bits) - 1e-9))
+                self._assign(term.number, scale * (times / abs(term.factor)), spare_bits)
+            multipliers.append((term.number, times if term.factor > 0 else -times))
+        self._plan.multipliers[number - 1] = tuple(multipliers)
+
+    def _rescale(self, number: int, scale: Floats) -> None:
+        """The scale of a product at the end of a flow is what it is: an integer brings it to `scale`."""
+        own = self._finest[number]
+        self._assign(number, own, 0)
+        times = _multiplier(own, scale)
+        if times != 1:
+            self._plan.multipliers[number - 1] = ((number, times),)
+
+    def _levels(self, number: int, output: int, domain_bits: int = DOMAIN_BITS) -> Floats:
+        """For each channel the magnitude at which the table behind an accumulator should saturate.
+
+        That of the outputs seen in calibration; or more, where values that the activation makes small,
+        such as negative ones, would otherwise have too little room in the table's domain.
+        """
+        room = (1 << (domain_bits - 1)) / ACTIVATION_PEAK
+        levels: Floats = np.maximum(self._peaks(output), self._peaks(number) * (HEADROOM / room))
+        return levels
+
+    def _peaks(self, number: int) -> Floats:
+        peaks: Floats = self._ranges[number].peaks.numpy()
+        return peaks
+
+    def _tabulate(self, number: int, shift: int, table: Table, scale: Floats) -> None:
+        self._plan.tables[number] = (shift, table)
+        self._plan.final[number] = scale
+        self._bounds[number] = (int(table.values.min()), int(table.values.max()))
+
+    def _tabulate_function(
+        self, index: int, layer: Activation, shift: int, step: float, domain: Range = DOMAIN
+    ) -> None:
+        own = unit(layer, float(self._peaks(index + 1).max()))
+        table = function_table(layer, step, own, domain)
+        self._tabulate(index + 1, shift, table, np.full(self._graph.shapes[index + 1][0], own))
+
+
+def _multiplier(own: Floats, scale: Floats) -> int:
+    """The integer that makes integers of scale `scale` of those of scale `own`."""
+    alive = scale > 0
+    return scales.multiplier(float((own[alive] / scale[alive]).max(initial=0.0)))
