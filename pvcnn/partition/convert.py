@@ -25,8 +25,6 @@ from pvcnn.partition.place import Convert, Layers, Place, Setting, refuse
 def from_module(place: Place, where: str, module: nn.Module) -> Layers:
     """What `module`, found at path `where`, is. Raises UnsupportedLayer naming `where` and its type."""
     kind = type(module).__name__
-    if module._forward_hooks or module._forward_pre_hooks:
-        raise refuse(where, kind, "has forward hooks, which would be ignored; remove them first")
     convert = _MODULES.get(type(module))
     if convert is None:
         raise refuse(where, kind)
@@ -128,7 +126,7 @@ _MODULES: dict[type[nn.Module], Convert] = {
     nn.BatchNorm2d: _batch_norm_module,
     nn.ReLU: lambda place, m: plain("relu")(place),
     nn.LeakyReLU: lambda place, m: activations.leaky_relu(place, m.negative_slope),
-    nn.PReLU: lambda place, m: activations.prelu(place, m.weight),
+    nn.PReLU: lambda place, m: activations.prelu(place, m.weight.detach()),
     nn.ReLU6: lambda place, m: plain("relu6")(place),
     nn.Hardtanh: lambda place, m: activations.hardtanh(place, m.min_val, m.max_val),
     nn.Sigmoid: lambda place, m: plain("sigmoid")(place),

@@ -47,6 +47,10 @@ class Draft:
         """The node that makes `value`; None for the frames."""
         return self._nodes.get(value)
 
+    def node(self, value: int) -> FloatNode:
+        """The node that makes `value`, which are not the frames."""
+        return self._nodes[value]
+
     def values(self) -> tuple[int, ...]:
         """What nodes make, in the order in which they were added."""
         return tuple(self._nodes)
@@ -77,6 +81,19 @@ class Draft:
             self.rewire(user, old, new)
         if self.output == old:
             self.output = new
+
+    def swap(self, first: int, second: int) -> None:
+        """Lets two nodes of one input change places; the second alone takes what the first makes."""
+        (source,) = self._nodes[first].inputs
+        users = self.users(second)
+        self.rewire(second, first, source)
+        self.rewire(first, source, second)
+        for user in users:
+            self.rewire(user, second, first)
+        if self.output == second:
+            self.output = first
+        self._shapes[second] = output_shape(self._nodes[second].layer, self._shapes[source])
+        self._shapes[first] = output_shape(self._nodes[first].layer, self._shapes[second])
 
     def finish(self, notes: Iterable[str] = ()) -> FloatGraph:
         """The graph, its nodes as near as can be to the order in which they were added.

@@ -32,7 +32,7 @@ class Ending:
 
 def module_ending(node: fx.Node, logits: Traced, module: nn.Module) -> Ending | None:
     """What `module` does to the logits, if that can be left out. Raises UnsupportedLayer for another axis."""
-    if not _returned_logits(node, logits) or module._forward_hooks or module._forward_pre_hooks:
+    if not _returned_logits(node, logits):
         return None
     if isinstance(module, _SOFTMAX_MODULES):
         return _softmax(node, module.dim, module)

@@ -67,17 +67,28 @@ class _MutationCheck(fx.Interpreter):
     def __init__(self, model: nn.Module, calls: fx.Graph) -> None:
         super().__init__(model, graph=calls)
         self.extra_traceback = False
-        self._versions: dict[fx.Node, int] = {}
+        self._made: dict[fx.Node, int] = {}
+        #: By the address of the memory that was written to, when it last was.
+        self._changed: dict[int, int] = {}
 
     def run_node(self, n: fx.Node) -> Any:
-        for source in n.all_input_nodes:
-            if source in self._versions and self.env[source]._version != self._versions[source]:
+        now = len(self._made)
+        sources = {node: self.env[node] for node in n.all_input_nodes if isinstance(self.env[node], Tensor)}
+        for source, tensor in sources.items():
+            if self._changed.get(_address(tensor), 0) > self._made[source]:
                 raise refuse(
                     where(source),
                     kind(source),
                     f"its output is changed in place before {where(n)} uses it; use inplace=False",
                 )
+        versions = [tensor._version for tensor in sources.values()]
         result = super().run_node(n)
-        if isinstance(result, Tensor):
-            self._versions[n] = result._version
+        for tensor, version in zip(sources.values(), versions, strict=True):
+            if tensor._version != version:
+                self._changed[_address(tensor)] = now
+        self._made[n] = now
         return result
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

@@ -81,6 +81,8 @@ class _Translator:
             raise refuse(where(node), "output", "the model must return its logits alone, as a tensor")
         if returned.shape == () and self._draft.shape(returned.number) == (1,):
             returned = Traced(returned.number, (1,))
+        if any(returned.padding):
+            raise refuse(where(node), "output", "the model returns a padded tensor; leave out the padding")
         self._draft.output = self._settle(returned)
 
     def _constant(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -103,6 +105,10 @@ class _Translator:
 
     def _module(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
         module = self._model.get_submodule(str(node.target))
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise refuse(
+                where(node), kind(node), "has forward hooks, which would be ignored; remove them first"
+            )
         if len(args) != 1 or kwargs or not isinstance(args[0], Traced):
             raise refuse(where(node), kind(node), "must be called with one tensor alone")
         tensor: Traced = args[0]
