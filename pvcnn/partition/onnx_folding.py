@@ -13,13 +13,13 @@ from pvcnn.partition.onnx_model import MAX_LIST, Node
 from pvcnn.partition.onnx_values import BATCH, Constant, Signal, Translation, Value
 
 #: Operators that move numbers and make none, so that the mark for the batch stays what it is.
-_MOVES = frozenset({"Concat", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
+MOVES = frozenset({"Concat", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
 _ATTRIBUTES = frozenset({"allowzero", "axes", "axis", "perm"})
 
 
 def folded(translation: Translation, node: Node) -> Constant | None:
     """The numbers that the node makes of constants; None for nodes that are something else."""
-    if node.operator not in _MOVES or not node.inputs:
+    if node.operator not in MOVES or not node.inputs:
         return None
     values = [
         translation.value(node, place) if translation.has(node, place) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -14,8 +16,11 @@ from pvcnn.partition.graph import BatchNorm, FloatGraph
 from pvcnn.partition.onnx_import import load_onnx
 
 
-def exported(model: nn.Module, batch: Tensor, path: Path, opset: int = 17) -> FloatGraph:
-    """What pvcnn reads from the file that torch writes, with a batch of any size."""
+def exported(
+    model: nn.Module, batch: Tensor, path: Path, opset: int = 17, dynamic: bool = True
+) -> FloatGraph:
+    """What pvcnn reads from the file that torch writes, with a batch of any size if it is dynamic."""
+    axes = {"x": [0]} if dynamic else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter that needs no further package is the old one
         torch.onnx.export(
@@ -25,7 +30,7 @@ def exported(model: nn.Module, batch: Tensor, path: Path, opset: int = 17) -> Fl
             dynamo=False,
             opset_version=opset,
             input_names=["x"],
-            dynamic_axes={"x": [0]},
+            dynamic_axes=axes,
         )
     return load_onnx(path)
 
@@ -75,3 +80,31 @@ def test_batch_norm_that_the_exporter_keeps(tmp_path: Path) -> None:
     assert sum(isinstance(layer, BatchNorm) for layer in graph.layers) > 15
     with torch.no_grad():
         assert torch.allclose(graph.output(batch), model(batch), rtol=1e-6, atol=1e-6)
+
+
+class Viewed(nn.Module):
+    """Shapes from the tensor itself, as many models have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3)
+        self.head = nn.Linear(4 * 5 * 5, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = nn.functional.max_pool2d(torch.relu(self.stem(images)), 2)
+        return torch.relu(self.head(features.view(features.size(0), -1))).reshape(images.shape[0], 3)
+
+
+@pytest.mark.parametrize("opset", [11, 17])
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_shapes_that_are_computed(opset: int, dynamic: bool, tmp_path: Path) -> None:
+    model, batch = Viewed().double().eval(), torch.rand(2, 3, 12, 12, dtype=torch.float64)
+    graph = exported(model, batch, tmp_path / "m.onnx", opset, dynamic)
+    with torch.no_grad():
+        assert torch.allclose(graph.output(batch), model(batch), rtol=1e-6)
+
+
+def test_without_onnx_the_remedy_is_named() -> None:
+    code = "import sys; sys.modules['onnx'] = None; import pvcnn.partition.onnx_import"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install 'pvcnn[onnx]'" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,12 @@ import torch
 from onnx import ModelProto, helper
 
 from pvcnn.partition.graph import Activation, FloatGraph
+from pvcnn.partition.onnx_folding import MOVES
+from pvcnn.partition.onnx_model import MAX_BYTES, MAX_LIST, MAX_SIDE, OPSETS
 from pvcnn.partition.onnx_operators import OPERATORS
+from pvcnn.partition.onnx_tensors import MAX_ENTRIES, MAX_RANK
+from pvcnn.partition.onnx_wire import MAX_DEPTH, MAX_FIELDS, MAX_LOOSE_BYTES
+from pvcnn.program.program import MAX_NODES
 from tests.partition.onnx_models import SHAPE, Array, imported, integers, model_of, outputs, random, single
 
 CHANNELS = SHAPE[0]
@@ -277,3 +283,16 @@ def test_what_the_output_does_not_need_is_left_out(tmp_path: Path) -> None:
     ]
     graph: FloatGraph = imported(model_of(nodes, {}), tmp_path)
     assert [layer.name for layer in graph.layers] == ["y"]
+
+
+def test_the_documented_operators_are_those_that_are_read() -> None:
+    """The table of docs/models.md, and the limits behind it."""
+    text = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    section = text[text.index("## ONNX") :]
+    rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == OPERATORS.keys()
+    moves = section[section.index("Shapes may moreover") : section.index("as lists of at most")]
+    assert set(re.findall(r"`(\w+)`", moves)) == MOVES
+    assert f"**Opsets** {OPSETS[0]} to {OPSETS[-1]}" in section
+    assert (MAX_BYTES, MAX_FIELDS, MAX_LOOSE_BYTES, MAX_DEPTH) == (512 << 20, 1 << 18, 32 << 20, 16)
+    assert (MAX_ENTRIES, MAX_RANK, MAX_NODES, MAX_SIDE, MAX_LIST) == (1 << 27, 8, 4096, 1024, 64)
