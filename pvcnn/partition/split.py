@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from pvcnn.errors import CutRefused
 from pvcnn.partition.calibrate import calibrate
 from pvcnn.partition.cut import check_rules, cut_graph, outputs_are_nonnegative, private_layers
 from pvcnn.partition.fold import activations_first, fold_batch_norms
+from pvcnn.partition.graph import FloatGraph
 from pvcnn.partition.measure import measure, round_features
 from pvcnn.partition.quantize import REVEAL, feature_scale, quantise
 from pvcnn.partition.report import Report
@@ -55,7 +57,7 @@ class Split:
 
 
 def split(
-    model: nn.Module,
+    model: nn.Module | str | os.PathLike[str],
     calibration_frames: Tensor | ArrayLike,
     cut: int | str = 1,
     weights: str = "committed",
@@ -66,22 +68,22 @@ def split(
 ) -> Split:
     """Cuts `model` and quantises what follows (docs/protocol.md, "Programs").
 
+    `model`: a torch module, which is not changed and is taken in eval mode, or the path of an ONNX file.
     `cut`: how many blocks, each of a convolution or linear layer and what follows it, are private; or the
     name of a layer or module, behind which to cut; 0 keeps nothing private. `calibration_frames`: (N,
     channels, height, width), N >= 1, prepared as frames will be; they fix every range, so take them from
     the same source. `reveal`: "decisions", the class of the largest logit (with one logit, whether it is
     above 0), or "logits". `pixel_bound` bounds the magnitude of pixels, by default twice the largest of
-    the calibration frames. `labels` (N,), the calibration frames' classes, only serve the report. The model
-    is not changed; it is taken in eval mode.
+    the calibration frames. `labels` (N,), the calibration frames' classes, only serve the report. `weights`:
+    "committed", or "published", where whoever verifies may know those of the public part.
 
     Raises UnsupportedLayer naming the layer, CutRefused naming the rule, ValueError for frames or weights
-    that are not finite numbers, and NotImplementedError for weights="published".
+    that are not finite numbers, and DecodeError for what is no ONNX file.
     """
     _check_choices(weights, reveal)
     frames = _frames(calibration_frames)
     known = None if labels is None else _labels(labels, len(frames))
-    _check_finite(model)
-    graph = activations_first(fold_batch_norms(trace(model, frames)))
+    graph = activations_first(fold_batch_norms(_graph(model, frames)))
     parts = cut_graph(graph, cut)
     private = private_layers(parts.private)
     shape = graph.shapes[parts.place]
@@ -97,13 +99,26 @@ def split(
         features, private_part = feature_scale(crossing, crossing.low >= 0, bound), None
     quantised = quantise(parts.public, ranges[parts.place :], features, reveal)
     report = measure(graph, parts.place, ranges, frames, private_part, quantised, bound, known)
-    return Split(private_part, quantised.public, report, features, quantised.logit_scale)
+    public = replace(quantised.public, published=weights == "published")
+    return Split(private_part, public, report, features, quantised.logit_scale)
+
+
+def _graph(model: nn.Module | str | os.PathLike[str], frames: Tensor) -> FloatGraph:
+    if isinstance(model, nn.Module):
+        _check_finite(model)
+        return trace(model, frames)
+    from pvcnn.partition.onnx_import import load_onnx
+
+    graph = load_onnx(model)
+    if graph.input_shape != tuple(frames.shape[1:]):
+        raise ValueError(
+            f"the model takes frames of shape {graph.input_shape}, not {tuple(frames.shape[1:])}"
+        )
+    return graph
 
 
 def _check_choices(weights: str, reveal: str) -> None:
-    if weights == "published":
-        raise NotImplementedError('weights="published" is not built yet; use weights="committed"')
-    if weights != "committed":
+    if weights not in ("committed", "published"):
         raise ValueError(f'weights={weights!r}: choose "committed" or "published"')
     if reveal not in REVEAL:
         raise ValueError(f"reveal={reveal!r}: choose {' or '.join(map(repr, REVEAL))}")

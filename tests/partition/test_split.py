@@ -114,9 +114,10 @@ def test_top_level_name() -> None:
     assert pvcnn.split is split
 
 
-def test_published_weights_name_the_remedy() -> None:
-    with pytest.raises(NotImplementedError, match='not built yet; use weights="committed"'):
-        split(small_network(), smooth_frames(2), weights="published")
+def test_weights_are_committed_unless_published() -> None:
+    model, frames = small_network(), smooth_frames(2)
+    assert not split(model, frames).public.published
+    assert split(model, frames, weights="published").public.published
     with pytest.raises(ValueError, match='choose "committed"'):
         split(small_network(), smooth_frames(2), weights="secret")
 
