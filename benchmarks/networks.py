@@ -40,7 +40,7 @@ def measure(name: str, weights: str, repeat: int) -> Row:
 
 def table(rows: list[Row]) -> str:
     lines = [
-        "| network | weights | constraints | quantise | compile | setup | prove | verify | proof | proving key "
+        "| network | weights | constraints | quantise | compile | setup | prove | verify | proof | key "
         "| peak memory | agreement |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
