@@ -33,17 +33,20 @@ class ProgramCircuit:
     def system(self) -> ConstraintSystem:
         return self.lowered.system
 
-    def stage_one(self, weights: Weights, features: NDArray[np.int64]) -> StageOne:
+    def stage_one(
+        self, weights: Weights, features: NDArray[np.int64], labels: NDArray[np.int64] | None = None
+    ) -> StageOne:
         """The committed wires for integer features (frames, *program.input_shape).
 
-        Raises ValueError for another shape or batch length, and RangeError, naming layer, position
+        labels: (frames,), of a program that takes them. Raises ValueError for another shape or batch length,
+        or labels that are missing or too much, and RangeError, naming layer, position
         and value, for anything outside its range; the latter's message holds secrets.
         """
         if len(features) != self.frames:
             raise ValueError(f"this circuit proves {self.frames} frames at once, not {len(features)}")
-        traced = trace(self.program, weights, features)
+        traced = trace(self.program, weights, features, labels)
         stage_one = witness.fill_stage_one(
-            self.compiled, traced.outputs, traced.features, weights.flat(), traced.layers
+            self.compiled, traced.outputs, traced.features, weights.flat(), traced.layers, traced.labels
         )
         witness.check_lookups(self.compiled.matrix_program, stage_one)
         return stage_one

@@ -206,7 +206,7 @@ def loaded(
         "digest": vk.digest(),
         "alpha": point(vk.alpha_g1),
         "beta": point(vk.beta_g2),
-        "gamma": [point(gamma) for gamma in vk.gamma_g2.in_order()],
+        "gamma": [point(gamma) for gamma in vk.gamma_g2.by_segment().values()],
         "delta": point(vk.delta_g2),
         "public": [point(each) for each in vk.public_g1],
         "weights_commitment": encode_g1(vk.weights_commitment),

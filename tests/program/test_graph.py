@@ -67,7 +67,7 @@ def test_shapes_and_ranges_follow_from_the_layers() -> None:
     assert program.ranges[5] == (0, 24 * 63)
     assert program.ranges[6] == (-185 * 24 * 63, 193 * 24 * 63)
     assert program.ranges[7] == program.ranges[6]
-    assert program.outputs == 3
+    assert program.outputs_of(2) == 6
 
 
 def test_padding_counts_as_zero_in_sums_alone() -> None:
@@ -156,7 +156,7 @@ def test_outputs_of_a_public_part() -> None:
         ((Node(Combine("dead", (1,)), (0,)), Node(Sign("s"), (0,))), "dead: no layer takes what this makes"),
         ((Node(Logits("l"), (0,)), Node(Sign("s"), (1,))), "l: Logits may only come last"),
         ((Node(Argmax("a"), (0,)), Node(Sign("s"), (1,))), "a: Argmax may only come last"),
-        ((Node(Combine("c", (1,)), (0,)),), "ends with Sign, Argmax or Logits"),
+        ((Node(Combine("c", (1,)), (0,)),), "ends with Sign, Argmax, Logits or Correct"),
         ((Node(Argmax("a"), (0,)),), "a: expects two or more logits"),
         ((Node(Combine("c", (1,)), (0,)),) * (MAX_NODES + 1), "at most 4096 layers"),
     ],

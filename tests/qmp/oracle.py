@@ -26,10 +26,9 @@ def elements(values: np.ndarray) -> ScalarVector:
 
 def all_wires(circuit: ProgramCircuit, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
     """Every wire: 1, the challenges, stage one, and the second stage that the circuit computes."""
-    committed = (stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux)
     fixed = scalars.from_integers([1, *challenges])
     second = circuit.second_stage(stage_one, challenges)
-    return np.concatenate([fixed, *map(elements, committed), second])
+    return np.concatenate([fixed, *map(elements, stage_one.in_order()), second])
 
 
 def broken_rows(system: ConstraintSystem, wires: ScalarVector) -> np.ndarray:
