@@ -6,6 +6,7 @@ Every wire of segment `priv` is defined by a row of its own, so the rows say how
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.qmp.combinations import Combinations
-from pvcnn.qmp.system import ConstraintSystem, Segments, SparseMatrix
+from pvcnn.qmp.derived import Derivation
+from pvcnn.qmp.system import AppliedMap, ConstraintSystem, Segments, SparseMatrix
 
 Integers = NDArray[np.int64]
 
@@ -53,10 +55,12 @@ class RowGroup:
 
 
 class ConstraintBuilder:
-    """Rows and second-stage wires, on top of the stage-one wires that `segments` counts."""
+    """Rows and second-stage wires, on top of the stage-one wires of `segments` and of derived values."""
 
-    def __init__(self, segments: Segments) -> None:
+    def __init__(self, segments: Segments, derivations: Sequence[Derivation] = ()) -> None:
         self._segments = segments
+        self._derivations = derivations
+        self._derived = sum(len(derivation.wires) for derivation in derivations)
         self._wires = segments.total
         self._rows = 0
         self._sides: tuple[list[Combinations], list[Combinations], list[Combinations]] = ([], [], [])
@@ -128,7 +132,15 @@ class ConstraintBuilder:
     def finish(self) -> ConstraintSystem:
         a, b, c = (self._matrix(side) for side in self._sides)
         priv = self._wires - self._segments.total
-        return ConstraintSystem(replace(self._segments, priv=priv), a, b, c)
+        applied = tuple(map(self._applied, self._derivations))
+        return ConstraintSystem(replace(self._segments, priv=priv), a, b, c, applied)
+
+    def _applied(self, derivation: Derivation) -> AppliedMap:
+        argument = Combinations.of_view(derivation.argument)
+        width = self._wires + self._derived
+        matrix = compress(argument.count, width, argument.rows, argument.wires, argument.coefficients)
+        first = width + int(derivation.wires[0])
+        return AppliedMap(derivation.map, matrix, slice(first, first + len(derivation.wires)))
 
     def _fresh(self, count: int) -> tuple[Integers, slice]:
         span = slice(self._wires, self._wires + count)
@@ -140,14 +152,17 @@ class ConstraintBuilder:
             np.concatenate([getattr(part, name) for part in side] or [np.zeros(0, np.int64)])
             for name in ("rows", "wires", "coefficients")
         )
-        return compress(self._rows, self._wires, rows, wires, coefficients)
+        return compress(self._rows, self._wires + self._derived, rows, wires, coefficients)
 
 
 def compress(
     height: int, width: int, rows: Integers, columns: Integers, coefficients: Integers
 ) -> SparseMatrix:
-    """The (height, width) matrix with these entries; entries at the same place add, zeros vanish."""
-    places = rows * width + columns
+    """The (height, width) matrix with these entries; entries at the same place add, zeros vanish.
+
+    Columns below 0 count from the end.
+    """
+    places = rows * width + np.where(columns < 0, columns + width, columns)
     if not (places[1:] > places[:-1]).all():
         order = np.argsort(places, kind="stable")  # most of it is sorted already
         places = places[order]
