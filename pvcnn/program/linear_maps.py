@@ -26,7 +26,7 @@ Numbers = NDArray[Any]
 FLOAT64_EXACT = 1 << 53
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LinearMap:
     """y[o,i,j] = sum_{c,d,e} kernels[o,c,d,e] x[g C/G + c, rows(i,d), columns(j,e)], zero outside x.
 
@@ -77,7 +77,7 @@ class LinearMap:
         self._inside(padded)[...] = x.transpose(1, 0, 2, 3)
         sums = np.zeros((groups, outputs // groups, frames * height * width), x.dtype)
         for kernel, met in self._positions(padded):
-            sums += kernel @ met.reshape(groups, -1, frames * height * width)
+            sums += kernel @ met.reshape(groups, self.inputs[0] // groups, frames * height * width)
         return np.ascontiguousarray(sums.reshape(outputs, frames, height, width).transpose(1, 0, 2, 3))
 
     def transposed_times(self, y: Numbers) -> Numbers:
@@ -98,14 +98,20 @@ class LinearMap:
     def _positions(self, padded: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
         """For each kernel position its weights (G, O/G, C/G), and the entries (C, N, Ho, Wo) they meet."""
         (rows, columns), windows = self.outputs[1:], self.windows
-        first, _, *sides = self.kernels.shape
-        by_position = self.kernels.transpose(2, 3, 0, 1).astype(padded.dtype, order="C")
-        for d, e in np.ndindex(*sides):
+        shape = (self.groups, self.kernels.shape[0] // self.groups, -1)
+        for d, e in np.ndindex(*windows.kernel):
             top, left = windows.dilation[0] * d, windows.dilation[1] * e
             bottom = top + windows.stride[0] * (rows - 1) + 1
             right = left + windows.stride[1] * (columns - 1) + 1
             met = padded[:, :, top : bottom : windows.stride[0], left : right : windows.stride[1]]
-            yield by_position[d, e].reshape(self.groups, first // self.groups, -1), met
+            yield self._by_position[d, e].astype(padded.dtype).reshape(shape), met
+
+    @cached_property
+    def _by_position(self) -> NDArray[Any]:
+        """(Kh, Kw, O, C/G): the kernels in the narrowest type, so that a batch reads little."""
+        low, high = int(self.kernels.min(initial=0)), int(self.kernels.max(initial=0))
+        narrowest = np.promote_types(np.min_scalar_type(low), np.min_scalar_type(-high - 1))
+        return self.kernels.transpose(2, 3, 0, 1).astype(narrowest, order="C")
 
     @property
     def _padded_sides(self) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError, RangeError
 from pvcnn.program.layers import Affine, Shape
+from pvcnn.program.linear_maps import LinearMap
 from pvcnn.program.program import Program
 
 FORMAT = "pvcnn-weights"
@@ -66,6 +67,16 @@ class Weights:
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "bias", bias)
 
+    @cached_property
+    def linear_maps(self) -> Mapping[str, LinearMap]:
+        """What each layer with weights does to its input, before its bias."""
+        nodes = self.program.nodes
+        shapes = {node.layer.name: self.program.shapes[node.inputs[0]] for node in nodes}
+        return {
+            layer.name: LinearMap.of_layer(layer, self.weight[layer.name], shapes[layer.name])
+            for layer in self.program.affine_layers
+        }
+
     def flat(self) -> Integers:
         """All entries in the order of the wires of segment w: for each layer, weights (C order), bias."""
         parts = []
@@ -85,7 +96,8 @@ class Weights:
 
     @cached_property
     def _published_digest(self) -> bytes:
-        return digest("pvcnn/published-weights", self.program.digest(), self.flat().astype("<i8").tobytes())
+        flat = self.flat().astype("<i8", copy=False)
+        return digest("pvcnn/published-weights", self.program.digest(), flat.data.cast("B"))
 
     def to_bytes(self) -> bytes:
         """Canonical and SECRET: little-endian integers of the fewest bytes that hold their bits."""

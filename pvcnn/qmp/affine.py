@@ -16,7 +16,6 @@ from typing import TypeAlias
 import numpy as np
 
 from pvcnn.program.layers import Affine, Convolution, Hadamard, Linear
-from pvcnn.program.linear_maps import LinearMap
 from pvcnn.program.weights import Weights, bias_shape
 from pvcnn.qmp.assembly import Assembly
 from pvcnn.qmp.matrix_program import ConvolutionProduct, EntrywiseProduct, MatrixProduct
@@ -67,7 +66,7 @@ def linear(assembly: Assembly, layer: Linear, inputs: View, weights: Parameters,
 
 def published(assembly: Assembly, layer: Affine, inputs: View, weights: Weights) -> View:
     """The output (F, O, ...) of a layer whose weights are known: a view, which costs nothing."""
-    linear_map = LinearMap.of_layer(layer, weights.weight[layer.name], inputs.shape[1:])
+    linear_map = weights.linear_maps[layer.name]
     sums = assembly.derive(layer.name, linear_map, inputs.reshape(assembly.frames, *linear_map.inputs))
     outputs = linear_map.outputs if isinstance(layer, Convolution) else linear_map.outputs[:1]
     least, largest = linear_map.bounds(inputs.low, inputs.high)

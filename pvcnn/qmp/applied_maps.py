@@ -29,7 +29,7 @@ def derived_values(system: ConstraintSystem, stage_one: StageOne) -> ScalarVecto
     Integers are multiplied as integers, and lifted; field elements, or integers that are too large for
     that, take the slower way through limbs.
     """
-    given = (stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux)
+    given = stage_one.in_order()
     first = system.segments.pub - system.segments.outputs
     if all(values.dtype == np.int64 for values in given):
         z = np.zeros(system.width, np.int64)
