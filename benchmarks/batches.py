@@ -1,4 +1,4 @@
-"""What a frame costs in a batch: a table in docs/performance.md and docs/batches.svg.
+"""What a frame costs in a batch: a table in docs/networks.md and docs/batches.svg.
 
     python benchmarks/batches.py [--repeat 3] [--write]
 
@@ -25,7 +25,7 @@ from pvcnn.qmp.api import prove, setup, verify
 from pvcnn.qmp.circuit import compile_program
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENT = ROOT / "docs" / "performance.md"
+DOCUMENT = ROOT / "docs" / "networks.md"
 PICTURE = ROOT / "docs" / "batches.svg"
 BEGIN, END = "<!-- benchmarks/batches.py writes from here -->", "<!-- to here -->"
 BATCHES = (1, 2, 4, 8, 16)
