@@ -45,7 +45,9 @@ def apply_integer_map(function: FloatMap, gain: int, outputs: int, values: Scala
         stop = min(count, start + at_once)
         limbs = np.empty((stop - start, len(words)))
         for place in range(start, stop):
-            limbs[place - start] = _limb(words, bits * place, bits)
+            limb = _limb(words, bits * place, bits)
+            limbs[place - start] = limb
+            limb.fill(0)
         made = function(limbs).reshape(stop - start, outputs)
         sums[:, start:stop] = made.T
         limbs.fill(0)
@@ -58,10 +60,13 @@ def apply_integer_map(function: FloatMap, gain: int, outputs: int, values: Scala
 def _limb(words: NDArray[np.uint64], offset: int, bits: int) -> NDArray[np.uint64]:
     """`bits` bits of each element from bit `offset` on."""
     word, shift = divmod(offset, 64)
-    limb = words[:, word] >> np.uint64(shift)
+    limb: NDArray[np.uint64] = words[:, word] >> np.uint64(shift)
     if shift + bits > 64 and word + 1 < words.shape[1]:
-        limb |= words[:, word + 1] << np.uint64(64 - shift)
-    return limb & np.uint64((1 << bits) - 1)
+        above = words[:, word + 1] << np.uint64(64 - shift)
+        limb |= above
+        above.fill(0)
+    limb &= np.uint64((1 << bits) - 1)
+    return limb
 
 
 def _recombined(sums: NDArray[np.int64], bits: int) -> ScalarVector:

@@ -81,14 +81,22 @@ class LinearMap:
         return np.ascontiguousarray(sums.reshape(outputs, frames, height, width).transpose(1, 0, 2, 3))
 
     def transposed_times(self, y: Numbers) -> Numbers:
-        """M^T y: (N, C, H, W) for y (N, O, Ho, Wo), float64 or int64."""
+        """M^T y: (N, C, H, W) for y (N, O, Ho, Wo), float64 or int64.
+
+        Buffers are overwritten before it returns: setup applies it to secrets.
+        """
         frames, groups, (outputs, height, width) = len(y), self.groups, self.outputs
+        pixels = frames * height * width
         padded = np.zeros((self.inputs[0], frames, *self._padded_sides), y.dtype)
-        given = np.ascontiguousarray(y.transpose(1, 0, 2, 3))
-        given = given.reshape(groups, outputs // groups, frames * height * width)
+        given = y.transpose(1, 0, 2, 3).copy().reshape(groups, outputs // groups, pixels)
+        made = np.empty((groups, self.inputs[0] // groups, pixels), y.dtype)
         for kernel, met in self._positions(padded):
-            met += (kernel.transpose(0, 2, 1) @ given).reshape(met.shape)
-        return np.ascontiguousarray(self._inside(padded).transpose(1, 0, 2, 3))
+            np.matmul(kernel.transpose(0, 2, 1), given, out=made)
+            met += made.reshape(met.shape)
+        result = self._inside(padded).transpose(1, 0, 2, 3).copy()
+        for buffer in (padded, given, made):
+            buffer.fill(0)
+        return result
 
     def times_integers(self, x: Integers) -> Integers:
         """M x for int64, through float64 where that is exact; wraps around at 2^63."""

@@ -29,23 +29,14 @@ def derived_values(system: ConstraintSystem, stage_one: StageOne) -> ScalarVecto
     Integers are multiplied as integers, and lifted; field elements, or integers that are too large for
     that, take the slower way through limbs.
     """
+    if not system.applied:
+        return scalars.zeros(0)
     given = stage_one.in_order()
-    first = system.segments.pub - system.segments.outputs
     if all(values.dtype == np.int64 for values in given):
-        z = np.zeros(system.width, np.int64)
-        z[0] = 1
-        known = np.concatenate(given)
-        z[first : first + len(known)] = known
-        if all(_fill_integers(each, z) for each in system.applied):
-            return scalars.from_int64(z[system.segments.total :])
-    elements = scalars.zeros(system.width)
-    elements[0] = scalars.element(1)
-    for values in given:
-        elements[first : first + len(values)] = scalars.as_elements(values)
-        first += len(values)
-    for each in system.applied:
-        elements[each.columns] = _times(each, elements)
-    return elements[system.segments.total :]
+        integers = _derived_integers(system, np.concatenate(given))
+        if integers is not None:
+            return scalars.from_int64(integers)
+    return _derived_elements(system, np.concatenate([scalars.as_elements(values) for values in given]))
 
 
 def column_sums(system: ConstraintSystem, matrix: SparseMatrix, weights: ScalarVector) -> ScalarVector:
@@ -61,6 +52,23 @@ def column_sums(system: ConstraintSystem, matrix: SparseMatrix, weights: ScalarV
             _add_transposed(each, values, sums)
             values.fill(0)
     return sums[: system.segments.total]
+
+
+def _derived_integers(system: ConstraintSystem, known: Integers) -> Integers | None:
+    """The derived values, given stage one's; None if a sum on the way might not fit int64."""
+    z = np.zeros(system.width, np.int64)
+    first = system.segments.pub - system.segments.outputs
+    z[0], z[first : first + len(known)] = 1, known
+    return z[system.segments.total :] if all(_fill_integers(each, z) for each in system.applied) else None
+
+
+def _derived_elements(system: ConstraintSystem, known: ScalarVector) -> ScalarVector:
+    z = scalars.zeros(system.width)
+    first = system.segments.pub - system.segments.outputs
+    z[:1], z[first : first + len(known)] = scalars.element(1), known
+    for each in system.applied:
+        z[each.columns] = _times(each, z)
+    return z[system.segments.total :]
 
 
 def _fill_integers(applied: AppliedMap, z: Integers) -> bool:
@@ -103,9 +111,11 @@ def _add_transposed(applied: AppliedMap, values: ScalarVector, sums: ScalarVecto
     wires, places = np.unique(argument.columns, return_inverse=True)
     rows = Rows(argument.starts, places.astype(np.int32), argument.coefficients)
     added = rows.transposed(len(wires)).times(inputs)
-    sums[wires] = scalars.add(sums[wires], added)
-    inputs.fill(0)
-    added.fill(0)
+    before = sums[wires]
+    after = scalars.add(before, added)
+    sums[wires] = after
+    for secret in (inputs, added, before, after):
+        secret.fill(0)
 
 
 def _forward(linear_map: LinearMap, batch: NDArray[np.float64]) -> NDArray[np.float64]:
