@@ -17,9 +17,9 @@ from pvcnn.partition.fold import activations_first, fold_batch_norms
 from pvcnn.partition.measure import measure, round_features
 from pvcnn.partition.quantize import REVEAL, feature_scale, quantise
 from pvcnn.partition.report import Report
+from pvcnn.partition.scale_plan import FeatureScale
 from pvcnn.partition.tables import HEADROOM
 from pvcnn.partition.trace import trace
-from pvcnn.partition.walk import FeatureScale
 from pvcnn.program.private import PrivatePart, private_evaluate
 from pvcnn.program.public_part import PublicPart
 
@@ -63,6 +63,7 @@ def split(
     *,
     pixel_bound: float | None = None,
     labels: ArrayLike | None = None,
+    weight_bits: int | None = None,
 ) -> Split:
     """Cuts `model` and quantises what follows (docs/protocol.md, "Programs").
 
@@ -71,8 +72,9 @@ def split(
     channels, height, width), N >= 1, prepared as frames will be; they fix every range, so take them from
     the same source. `reveal`: "decisions", the class of the largest logit (with one logit, whether it is
     above 0), or "logits". `pixel_bound` bounds the magnitude of pixels, by default twice the largest of
-    the calibration frames. `labels` (N,), the calibration frames' classes, only serve the report. The model
-    is not changed; it is taken in eval mode.
+    the calibration frames. `labels` (N,), the calibration frames' classes, only serve the report.
+    `weight_bits` are 8 by default, and up to 10 for many weights; up to 12 make deep models more exact. The
+    model is not changed; it is taken in eval mode.
 
     Raises UnsupportedLayer naming the layer, CutRefused naming the rule, ValueError for frames or weights
     that are not finite numbers, and NotImplementedError for weights="published".
@@ -95,7 +97,7 @@ def split(
         private_part = PrivatePart(graph.input_shape, bound, private, features.step, shape)
     else:
         features, private_part = feature_scale(crossing, crossing.low >= 0, bound), None
-    quantised = quantise(parts.public, ranges[parts.place :], features, reveal)
+    quantised = quantise(parts.public, ranges[parts.place :], features, reveal, weight_bits)
     report = measure(graph, parts.place, ranges, frames, private_part, quantised, bound, known)
     return Split(private_part, quantised.public, report, features, quantised.logit_scale)
 
