@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pvcnn.partition.calibrate import ValueRange, batches
+from pvcnn.partition.emitter import Quantised, Stage
 from pvcnn.partition.graph import FRAMES, FloatGraph, FloatLayer, type_name
-from pvcnn.partition.quantize import Quantised, Stage
 from pvcnn.partition.report import Accuracy, LayerReport, Report
+from pvcnn.partition.scale_plan import FeatureScale
 from pvcnn.partition.tables import unsaturated
-from pvcnn.partition.walk import FeatureScale
 from pvcnn.program.inference import LayerTrace, trace_by_node
 from pvcnn.program.layers import Layer, Logits, Requantise
 from pvcnn.program.private import PrivatePart, private_evaluate

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from pvcnn.partition.accumulators import Accumulators, find_accumulators, with_own_scales
 from pvcnn.partition.calibrate import ValueRange
 from pvcnn.partition.graph import Activation, FloatGraph
+from pvcnn.partition.scale_plan import CapExceeded, FeatureScale, Misaligned, ScalePlan
 from pvcnn.partition.tables import CAPPED_DOMAIN_BITS, DOMAIN_BITS, cap, domain_bits
 from pvcnn.partition.ties import Ties, find_ties
-from pvcnn.partition.walk import CapExceeded, FeatureScale, Misaligned, ScalePlan, Walk
+from pvcnn.partition.walk import Walk
 
 Floats = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pvcnn.partition.walk import FeatureScale
+from pvcnn.partition.scale_plan import FeatureScale
 
 #: Rows of the table that is printed.
 _HEADING = f"{'layer':<32}{'kind':<14}{'low':>11}{'high':>11}{'clipped':>10}{'signal/noise':>14}"

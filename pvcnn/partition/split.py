@@ -19,9 +19,9 @@ from pvcnn.partition.graph import FloatGraph
 from pvcnn.partition.measure import measure, round_features
 from pvcnn.partition.quantize import REVEAL, feature_scale, quantise
 from pvcnn.partition.report import Report
+from pvcnn.partition.scale_plan import FeatureScale
 from pvcnn.partition.tables import HEADROOM
 from pvcnn.partition.trace import trace
-from pvcnn.partition.walk import FeatureScale
 from pvcnn.program.private import PrivatePart, private_evaluate
 from pvcnn.program.public_part import PublicPart
 
@@ -65,6 +65,7 @@ def split(
     *,
     pixel_bound: float | None = None,
     labels: ArrayLike | None = None,
+    weight_bits: int | None = None,
 ) -> Split:
     """Cuts `model` and quantises what follows (docs/protocol.md, "Programs").
 
@@ -75,7 +76,8 @@ def split(
     the same source. `reveal`: "decisions", the class of the largest logit (with one logit, whether it is
     above 0), or "logits". `pixel_bound` bounds the magnitude of pixels, by default twice the largest of
     the calibration frames. `labels` (N,), the calibration frames' classes, only serve the report. `weights`:
-    "committed", or "published", where whoever verifies may know those of the public part.
+    "committed", or "published", where whoever verifies may know those of the public part. `weight_bits` are
+    8 by default, and up to 10 for many weights; up to 12 make deep models more exact.
 
     Raises UnsupportedLayer naming the layer, CutRefused naming the rule, ValueError for frames or weights
     that are not finite numbers, and DecodeError for what is no ONNX file.
@@ -97,7 +99,7 @@ def split(
         private_part = PrivatePart(graph.input_shape, bound, private, features.step, shape)
     else:
         features, private_part = feature_scale(crossing, crossing.low >= 0, bound), None
-    quantised = quantise(parts.public, ranges[parts.place :], features, reveal)
+    quantised = quantise(parts.public, ranges[parts.place :], features, reveal, weight_bits)
     report = measure(graph, parts.place, ranges, frames, private_part, quantised, bound, known)
     public = replace(quantised.public, published=weights == "published")
     return Split(private_part, public, report, features, quantised.logit_scale)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.partition import scales
-from pvcnn.partition.accumulators import Accumulators, Term, rescales, sums
+from pvcnn.partition.accumulators import Accumulators, sums
 from pvcnn.partition.calibrate import ValueRange
 from pvcnn.partition.graph import (
     FRAMES,
@@ -26,7 +25,9 @@ from pvcnn.partition.graph import (
     Multiply,
 )
 from pvcnn.partition.rounding import finest_scale
+from pvcnn.partition.scale_plan import CapExceeded, FeatureScale, Misaligned, ScalePlan
 from pvcnn.partition.scales import Choice, OverCap
+from pvcnn.partition.summands import Summand, Summands, proportions
 from pvcnn.partition.tables import (
     ACTIVATION_PEAK,
     DOMAIN,
@@ -44,54 +45,6 @@ from pvcnn.program.bounds import Range
 from pvcnn.program.table import Table
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FeatureScale:
-    """Features are round(private output / step), integers in [low, high]."""
-
-    step: float
-    low: int
-    high: int
-
-
-class Misaligned(Exception):  # noqa: N818 - caught by the planner
-    """What node `index` takes as input `position` needs another proportion between its channels' scales."""
-
-    def __init__(self, index: int, position: int) -> None:
-        super().__init__(index, position)
-        self.index, self.position = index, position
-
-
-class CapExceeded(Exception):  # noqa: N818 - caught by the planner
-    """The activation node `index` needs one scale for all channels after all."""
-
-    def __init__(self, index: int) -> None:
-        super().__init__(index)
-        self.index = index
-
-
-@dataclass(frozen=True, eq=False)
-class ScalePlan:
-    """Scales (channels,) by value number, and what follows from them.
-
-    `final`: of the integers that other layers take; `wide`: of accumulators, before any table.
-    `tables`: shift and table of the Requantise layer that makes a final value. `multipliers`: for the
-    Add nodes that are not parts of others, the values that they combine, each with its multiplier.
-    """
-
-    final: dict[int, Floats] = field(default_factory=dict)
-    wide: dict[int, Floats] = field(default_factory=dict)
-    tables: dict[int, tuple[int, Table]] = field(default_factory=dict)
-    multipliers: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class _Summand:
-    """A term whose scale is given, and that scale times its factor's magnitude."""
-
-    term: Term
-    scale: Floats
 
 
 class Walk:
@@ -112,11 +65,10 @@ class Walk:
         self._ranges, self._ties, self._per_channel = ranges, ties, per_channel
         self._weight_bits, self._capped_bits, self._profile = weight_bits, capped_bits, profile
         self._plan = ScalePlan()
+        self._summands = Summands(accumulators, self._plan)
         self._plan.final[FRAMES] = np.full(self._graph.input_shape[0], features.step)
         #: Bounds of final values.
         self._bounds: dict[int, Range] = {FRAMES: (features.low, features.high)}
-        #: Of accumulators: the finest scale that weights allow, or, of rigid ones, the only one.
-        self._finest: dict[int, Floats] = {}
 
     def run(self) -> ScalePlan:
         """Raises Misaligned and CapExceeded where the graph must be changed first."""
@@ -124,7 +76,7 @@ class Walk:
             number = index + 1
             if self._accumulators.wide[number]:
                 if not sums(node.layer):
-                    self._finest[number] = self._own_finest(index, node.layer)
+                    self._summands.finest[number] = self._own_finest(index, node.layer)
                 if self._accumulators.ends(number):
                     self._end(number)
             elif number not in self._plan.final:
@@ -139,7 +91,7 @@ class Walk:
             case Multiply():
                 return self._plan.final[inputs[0]] * self._plan.final[inputs[1]]
             case _:
-                return self._passed(index, layer, [self._finest[inputs[0]]])
+                return self._passed(index, layer, [self._summands.finest[inputs[0]]])
 
     def _passed(self, index: int, layer: FloatLayer, inputs: list[Floats]) -> Floats:
         """The scale of what a layer makes that only selects, joins, adds up or rescales."""
@@ -210,18 +162,18 @@ class Walk:
             step = float(choice.scale[0]) * 2.0**choice.shift
             self._tabulate_function(fused, layer, choice.shift, step)
         if self._accumulators.rigid[number]:
-            self._rescale(number, choice.scale)
+            self._summands.rescale(number, choice.scale)
         else:
-            self._assign(number, choice.scale, choice.spare_bits)
+            self._summands.assign(number, choice.scale, choice.spare_bits)
 
     def _choose(self, number: int, levels: Floats | None, limit: float | None) -> Choice:
         """For a table through which any scale passes, saturating at `limit`; without levels for no table."""
-        finest, others = self._summands(number)
+        finest, others = self._parts(number)
         labels = self._ties.labels[number]
         finest = scales.largest_of_each(finest, labels)
         if levels is None:
             profile = np.ones(len(labels))
-            return scales.revealed(profile, finest, self._proportions(others, profile))
+            return scales.revealed(profile, finest, proportions(others, profile))
         levels = scales.largest_of_each(levels, labels)
         if self._profile is None or not (others or self._ties.is_shared(number)):
             if limit is not None and levels.max() > limit:
@@ -232,86 +184,21 @@ class Walk:
         profile = self._profile[labels]
         if len(others) == 1 and not finest.any():  # nothing but one tensor or product: its scale will do
             profile = np.where(others[0].scale > 0, others[0].scale, 1.0)
-        return scales.in_proportion(profile, finest, levels, self._proportions(others, profile))
+        return scales.in_proportion(profile, finest, levels, proportions(others, profile))
 
     def _choose_uniform(self, number: int) -> Choice:
         """For a table that one scale fits."""
-        finest, others = self._summands(number)
+        finest, others = self._parts(number)
         step = HEADROOM * float(self._peaks(number).max()) / DOMAIN_PEAK
-        return scales.uniform(finest, step, self._proportions(others, np.ones_like(finest)))
+        return scales.uniform(finest, step, proportions(others, np.ones_like(finest)))
 
-    def _summands(self, number: int) -> tuple[Floats, list[_Summand]]:
-        """Of an accumulator: the finest scale that weights allow, and the summands that have one already."""
-        finest, others = np.zeros(self._graph.shapes[number][0]), []
-        for term in self._terms(number):
-            if self._is_given(term.number, number):
-                others.append(_Summand(term, abs(term.factor) * self._given(term.number, number)))
-            else:
-                finest = np.maximum(finest, abs(term.factor) * self._finest[term.number])
-        return finest, others if self._profile is not None else []
+    def _parts(self, number: int) -> tuple[Floats, list[Summand]]:
+        """Of an accumulator: the finest scale that weights allow, and the parts that have a scale already.
 
-    def _terms(self, number: int) -> tuple[Term, ...]:
-        if sums(self._graph.layers[number - 1]):
-            return self._accumulators.terms(number - 1)
-        fused = self._accumulators.fused(number)
-        return (Term(1.0, number, len(self._graph.nodes) if fused is None else fused, 0),)
-
-    def _is_given(self, number: int, end: int) -> bool:
-        """Whether a summand of the accumulator `end` has a scale already, or is a product, which has one."""
-        return self._accumulators.rigid[number] or not (number == end or self._accumulators.flows[number])
-
-    def _given(self, number: int, end: int) -> Floats:
-        """That scale."""
-        flowing = number == end or self._accumulators.flows[number]
-        return self._finest[number] if flowing else self._plan.final[number]
-
-    def _proportions(self, others: list[_Summand], profile: Floats) -> list[float]:
-        found = []
-        for summand in others:
-            ratio = scales.proportion(summand.scale, profile)
-            if ratio is None:
-                raise Misaligned(summand.term.index, summand.term.position)
-            if ratio:
-                found.append(ratio)
-        return found
-
-    def _assign(self, number: int, scale: Floats, spare_bits: int) -> None:
-        """Gives an accumulator its scale, and those that flow into it theirs."""
-        self._plan.wide[number] = scale
-        layer, inputs = self._graph.layers[number - 1], self._graph.nodes[number - 1].inputs
-        if sums(layer):
-            self._combine(number, scale, spare_bits)
-        elif isinstance(layer, AveragePool):
-            self._assign(inputs[0], scale * layer.divisor, spare_bits)
-        elif isinstance(layer, Flatten):
-            channels = self._graph.shapes[inputs[0]][0]
-            self._assign(inputs[0], scale.reshape(channels, -1)[:, 0], spare_bits)
-        elif rescales(layer) and isinstance(layer, Add):
-            self._assign(inputs[0], scale / layer.multipliers[0], spare_bits)
-
-    def _combine(self, number: int, scale: Floats, spare_bits: int) -> None:
-        multipliers = []
-        alive = scale > 0
-        for term in self._accumulators.terms(number - 1):
-            if self._is_given(term.number, number):
-                own = self._given(term.number, number)
-                if self._accumulators.flows[term.number]:
-                    self._assign(term.number, own, 0)
-                times = _multiplier(abs(term.factor) * own, scale)
-            else:
-                finest = abs(term.factor) * self._finest[term.number][alive] / scale[alive]
-                times = max(1, math.ceil(float(finest.max(initial=0.0)) / (1 << spare_bits) - 1e-9))
-                self._assign(term.number, scale * (times / abs(term.factor)), spare_bits)
-            multipliers.append((term.number, times if term.factor > 0 else -times))
-        self._plan.multipliers[number - 1] = tuple(multipliers)
-
-    def _rescale(self, number: int, scale: Floats) -> None:
-        """The scale of a product at the end of a flow is what it is: an integer brings it to `scale`."""
-        own = self._finest[number]
-        self._assign(number, own, 0)
-        times = _multiplier(own, scale)
-        if times != 1:
-            self._plan.multipliers[number - 1] = ((number, times),)
+        The latter bind nothing while every value may choose.
+        """
+        finest, others = self._summands.of(number)
+        return finest, [] if self._profile is None else others
 
     def _levels(self, number: int, output: int, domain_bits: int = DOMAIN_BITS) -> Floats:
         """For each channel the magnitude at which the table behind an accumulator should saturate.
@@ -338,9 +225,3 @@ class Walk:
         own = unit(layer, float(self._peaks(index + 1).max()))
         table = function_table(layer, step, own, domain)
         self._tabulate(index + 1, shift, table, np.full(self._graph.shapes[index + 1][0], own))
-
-
-def _multiplier(own: Floats, scale: Floats) -> int:
-    """The integer that makes integers of scale `scale` of those of scale `own`."""
-    alive = scale > 0
-    return scales.multiplier(float((own[alive] / scale[alive]).max(initial=0.0)))
