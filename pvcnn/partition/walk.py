@@ -30,7 +30,6 @@ from pvcnn.partition.scales import Choice, OverCap
 from pvcnn.partition.summands import Summand, Summands, proportions
 from pvcnn.partition.tables import (
     ACTIVATION_PEAK,
-    DOMAIN,
     DOMAIN_BITS,
     DOMAIN_PEAK,
     FUNCTION_PEAK,
@@ -83,6 +82,9 @@ class Walk:
                     self._end(number)
             elif number not in self._plan.final:
                 self._pass_on(index, node.layer)
+        last = self._plan.final[len(self._graph.nodes)]
+        if self._profile is not None and scales.proportion(last, np.ones_like(last)) is None:
+            raise Misaligned(len(self._graph.nodes), 0)  # logits are compared
         return self._plan
 
     def _own_finest(self, index: int, layer: FloatLayer) -> Floats:
@@ -142,7 +144,9 @@ class Walk:
             raise Misaligned(index, 0)
         half = (1 << shift) >> 1
         domain = ((bounds[0] + half) >> shift, (bounds[1] + half) >> shift)
-        self._tabulate_function(index, layer, shift, step * 2.0**shift, domain)
+        own = unit(layer, float(self._peaks(number).max()))
+        table = function_table(layer, step * 2.0**shift, own, domain)
+        self._tabulate(index + 1, shift, table, self._same(index, own))
 
     def _end(self, number: int) -> None:
         """Where a flow ends: its scale, those of what flows into it, and the table behind it."""
@@ -167,7 +171,9 @@ class Walk:
         else:
             choice = self._choose_uniform(number)
             step = float(choice.scale[0]) * 2.0**choice.shift
-            self._tabulate_function(fused, layer, choice.shift, step)
+            own = unit(layer, step * DOMAIN_PEAK / HEADROOM)
+            table = function_table(layer, step, own)
+            self._tabulate(fused + 1, choice.shift, table, self._same(fused, own))
         if self._accumulators.rigid[number]:
             self._summands.rescale(number, choice.scale)
         else:
@@ -227,12 +233,9 @@ class Walk:
         self._plan.final[number] = scale
         self._bounds[number] = (int(table.values.min()), int(table.values.max()))
 
-    def _tabulate_function(
-        self, index: int, layer: Activation, shift: int, step: float, domain: Range = DOMAIN
-    ) -> None:
-        own = unit(layer, float(self._peaks(index + 1).max()))
-        table = function_table(layer, step, own, domain)
-        self._tabulate(index + 1, shift, table, np.full(self._graph.shapes[index + 1][0], own))
+    def _same(self, index: int, scale: float) -> Floats:
+        """One scale for all channels that node `index` makes."""
+        return np.full(self._graph.shapes[index + 1][0], scale)
 
 
 def _checked(choice: Choice, others: list[Summand], levels: Floats | None = None) -> Choice:
