@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """`private` is for the owner alone, and so are `public.weights` and `report`.
+    """`private` is for the owner alone, and so are `report` and, unless they are published, `public.weights`.
 
     `private_part` is None if the model was split with cut=0: then features are pixels, rounded.
     `logit_scale` times revealed logits are about the model's.
@@ -67,17 +67,21 @@ def split(
 ) -> Split:
     """Cuts `model` and quantises what follows (docs/protocol.md, "Programs").
 
-    `cut`: how many blocks, each of a convolution or linear layer and what follows it, are private; or the
-    name of a layer or module, behind which to cut; 0 keeps nothing private. `calibration_frames`: (N,
-    channels, height, width), N >= 1, prepared as frames will be; they fix every range, so take them from
-    the same source. `reveal`: "decisions", the class of the largest logit (with one logit, whether it is
-    above 0), or "logits". `pixel_bound` bounds the magnitude of pixels, by default twice the largest of
-    the calibration frames. `labels` (N,), the calibration frames' classes, only serve the report.
-    `weight_bits` are 8 by default, and up to 10 for many weights; up to 12 make deep models more exact. The
-    model is not changed; it is taken in eval mode.
+    - `calibration_frames`: (N, channels, height, width), N >= 1, prepared as frames will be; they fix every
+      range, so take them from the same source.
+    - `cut`: how many blocks, each of a convolution or linear layer and what follows it, are private; or the
+      name of a layer or module, behind which to cut; 0 keeps nothing private.
+    - `weights`: "committed", or "published", which makes proofs much cheaper.
+    - `reveal`: "decisions", the class of the largest logit (with one logit, whether it is above 0); "logits";
+      or "correct", how many decisions are the labels that frames come with.
+    - `pixel_bound` bounds the magnitude of pixels, by default twice the largest of the calibration frames.
+    - `labels` (N,): the calibration frames' classes, which only serve the report.
+    - `weight_bits`: 8 by default, and up to 10 for many weights; up to 12 make deep models more exact.
+
+    The model is not changed; it is taken in eval mode.
 
     Raises UnsupportedLayer naming the layer, CutRefused naming the rule, ValueError for frames or weights
-    that are not finite numbers, and NotImplementedError for weights="published".
+    that are not finite numbers.
     """
     _check_choices(weights, reveal)
     frames = _frames(calibration_frames)
@@ -99,13 +103,12 @@ def split(
         features, private_part = feature_scale(crossing, crossing.low >= 0, bound), None
     quantised = quantise(parts.public, ranges[parts.place :], features, reveal, weight_bits)
     report = measure(graph, parts.place, ranges, frames, private_part, quantised, bound, known)
-    return Split(private_part, quantised.public, report, features, quantised.logit_scale)
+    public = replace(quantised.public, published=weights == "published")
+    return Split(private_part, public, report, features, quantised.logit_scale)
 
 
 def _check_choices(weights: str, reveal: str) -> None:
-    if weights == "published":
-        raise NotImplementedError('weights="published" is not built yet; use weights="committed"')
-    if weights != "committed":
+    if weights not in ("committed", "published"):
         raise ValueError(f'weights={weights!r}: choose "committed" or "published"')
     if reveal not in REVEAL:
         raise ValueError(f"reveal={reveal!r}: choose {' or '.join(map(repr, REVEAL))}")

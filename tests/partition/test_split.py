@@ -117,11 +117,14 @@ def test_top_level_name() -> None:
     assert pvcnn.split is split
 
 
-def test_published_weights_name_the_remedy() -> None:
-    with pytest.raises(NotImplementedError, match='not built yet; use weights="committed"'):
-        split(small_network(), smooth_frames(2), weights="published")
+def test_published_weights() -> None:
+    model, frames = small_network(), smooth_frames(4)
+    published, committed = split(model, frames, weights="published"), split(model, frames)
+    assert published.public.published
+    assert not committed.public.published
+    assert published.public.program.digest() == committed.public.program.digest()
     with pytest.raises(ValueError, match='choose "committed"'):
-        split(small_network(), smooth_frames(2), weights="secret")
+        split(model, frames, weights="secret")
 
 
 @pytest.mark.parametrize(
@@ -170,11 +173,15 @@ def test_what_is_revealed() -> None:
     found = logits.public(logits.features(frames)) * logits.logit_scale
     assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
     assert logits.report.agreement == classes.report.agreement
+    count = split(model, frames, reveal="correct")
+    assert count.report.agreement == classes.report.agreement
+    decided = classes.public(classes.features(frames))
+    assert count.public(count.features(frames), decided).tolist() == [24]
     assert isinstance(split(small_network(), frames).public.program.output, Sign)
     assert split(small_network(), frames, reveal="logits").public(
         split(small_network(), frames).features(frames)
     ).shape == (24, 1)
-    with pytest.raises(ValueError, match="choose 'decisions' or 'logits'"):
+    with pytest.raises(ValueError, match="choose 'decisions' or 'logits' or 'correct'"):
         split(model, frames, reveal="everything")
 
 
