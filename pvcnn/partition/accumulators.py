@@ -1,8 +1,8 @@
 """Which values of a graph stay wide, and where a table brings them back to few bits.
 
-Affine layers, sums and products make *accumulators*: integers of many bits. One that a single sum, pool
-or Flatten takes *flows on* into it unrounded; where the flow ends, a table follows: that of the activation
-behind it, or the identity. The model's output needs none.
+Affine layers, sums and products make *accumulators*: integers of many bits. One that a sum alone takes
+*flows on* into it unrounded, and so does an affine layer's into an average pool or Flatten. Where the flow
+ends, a table follows: that of the activation behind it, or the identity. The model's output needs none.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Term:
 class Accumulators:
     """For each value of `graph`: whether it is an accumulator, whether it flows on, whether it is rigid.
 
-    The scale of a rigid one is not chosen: it is a product, or what pools make of it.
+    The scale of a rigid one is not chosen: it is a product.
     """
 
     graph: FloatGraph
@@ -91,15 +91,14 @@ def find_accumulators(graph: FloatGraph) -> Accumulators:
         layer = node.layer
         if isinstance(layer, AveragePool | Flatten) or rescales(layer):
             wide.append(flows[node.inputs[0]])
-            rigid.append(wide[-1] and rigid[node.inputs[0]])
         else:
-            rigid.append(isinstance(layer, Multiply))
             wide.append(isinstance(layer, Conv2d | Linear | Add | Multiply))
+        rigid.append(isinstance(layer, Multiply))
         following = graph.sole_consumer(index)
         taker = None if following is None else graph.layers[following]
-        joins = taker is not None and (
-            sums(taker) or (not sums(layer) and (isinstance(taker, AveragePool | Flatten) or rescales(taker)))
-        )
+        joins = sums(taker)
+        if not (sums(layer) or rigid[-1]):
+            joins = joins or isinstance(taker, AveragePool | Flatten) or rescales(taker)
         flows.append(wide[-1] and joins)
     return Accumulators(graph, tuple(wide), tuple(flows), tuple(rigid))
 

@@ -190,6 +190,8 @@ class Emitter:
         output: integer.Output
         if reveal == "logits":
             output = integer.Logits(self._unused(f"{last}.logits"))
+        elif reveal == "correct":
+            output = integer.Correct(self._unused(f"{last}.correct"))
         elif self._program.shape(value) == (1,):
             output = integer.Sign(self._unused(f"{last}.sign"))
         else:

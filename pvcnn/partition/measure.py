@@ -18,7 +18,7 @@ from pvcnn.partition.report import Accuracy, LayerReport, Report
 from pvcnn.partition.scale_plan import FeatureScale
 from pvcnn.partition.tables import unsaturated
 from pvcnn.program.inference import LayerTrace, trace_by_node
-from pvcnn.program.layers import Layer, Logits, Requantise
+from pvcnn.program.layers import Layer, Requantise
 from pvcnn.program.private import PrivatePart, private_evaluate
 from pvcnn.program.program import Program
 
@@ -108,7 +108,7 @@ class _Comparison:
                 self._tallies[layer.name].add(values, features, step)
             if layer.name in self._stages:
                 self._compare(self._stages[layer.name], values, integers)
-        return np.stack([_decisions(values), _decisions(integers.outputs(), self._program)])
+        return np.stack([_decisions(values), _decisions(integers.logits())])
 
     @property
     def _program(self) -> Program:
@@ -139,23 +139,28 @@ class _Integers:
     """The integer network on a batch, run as far as was asked for, keeping what will be."""
 
     def __init__(self, quantised: Quantised, features: Integers, stages: Iterable[Stage]) -> None:
-        self._nodes = trace_by_node(quantised.public.program, quantised.public.weights, features)
+        program = quantised.public.program
+        labels = None if program.label_classes is None else np.zeros(len(features), np.int64)
+        self._nodes = trace_by_node(program, quantised.public.weights, features, labels)
+        #: The node that makes the logits.
+        self._logits = program.nodes[-1].inputs[0] - 1
         self._next = 0
-        self._wanted = Counter(stage.program_layer for stage in stages)
+        self._wanted = Counter([self._logits, *(stage.program_layer for stage in stages)])
         self._kept: dict[int, LayerTrace] = {}
 
     def of(self, stage: Stage) -> LayerTrace:
         """What stands for a float layer; every stage may be asked for once."""
-        number = stage.program_layer
+        return self._take(stage.program_layer)
+
+    def logits(self) -> Integers:
+        """(N, k): on what the last layer decides. May be asked for once."""
+        return self._take(self._logits).output
+
+    def _take(self, number: int) -> LayerTrace:
         while self._next <= number:
             self._advance()
         self._wanted[number] -= 1
         return self._kept[number] if self._wanted[number] else self._kept.pop(number)
-
-    def outputs(self) -> Integers:
-        """(N, outputs of a frame)"""
-        *_, last = self._nodes
-        return last.output
 
     def _advance(self) -> None:
         made = next(self._nodes)
@@ -164,11 +169,9 @@ class _Integers:
         self._next += 1
 
 
-def _decisions(outputs: NDArray[np.float64] | Integers, program: Program | None = None) -> Integers:
-    """(N,) of logits (N, k); or of what a program makes."""
-    if program is not None and not isinstance(program.output, Logits):
-        return outputs[:, 0].astype(np.int64)
-    decisions = outputs[:, 0] > 0 if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+def _decisions(logits: NDArray[np.float64] | Integers) -> Integers:
+    """(N,) of (N, k)."""
+    decisions = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)
     return decisions.astype(np.int64)
 
 

@@ -31,8 +31,9 @@ MOST_WEIGHT_BITS = 10
 _WEIGHTS_AN_ENTRY = 256
 #: Features have this many bits, headroom over what calibration saw included.
 FEATURE_BITS = 12
-#: What can be revealed of a frame: the decision, or the logits that it follows from.
-REVEAL = ("decisions", "logits")
+#: What can be revealed: each frame's decision, or the logits that it follows from, or only how many of all
+#: frames' decisions are their labels.
+REVEAL = ("decisions", "logits", "correct")
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -62,7 +62,7 @@ def in_proportion(profile: Floats, finest: Floats, levels: Floats, others: Seque
     level = float((levels / profile).max(initial=0.0))
     if weights:
         shift = shift_for(np.array([weights]), np.array([level]))
-        step = max(weights, level / (ACTIVATION_PEAK << shift))
+        step = max(weights, level / (ACTIVATION_PEAK << shift), 2 * max(others, default=0.0) / MAX_MULTIPLIER)
     else:
         step = min(others, default=level / ACTIVATION_PEAK or 1.0)
         wanted = level / (ACTIVATION_PEAK * step)
@@ -109,8 +109,8 @@ def commensurable(step: float, others: Sequence[float], room: int, adjustable: b
 
 
 def multiplier(ratio: float) -> int:
-    """The integer for a positive ratio of scales."""
-    return min(max(1, round(ratio)), MAX_MULTIPLIER)
+    """The integer for a positive ratio of scales; 1 for none."""
+    return max(1, round(ratio))
 
 
 def shift_for(finest: Floats, levels: Floats) -> int:
@@ -136,6 +136,17 @@ def proportion(scale: Floats, profile: Floats) -> float | None:
         return 0.0
     low, high = float(ratios.min()), float(ratios.max())
     return None if high > low * (1 + 1e-9) else high
+
+
+def are_reached(levels: Floats, choice: Choice) -> bool:
+    """Whether a table behind saturates no lower than at `levels`."""
+    return bool((levels <= choice.scale * (ACTIVATION_PEAK << choice.shift) * (1 + 1e-9)).all())
+
+
+def is_multiple(scale: Floats, other: Floats) -> bool:
+    """Whether an allowed integer times `other` is about `scale`, where that is not 0."""
+    ratio = proportion(scale, other)
+    return ratio is not None and (ratio == 0 or (_is_whole(ratio) and ratio <= MAX_MULTIPLIER))
 
 
 def _is_whole(ratio: float) -> bool:

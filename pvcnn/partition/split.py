@@ -30,7 +30,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """`private` is for the owner alone, and so are `public.weights` and `report`.
+    """`private` is for the owner alone, and so are `report` and, unless they are published, `public.weights`.
 
     `private_part` is None if the model was split with cut=0: then features are pixels, rounded.
     `logit_scale` times revealed logits are about the model's.
@@ -69,15 +69,17 @@ def split(
 ) -> Split:
     """Cuts `model` and quantises what follows (docs/protocol.md, "Programs").
 
-    `model`: a torch module, which is not changed and is taken in eval mode, or the path of an ONNX file.
-    `cut`: how many blocks, each of a convolution or linear layer and what follows it, are private; or the
-    name of a layer or module, behind which to cut; 0 keeps nothing private. `calibration_frames`: (N,
-    channels, height, width), N >= 1, prepared as frames will be; they fix every range, so take them from
-    the same source. `reveal`: "decisions", the class of the largest logit (with one logit, whether it is
-    above 0), or "logits". `pixel_bound` bounds the magnitude of pixels, by default twice the largest of
-    the calibration frames. `labels` (N,), the calibration frames' classes, only serve the report. `weights`:
-    "committed", or "published", where whoever verifies may know those of the public part. `weight_bits` are
-    8 by default, and up to 10 for many weights; up to 12 make deep models more exact.
+    - `model`: a torch module, which is not changed and is taken in eval mode, or the path of an ONNX file.
+    - `calibration_frames`: (N, channels, height, width), N >= 1, prepared as frames will be; they fix every
+      range, so take them from the same source.
+    - `cut`: how many blocks, each of a convolution or linear layer and what follows it, are private; or the
+      name of a layer or module, behind which to cut; 0 keeps nothing private.
+    - `weights`: "committed", or "published", which makes proofs much cheaper.
+    - `reveal`: "decisions", the class of the largest logit (with one logit, whether it is above 0); "logits";
+      or "correct", how many decisions are the labels that frames come with.
+    - `pixel_bound` bounds the magnitude of pixels, by default twice the largest of the calibration frames.
+    - `labels` (N,): the calibration frames' classes, which only serve the report.
+    - `weight_bits`: 8 by default, and up to 10 for many weights; up to 12 make deep models more exact.
 
     Raises UnsupportedLayer naming the layer, CutRefused naming the rule, ValueError for frames or weights
     that are not finite numbers, and DecodeError for what is no ONNX file.

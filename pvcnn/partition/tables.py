@@ -98,12 +98,13 @@ def bound(activation: Activation) -> float | None:
             return None
 
 
-def unit(activation: Activation, peak: float) -> float:
-    """The scale of an activation's integers when calibration saw magnitudes up to `peak`."""
-    limit = bound(activation)
-    if limit is not None:
-        return (limit or 1.0) / FUNCTION_PEAK
-    return power_of_two(peak / FUNCTION_PEAK)
+def unit(activation: Activation, reach: float) -> float:
+    """The scale of an activation's integers, for arguments up to `reach` in magnitude."""
+    largest = bound(activation)
+    if largest is None:
+        arguments = torch.linspace(-reach, reach, 129, dtype=torch.float64)
+        largest = float(activation.function(arguments).abs().max())
+    return (largest or 1.0) / FUNCTION_PEAK
 
 
 def power_of_two(value: float) -> float:

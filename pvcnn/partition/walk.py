@@ -30,9 +30,9 @@ from pvcnn.partition.scales import Choice, OverCap
 from pvcnn.partition.summands import Summand, Summands, proportions
 from pvcnn.partition.tables import (
     ACTIVATION_PEAK,
-    DOMAIN,
     DOMAIN_BITS,
     DOMAIN_PEAK,
+    FUNCTION_PEAK,
     HEADROOM,
     activation_table,
     cap,
@@ -42,6 +42,7 @@ from pvcnn.partition.tables import (
 )
 from pvcnn.partition.ties import Ties
 from pvcnn.program.bounds import Range
+from pvcnn.program.layers import MAX_SHIFT
 from pvcnn.program.table import Table
 
 Floats = NDArray[np.float64]
@@ -81,6 +82,9 @@ class Walk:
                     self._end(number)
             elif number not in self._plan.final:
                 self._pass_on(index, node.layer)
+        last = self._plan.final[len(self._graph.nodes)]
+        if self._profile is not None and scales.proportion(last, np.ones_like(last)) is None:
+            raise Misaligned(len(self._graph.nodes), 0)  # logits are compared
         return self._plan
 
     def _own_finest(self, index: int, layer: FloatLayer) -> Floats:
@@ -89,6 +93,9 @@ class Walk:
             case Conv2d() | Linear():
                 return finest_scale(layer, self._plan.final[inputs[0]], self._weight_bits)
             case Multiply():
+                for position, number in enumerate(inputs):
+                    if max(map(abs, self._bounds[number])) > FUNCTION_PEAK + 1:
+                        raise Misaligned(index, position)  # a table must make fewer bits of it first
                 return self._plan.final[inputs[0]] * self._plan.final[inputs[1]]
             case _:
                 return self._passed(index, layer, [self._summands.finest[inputs[0]]])
@@ -123,6 +130,8 @@ class Walk:
         """An activation of values that are final already: no q can leave the table's domain."""
         scale, bounds, peaks = self._plan.final[number], self._bounds[number], self._peaks(index + 1)
         shift = max(0, max(-bounds[0], bounds[1]).bit_length() + 1 - DOMAIN_BITS)
+        if shift > MAX_SHIFT:
+            raise Misaligned(index, 0)
         if index in self._per_channel:
             if cap(layer) is not None:
                 raise CapExceeded(index)
@@ -135,7 +144,9 @@ class Walk:
             raise Misaligned(index, 0)
         half = (1 << shift) >> 1
         domain = ((bounds[0] + half) >> shift, (bounds[1] + half) >> shift)
-        self._tabulate_function(index, layer, shift, step * 2.0**shift, domain)
+        own = unit(layer, float(self._peaks(number).max()))
+        table = function_table(layer, step * 2.0**shift, own, domain)
+        self._tabulate(index + 1, shift, table, self._same(index, own))
 
     def _end(self, number: int) -> None:
         """Where a flow ends: its scale, those of what flows into it, and the table behind it."""
@@ -160,7 +171,9 @@ class Walk:
         else:
             choice = self._choose_uniform(number)
             step = float(choice.scale[0]) * 2.0**choice.shift
-            self._tabulate_function(fused, layer, choice.shift, step)
+            own = unit(layer, step * DOMAIN_PEAK / HEADROOM)
+            table = function_table(layer, step, own)
+            self._tabulate(fused + 1, choice.shift, table, self._same(fused, own))
         if self._accumulators.rigid[number]:
             self._summands.rescale(number, choice.scale)
         else:
@@ -173,7 +186,7 @@ class Walk:
         finest = scales.largest_of_each(finest, labels)
         if levels is None:
             profile = np.ones(len(labels))
-            return scales.revealed(profile, finest, proportions(others, profile))
+            return _checked(scales.revealed(profile, finest, proportions(others, profile)), others)
         levels = scales.largest_of_each(levels, labels)
         if self._profile is None or not (others or self._ties.is_shared(number)):
             if limit is not None and levels.max() > limit:
@@ -184,13 +197,14 @@ class Walk:
         profile = self._profile[labels]
         if len(others) == 1 and not finest.any():  # nothing but one tensor or product: its scale will do
             profile = np.where(others[0].scale > 0, others[0].scale, 1.0)
-        return scales.in_proportion(profile, finest, levels, proportions(others, profile))
+        choice = scales.in_proportion(profile, finest, levels, proportions(others, profile))
+        return _checked(choice, others, levels)
 
     def _choose_uniform(self, number: int) -> Choice:
         """For a table that one scale fits."""
         finest, others = self._parts(number)
         step = HEADROOM * float(self._peaks(number).max()) / DOMAIN_PEAK
-        return scales.uniform(finest, step, proportions(others, np.ones_like(finest)))
+        return _checked(scales.uniform(finest, step, proportions(others, np.ones_like(finest))), others)
 
     def _parts(self, number: int) -> tuple[Floats, list[Summand]]:
         """Of an accumulator: the finest scale that weights allow, and the parts that have a scale already.
@@ -219,9 +233,16 @@ class Walk:
         self._plan.final[number] = scale
         self._bounds[number] = (int(table.values.min()), int(table.values.max()))
 
-    def _tabulate_function(
-        self, index: int, layer: Activation, shift: int, step: float, domain: Range = DOMAIN
-    ) -> None:
-        own = unit(layer, float(self._peaks(index + 1).max()))
-        table = function_table(layer, step, own, domain)
-        self._tabulate(index + 1, shift, table, np.full(self._graph.shapes[index + 1][0], own))
+    def _same(self, index: int, scale: float) -> Floats:
+        """One scale for all channels that node `index` makes."""
+        return np.full(self._graph.shapes[index + 1][0], scale)
+
+
+def _checked(choice: Choice, others: list[Summand], levels: Floats | None = None) -> Choice:
+    """`choice`, if integers make all summands of it. Raises Misaligned for one that must be rounded first."""
+    for summand in sorted(others, key=lambda one: float(one.scale.max())):
+        if not scales.is_multiple(summand.scale, choice.scale):
+            raise Misaligned(summand.term.index, summand.term.position)
+        if levels is not None and not scales.are_reached(levels, choice):
+            raise Misaligned(summand.term.index, summand.term.position)
+    return choice
