@@ -11,9 +11,11 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 def initialise(model: nn.Module, frames: Tensor, generator: torch.Generator) -> None:
     """Draws all weights, takes batch norm's statistics from `frames`, and centres the logits on them.
 
-    Left in eval mode. The variance of what a layer outputs is kept (K. He and others, arXiv 1502.01852);
-    batch norm's scales and shifts vary, as training leaves them; and every logit has mean 0 over
-    `frames`, so that decisions depend on the frame.
+    Left in eval mode. The variance of what a layer outputs is kept (K. He and others, arXiv 1502.01852).
+    Batch norm's scales and shifts vary, as training leaves them; shifts are positive in the mean, or
+    differences between frames, and with them rounding errors, would grow from layer to layer (G. Yang and
+    others, arXiv 1902.08129), which training prevents. Every logit has mean 0 over `frames`, so that
+    decisions depend on the frame.
     """
     with torch.no_grad():
         for module in model.modules():
@@ -28,8 +30,8 @@ def _draw(module: nn.Module, generator: torch.Generator) -> None:
         if module.bias is not None:
             module.bias.normal_(0, 0.1, generator=generator)
     elif isinstance(module, _NORMS):
-        module.weight.uniform_(0.5, 1.5, generator=generator)
-        module.bias.normal_(0, 0.2, generator=generator)
+        module.weight.uniform_(0.7, 1.3, generator=generator)
+        module.bias.normal_(0.5, 0.2, generator=generator)
 
 
 def _take_statistics(model: nn.Module, frames: Tensor) -> None:

@@ -113,7 +113,7 @@ def test_activations_are_neither_dead_nor_huge(name: str) -> None:
     for output in seen:
         assert 0.01 < output.std() < 20
         assert output.abs().max() < 100
-        assert 0.1 < (output > 0).float().mean() < 0.9
+        assert 0.1 < (output > 0).float().mean() < 0.97
 
 
 def test_the_article_has_batch_norm_behind_the_activation() -> None:
