@@ -76,7 +76,7 @@ def table(title: str, rows: list[Row]) -> str:
     lines = [
         f"{title}:",
         "",
-        "| frames | constraints | domain | proving key | setup | prove | prove, cpu | a frame | of one alone |",
+        "| frames | constraints | domain | key | setup | prove | prove, cpu | a frame | of one alone |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
