@@ -69,7 +69,13 @@ def verify(path: Path) -> Verdict:
     statements = {index: _statement(folder, index) for index in sorted(folder.indices(STATEMENTS))}
     refusals = {index: _refusal(folder, index, material.card) for index in folder.indices(REFUSALS)}
     outcomes = tuple(
-        _examine(folder, proceedings.submission(folder, index), statements.get(index), refusals.get(index))
+        _examine(
+            folder,
+            proceedings.submission(folder, index),
+            statements.get(index),
+            refusals.get(index),
+            manifest.frames,
+        )
         for index in range(len(proceedings.registry.registrations))
     )
     _check_aggregate(folder, material, list(statements.values()), outcomes)
@@ -131,7 +137,11 @@ def _refusal(folder: PublicFolder, index: int, card: ClusterCard) -> ClusterRefu
 
 
 def _examine(
-    folder: PublicFolder, submission: Submission, statement: Statement | None, refusal: ClusterRefusal | None
+    folder: PublicFolder,
+    submission: Submission,
+    statement: Statement | None,
+    refusal: ClusterRefusal | None,
+    frames: int,
 ) -> Outcome:
     """The one outcome of a submission. Raises VerificationError for a second one or a foreign context.
 
@@ -150,24 +160,26 @@ def _examine(
             raise VerificationError(f"{what} {index} is for another submission, registry or campaign")
     if statement is not None and not set(statement.outputs) <= {0, 1}:
         raise VerificationError(f"statement {index} holds something else than decisions, which are 0 or 1")
+    if statement is not None and len(statement.outputs) != frames:
+        raise VerificationError(f"statement {index} holds {len(statement.outputs)} decisions, not {frames}")
     tester = fingerprint(registration.signer)
-    label = _label(folder, submission)
+    labels = _labels(folder, submission, frames)
     if statement is not None:
-        return Outcome(index, tester, Status.PROVED, statement.outputs, label=label)
+        return Outcome(index, tester, Status.PROVED, statement.outputs, labels=labels)
     if submission.answer.refused:
-        return Outcome(index, tester, Status.REFUSED, reason=submission.answer.reason, label=label)
+        return Outcome(index, tester, Status.REFUSED, reason=submission.answer.reason, labels=labels)
     if refusal is not None:
-        return Outcome(index, tester, Status.REFUSED, reason=CLUSTER_REFUSED, label=label)
-    return Outcome(index, tester, Status.MISSING, reason=NO_OUTCOME, label=label)
+        return Outcome(index, tester, Status.REFUSED, reason=CLUSTER_REFUSED, labels=labels)
+    return Outcome(index, tester, Status.MISSING, reason=NO_OUTCOME, labels=labels)
 
 
-def _label(folder: PublicFolder, submission: Submission) -> int | None:
-    """The label that the tester opened, if it did."""
+def _labels(folder: PublicFolder, submission: Submission, frames: int) -> tuple[int, ...] | None:
+    """The labels of the submission's frames that the tester opened, if it did."""
     if not folder.indexed(LABELS, submission.index).exists():
         return None
     opening = LabelOpening.from_bytes(folder.read_indexed(LABELS, submission.index))
-    opening.check(submission.registration)
-    return opening.label
+    opening.check(submission.registration, frames)
+    return opening.labels
 
 
 def _check_aggregate(

@@ -55,7 +55,7 @@ AGGREGATE = PublicFile("aggregate.cbor", 64 << 20, "aggregate")
 ANSWERS = PublicDirectory("answers", 1 << 12, "infer")
 STATEMENTS = PublicDirectory("statements", 1 << 20, "aggregate")
 REFUSALS = PublicDirectory("refusals", 1 << 12, "aggregate")
-LABELS = PublicDirectory("labels", 1 << 12, "open-labels")
+LABELS = PublicDirectory("labels", 1 << 15, "open-labels")
 
 PUBLIC_FILES = (
     PROGRAM,

@@ -45,7 +45,7 @@ class Manifest(SignedArtefact):
     campaign             32 random bytes
     owner_sealing_key    X25519, to which testers seal their uploads
     setup_party          who made the keys and could forge everything
-    frames               frames in one submission
+    frames               frames in one submission, which share one proof
     weights_commitment   D_w, eq. (8): also inside the verification key
     private_commitment   eq. (21)
     """

@@ -26,7 +26,7 @@ def steps(status: CampaignStatus) -> list[Step]:
     to_prove = outcomes + status.count(State.UNPROVED, State.FAULTY)
     opened = sum(each.label_opened for each in status.submissions)
     aggregated = total > 0 and not status.to_aggregate and (status.aggregate_here or not outcomes)
-    registered = f"{total} registered" if total else _delivered(status)
+    registered = f"{total} registered{_of_frames(status)}" if total else _delivered(status)
     return [
         Step("split", "owner", PROGRAM.name in files, ""),
         Step("keygen", "cluster", CLUSTER_CARD.name in files, ""),
@@ -100,7 +100,14 @@ def _setup(status: CampaignStatus) -> str:
 
 
 def _delivered(status: CampaignStatus) -> str:
-    return "" if status.delivered is None else f"{status.delivered} delivered, none registered yet"
+    if status.delivered is None:
+        return ""
+    return f"{status.delivered} delivered{_of_frames(status)}, none registered yet"
+
+
+def _of_frames(status: CampaignStatus) -> str:
+    """What a submission is, where it is more than one frame."""
+    return f" with {status.frames} frames each" if status.frames and status.frames > 1 else ""
 
 
 def _verdict(status: CampaignStatus) -> str:

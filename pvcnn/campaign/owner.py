@@ -34,7 +34,6 @@ from pvcnn.campaign.manifest import CAMPAIGN_BYTES, Manifest, check_setup_party
 from pvcnn.campaign.owner_ledger import ROLE, OwnerLedger
 from pvcnn.campaign.owner_secrets import OwnerSecrets
 from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.setup_party import FRAMES
 from pvcnn.campaign.signed import digest_of_file, file_digest, fingerprint
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import write_atomically
@@ -92,14 +91,17 @@ class OwnerRole:
 
     # setup
 
-    def publish_manifest(self, setup_party: str = ROLE, cluster_fingerprint: str | None = None) -> Manifest:
+    def publish_manifest(
+        self, setup_party: str = ROLE, cluster_fingerprint: str | None = None, frames: int | None = None
+    ) -> Manifest:
         """Commits to the weights, seals them to the cluster, and signs the manifest.
 
         Comes after `keygen` and after the setup party's `run_setup`. `cluster_fingerprint` is what the
         cluster's operator says it is, obtained out of band; without it, whoever can replace the card in
-        the folder gets the weights. Raises ValueError for a setup party that cannot be one, CampaignError
+        the folder gets the weights. `frames`, if given, is the number of frames in a submission that owner
+        and setup party have agreed on. Raises ValueError for a setup party that cannot be one, CampaignError
         for a missing file or a second manifest, and VerificationError for another card and for keys that
-        are not for this program or would hide nothing.
+        are not for this program, are for submissions of another size, or would hide nothing.
         """
         check_setup_party(setup_party)
         public = self._folder.public
@@ -109,13 +111,17 @@ class OwnerRole:
         if cluster_fingerprint is not None:
             card.check_fingerprint(cluster_fingerprint)
         verification_key = self._commit_to_weights()
+        if frames not in (None, verification_key.frames):
+            raise VerificationError(
+                f"the setup's keys are for submissions of {verification_key.frames} frames, not {frames}"
+            )
         write_atomically(public.file(VERIFICATION_KEY), verification_key.to_bytes())
         manifest = Manifest(
             signer=self._identity.signing.public,
             campaign=self._secrets.campaign,
             owner_sealing_key=self._identity.sealing.public,
             setup_party=setup_party,
-            frames=FRAMES,
+            frames=verification_key.frames,
             weights_commitment=encode_g1(verification_key.weights_commitment),
             private_commitment=self._secrets.commitment,
             program_digest=file_digest(public.read(PROGRAM)),
@@ -187,7 +193,7 @@ class OwnerRole:
         if answer is not None:
             return answer
         evaluated = self._evaluator.evaluate(index)
-        return self.ledger.record(index, evaluated.sealed, evaluated.reason)
+        return self.ledger.record(index, evaluated.sealed, evaluated.reason, evaluated.details)
 
     @cached_property
     def _evaluator(self) -> SubmissionEvaluator:

@@ -12,7 +12,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pvcnn.campaign.answer import ClusterRefusal
+from pvcnn.campaign.batch import read_batch
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
 from pvcnn.campaign.folder import (
@@ -152,19 +156,29 @@ class SubmissionProver:
         start = time.perf_counter()
         blob = collect(self._folder.mail("cluster"), submission.answer.answer_digest)
         place = (proceedings.manifest.digest(), proceedings.registry.digest(), submission.index)
-        ciphertext = keys.identity.sealing.open(blob, answer_info(*place))
-        program = keys.public_part.program
-        features = quantise(
-            decrypt_features(keys.plan, keys.decryption, ciphertext),
-            keys.plan.feature_step,
-            program.input_low,
-            program.input_high,
-        ).reshape(1, *program.input_shape)
+        messages = read_batch(
+            keys.identity.sealing.open(blob, answer_info(*place)), proceedings.manifest.frames
+        )
+        features = np.stack([self._features(number, each) for number, each in enumerate(messages)])
         seconds["decrypt"] = time.perf_counter() - start
         start = time.perf_counter()
         proof = prove(keys.proving, keys.public_part, features, submission.context)
         seconds["prove"] = time.perf_counter() - start
         return proof
+
+    def _features(self, number: int, ciphertext: bytes) -> NDArray[np.int64]:
+        """The integer features of frame `number`, from 0, of a submission: (*program.input_shape,).
+
+        Raises SubmissionRefused, whose `details` name the frame.
+        """
+        keys, program = self._keys, self._keys.public_part.program
+        try:
+            decrypted = decrypt_features(keys.plan, keys.decryption, ciphertext)
+            low, high = program.input_low, program.input_high
+            return quantise(decrypted, keys.plan.feature_step, low, high).reshape(program.input_shape)
+        except (SubmissionRefused, DecodeError) as error:
+            details = f"frame {number}: {getattr(error, 'details', '')}"
+            raise SubmissionRefused(str(error), details) from error
 
     def _refusal(self, submission: Submission, seconds: dict[str, float], error: Exception) -> Examined:
         signing = self._keys.identity.signing

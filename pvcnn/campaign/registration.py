@@ -1,4 +1,4 @@
-"""A tester's signed claim: this sealed frame, with this committed label, is my submission."""
+"""A tester's signed claim: these sealed frames, with these committed labels, are my submission."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Outcome:
     tester      SHA-256 of the tester's key, hexadecimal
     decisions   one a frame, 1 for fake; empty unless proved
     reason      why there is no proof; empty if proved
-    label       1 for fake, 0 for real, None while the tester has not opened it
+    labels      one a frame, 1 for fake, 0 for real; None while the tester has not opened them
     """
 
     index: int
@@ -38,12 +38,14 @@ class Outcome:
     status: Status
     decisions: tuple[int, ...] = ()
     reason: str = ""
-    label: int | None = None
+    labels: tuple[int, ...] | None = None
 
     @property
-    def correct(self) -> bool:
-        """Whether the decisions are the opened label. A submission without a proof never is."""
-        return self.label is not None and bool(self.decisions) and set(self.decisions) == {self.label}
+    def correct(self) -> int:
+        """Frames that were decided as labelled; none of a submission without a proof or opened labels."""
+        if self.labels is None or not self.decisions:
+            return 0
+        return sum(decision == label for decision, label in zip(self.decisions, self.labels, strict=True))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -52,7 +54,7 @@ class Outcome:
             "status": str(self.status),
             "decisions": list(self.decisions),
             "reason": self.reason,
-            "label": self.label,
+            "labels": None if self.labels is None else list(self.labels),
         }
 
 
@@ -60,7 +62,8 @@ class Outcome:
 class Verdict:
     """The result of a verification in which every check held; a check that fails raises instead.
 
-    Digests and fingerprints are hexadecimal SHA-256. features and pixels are per frame.
+    Digests and fingerprints are hexadecimal SHA-256. frames are those of one submission; features and
+    pixels are per frame.
     """
 
     campaign: str
@@ -80,6 +83,11 @@ class Verdict:
     @property
     def registered(self) -> int:
         return len(self.outcomes)
+
+    @property
+    def all_frames(self) -> int:
+        """Registered frames."""
+        return self.frames * self.registered
 
     @property
     def proved(self) -> int:
@@ -115,15 +123,16 @@ class Verdict:
         return groups
 
     def accuracy(self) -> tuple[int, int]:
-        """(correct, opened): submissions decided as labelled, out of those with an opened label."""
-        opened = [outcome for outcome in self.outcomes if outcome.label is not None]
-        return sum(outcome.correct for outcome in opened), len(opened)
+        """(correct, opened): frames decided as labelled, out of those with an opened label."""
+        opened = sum(len(outcome.labels) for outcome in self.outcomes if outcome.labels is not None)
+        return sum(outcome.correct for outcome in self.outcomes), opened
 
     def sentences(self) -> list[str]:
         """What was proved and what was not, one statement a line."""
         lines = [
             f"{self.registered} submissions registered, {self.proved} proved: for each of these, the "
             "decisions are the outputs of the committed public part on the committed features.",
+            *self._of_frames(),
             f"{self.refused} refused, {self.missing} missing: these count as failed.",
             f"Registry {self.registry_digest}, signed by owner {self.owner[:SHOWN_DIGITS]}.",
             "Not proved: that those features are the honest decryption of the honest private part; until "
@@ -138,10 +147,19 @@ class Verdict:
         correct, opened = self.accuracy()
         if opened:
             lines.append(
-                f"Labels opened by their testers, {opened} of {self.registered}: {correct} decided "
+                f"Labels opened by their testers, {opened} of {self.all_frames}: {correct} decided "
                 "correctly, failed ones counted as wrong. The labels are the testers' own claim."
             )
         return lines
+
+    def _of_frames(self) -> list[str]:
+        """Where a submission has several frames, they are counted too."""
+        if self.frames == 1:
+            return []
+        return [
+            f"A submission has {self.frames} frames with one proof: {self.all_frames} frames registered, "
+            f"{self.frames * self.proved} proved."
+        ]
 
     def tester_lines(self) -> list[str]:
         """One line a tester: fingerprint, then a decision or failure for each submission."""
@@ -165,7 +183,8 @@ class Verdict:
             "refused": self.refused,
             "missing": self.missing,
             "testers": len(self.by_tester()),
-            "frames": self.frames * self.registered,
+            "frames": self.all_frames,
+            "frames_per_submission": self.frames,
             "features_per_pixel": self.features_per_pixel,
             "labels": {"opened": opened, "correct": correct},
             "submissions": [outcome.to_json() for outcome in self.outcomes],
@@ -174,10 +193,10 @@ class Verdict:
 
 
 def _describe(outcome: Outcome) -> str:
-    """`#3 fake (label: real)`, or `#3 refused: reason`."""
+    """`#3 fake (label: real)`, `#3 fake+real`, or `#3 refused: reason`."""
     if outcome.status is not Status.PROVED:
         return f"#{outcome.index} {outcome.status}: {outcome.reason}"
-    label = "" if outcome.label is None else f" (label: {_name(outcome.label)})"
+    label = "" if outcome.labels is None else f" (label: {_names(outcome.labels)})"
     return f"#{outcome.index} {_names(outcome.decisions)}{label}"
 
 

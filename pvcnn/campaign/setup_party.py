@@ -7,30 +7,40 @@ is never the cluster, which would then prove to itself.
 from __future__ import annotations
 
 from pvcnn.aggregate.reference_string import aggregation_setup
-from pvcnn.campaign.folder import AGGREGATION_VERIFIER_KEY, PROGRAM, CampaignFolder
+from pvcnn.campaign.batch import most_frames
+from pvcnn.campaign.folder import AGGREGATION_VERIFIER_KEY, ENCRYPTION_PLAN, PROGRAM, CampaignFolder
 from pvcnn.errors import CampaignError
 from pvcnn.files import write_atomically
+from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.program.program import Program
 from pvcnn.qmp import setup
 from pvcnn.qmp.circuit import compile_program
+from pvcnn.qmp.statement import MAX_OUTPUTS
 
-#: One frame is one submission is one proof.
-FRAMES = 1
 DEFAULT_MAX_PROOFS = 64
 
 
-def run_setup(folder: CampaignFolder, max_proofs: int = DEFAULT_MAX_PROOFS) -> None:
+def run_setup(folder: CampaignFolder, max_proofs: int = DEFAULT_MAX_PROOFS, frames: int = 1) -> None:
     """Writes DIR/keys and the aggregation verifier key, for proofs of at most `max_proofs` submissions.
 
-    Raises CampaignError if `split` has not run, or if keys are there already.
+    A submission has `frames` frames, exactly, which share one proof. Raises ValueError if a statement or a
+    sealed blob cannot hold so many, and CampaignError if `split` has not run, or if keys are there already.
     """
     program = Program.from_bytes(folder.public.read(PROGRAM))
+    check_frames(frames, program, EncryptionPlan.from_bytes(folder.public.read(ENCRYPTION_PLAN)))
     if folder.bare_verification_key.exists():
         raise CampaignError(f"{folder.keys} holds keys already: the setup runs once in a campaign")
-    circuit = compile_program(program, FRAMES)
-    proving_key, circuit_key = setup.generate(circuit.system, program.digest(), FRAMES)
+    circuit = compile_program(program, frames)
+    proving_key, circuit_key = setup.generate(circuit.system, program.digest(), frames)
     proving_key.save(folder.proving_key)
     aggregation_key = aggregation_setup(max_proofs)
     write_atomically(folder.aggregation_key, aggregation_key.to_bytes())
     write_atomically(folder.public.file(AGGREGATION_VERIFIER_KEY), aggregation_key.verifier.to_bytes())
     write_atomically(folder.bare_verification_key, circuit_key.to_bytes())
+
+
+def check_frames(frames: int, program: Program, plan: EncryptionPlan) -> None:
+    """Raises ValueError unless statements and sealed blobs can hold `frames` frames of a submission."""
+    most = min(MAX_OUTPUTS // program.outputs, most_frames(plan))
+    if not 1 <= frames <= most:
+        raise ValueError(f"a submission of this campaign can have 1 to {most} frames, not {frames}")

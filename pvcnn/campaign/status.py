@@ -25,7 +25,7 @@ from pvcnn.campaign.folder import (
     CampaignFolder,
     PublicFolder,
 )
-from pvcnn.campaign.ledger import LOG_NAME
+from pvcnn.campaign.identity import LOG_NAME
 from pvcnn.campaign.ledger import ROLE as CLUSTER
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.outcome import FORMAT as OUTCOME_FORMAT
@@ -83,6 +83,7 @@ class CampaignStatus:
     proofs_here          whether DIR/proofs is
     private_roles        whose private directories are
     refusals_log         where the reasons of the cluster's refusals are, if that is here
+    frames               in a submission; None before `setup`
     verdict, fault       of `verify`, once nothing is left to do: what it found, or why it refuses
     """
 
@@ -95,6 +96,7 @@ class CampaignStatus:
     private_roles: tuple[str, ...]
     refusals_log: Path | None
     submissions: tuple[SubmissionStatus, ...]
+    frames: int | None = None
     verdict: Verdict | None = None
     fault: str = ""
 
@@ -134,14 +136,16 @@ def read_status(path: Path) -> CampaignStatus:
     public = _find(path)
     # A public folder under another name is alone, whatever lies beside it.
     folder = CampaignFolder(public.path.parent) if public.path.name == "public" else None
-    campaign, registry = "", ""
+    campaign, registry, frames = "", "", None
     submissions: tuple[SubmissionStatus, ...] = ()
     if public.file(REGISTRY).exists():
         proceedings = Proceedings.read(public)
         campaign, registry = proceedings.manifest.campaign.hex(), proceedings.registry.digest().hex()
+        frames = proceedings.manifest.frames
         submissions = _submissions(folder, public, proceedings)
     elif public.file(MANIFEST).exists():
-        campaign = Manifest.from_bytes(public.read(MANIFEST)).campaign.hex()
+        manifest = Manifest.from_bytes(public.read(MANIFEST))
+        campaign, frames = manifest.campaign.hex(), manifest.frames
     status = CampaignStatus(
         campaign=campaign,
         registry=registry,
@@ -152,6 +156,7 @@ def read_status(path: Path) -> CampaignStatus:
         private_roles=_private_roles(folder),
         refusals_log=_refusals_log(folder),
         submissions=submissions,
+        frames=frames,
     )
     return _verified(status, public) if status.settled else status
 

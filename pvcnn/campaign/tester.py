@@ -6,6 +6,7 @@ It holds frames, labels and an Ed25519 identity, and learns public decisions onl
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from pvcnn.campaign.admission import post_registration
 from pvcnn.campaign.auditor import verify
+from pvcnn.campaign.batch import write_batch
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.commitments import label_commitment, random_salt
 from pvcnn.campaign.folder import (
@@ -73,18 +75,33 @@ class TesterRole:
         cluster_fingerprint: str,
         owner_fingerprint: str | None = None,
     ) -> Registration:
-        """Encrypts, seals and registers one frame (channels, height, width), with its label 0 or 1.
+        """`encrypt_batch` of one frame, in a campaign whose submissions have one."""
+        labels = None if label is None else [label]
+        return self.encrypt_batch([frame], labels, cluster_fingerprint, owner_fingerprint)
 
-        A tester who knows no label gives None: what is registered then looks like the commitment to one,
-        but is random, and nobody can open it as anything.
+    def encrypt_batch(
+        self,
+        frames: Sequence[NDArray[np.float64]],
+        labels: Sequence[int] | None,
+        cluster_fingerprint: str,
+        owner_fingerprint: str | None = None,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> Registration:
+        """Encrypts, seals and registers a submission: frames (channels, height, width) with labels 0 or 1.
+
+        There must be as many frames as the manifest says. A tester who knows no labels gives None: what is
+        registered then looks like the commitment to some, but is random, and nobody can open it as anything.
+        `progress` is told how many frames are encrypted.
 
         The fingerprints are what the cluster's operator and the owner say they are, obtained out of band:
         64 hexadecimal digits. Without the owner's, a cluster that can replace the manifest can have the
         upload sealed to itself, and read the frame. Raises VerificationError if the public folder holds
         another card (whose owner could read the frame) or another owner's manifest, CampaignError for a
-        missing file or a registry that is closed, and ValueError for a label or a frame that cannot be.
+        missing file or a registry that is closed, RangeError for a pixel that is out of bounds, and
+        ValueError for frames or labels that cannot be, or are too few or too many, and for a frame that is
+        there twice.
         """
-        if label not in (0, 1, None):
+        if labels is not None and not set(labels) <= {0, 1}:
             raise ValueError("a label is 0 (real) or 1 (fake)")
         if self._folder.public.file(REGISTRY).exists():
             raise CampaignError("the registry is closed: this campaign takes no more submissions")
@@ -93,20 +110,25 @@ class TesterRole:
             manifest.signer
         ):
             raise VerificationError("the manifest is signed by another owner than the one given")
+        _check_counts(frames, labels, manifest.frames)
         plan, encryption_key = self._encryption(manifest, cluster_fingerprint)
-        return self._register(manifest, encrypt_frame(plan, encryption_key, frame), label)
+        messages = []
+        for frame in frames:
+            messages.append(encrypt_frame(plan, encryption_key, frame))
+            progress(len(messages))
+        return self._register(manifest, write_batch(messages), labels)
 
-    def _register(self, manifest: Manifest, ciphertext: bytes, label: int | None) -> Registration:
+    def _register(self, manifest: Manifest, batch: bytes, labels: Sequence[int] | None) -> Registration:
         nonce = secrets.token_bytes(NONCE_BYTES)
         info = upload_info(manifest.digest(), self.public_key, nonce)
-        blob = seal(manifest.owner_sealing_key, ciphertext, info)
+        blob = seal(manifest.owner_sealing_key, batch, info)
         upload_digest = post(self._folder.mail("owner"), blob)
-        if label is None:
+        if labels is None:
             commitment = secrets.token_bytes(DIGEST_BYTES)
         else:
-            opening = LabelOpening(random_salt(), label)
+            opening = LabelOpening(random_salt(), tuple(labels))
             keep_secret(self._label_path(upload_digest), opening.to_bytes())
-            commitment = label_commitment(opening.salt, self.public_key, label)
+            commitment = label_commitment(opening.salt, self.public_key, labels)
         registration = Registration(
             signer=self.public_key,
             manifest_digest=manifest.digest(),
@@ -118,7 +140,7 @@ class TesterRole:
         return registration
 
     def open_labels(self) -> int:
-        """Publishes the labels of this tester's submissions, and says how many.
+        """Publishes the labels of this tester's submissions, and says how many labels, one a frame.
 
         Those are opened that are proved or refused, in a campaign that verifies: whoever knew a label
         earlier could choose the decision by it. Raises CampaignError if there is no aggregate yet, and
@@ -133,8 +155,9 @@ class TesterRole:
             index, path = outcome.index, self._label_path(registration.upload_digest)
             mine = registration.signer == self.public_key and path.exists()
             if mine and outcome.status is not Status.MISSING:
-                write_atomically(public.indexed(LABELS, index), read_bounded(path, LABELS.max_bytes))
-                opened += 1
+                opening = LabelOpening.from_bytes(read_bounded(path, LABELS.max_bytes))
+                write_atomically(public.indexed(LABELS, index), opening.to_bytes())
+                opened += len(opening.labels)
         return opened
 
     def _encryption(self, manifest: Manifest, cluster_fingerprint: str) -> tuple[EncryptionPlan, PublicKey]:
@@ -152,3 +175,15 @@ class TesterRole:
 
     def _label_path(self, upload_digest: bytes) -> Path:
         return self._private / f"label-{upload_digest.hex()}.cbor"
+
+
+def _check_counts(frames: Sequence[NDArray[np.float64]], labels: Sequence[int] | None, expected: int) -> None:
+    """Raises ValueError unless there are `expected` frames, all different, with a label each or none."""
+    if len(frames) != expected:
+        difference = expected - len(frames)
+        short = f"{difference} missing" if difference > 0 else f"{-difference} too many"
+        raise ValueError(f"a submission of this campaign has {expected} frames: {len(frames)} given, {short}")
+    if labels is not None and len(labels) != expected:
+        raise ValueError(f"{expected} frames have {expected} labels, not {len(labels)}")
+    if len({frame.tobytes() for frame in frames}) != len(frames):
+        raise ValueError("a frame is there twice: it would count twice")

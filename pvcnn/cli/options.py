@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from pvcnn.errors import PvcnnError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -84,6 +87,17 @@ def check_weights(weights: str) -> None:
     """Raises UsageError for weights that cannot be proved about yet."""
     if weights == "published":
         raise click.UsageError("published weights are not built yet; use --weights committed")
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """A ValueError that is none of pvcnn's own errors says what is wrong with what was asked for."""
+    try:
+        yield
+    except PvcnnError:
+        raise
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def use_one_torch_thread() -> None:

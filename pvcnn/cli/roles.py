@@ -13,9 +13,11 @@ from pvcnn.cli.options import (
     check_weights,
     directory_argument,
     json_option,
+    usage_errors,
     use_one_torch_thread,
 )
 from pvcnn.cli.output import done, notes
+from pvcnn.cli.progress import StepProgress
 
 #: `--demo-frame` numbers one frame of each of the test people's images.
 DEMO_FRAMES = 80
@@ -90,6 +92,14 @@ def keygen_command(directory: Path, as_json: bool) -> None:
 )
 @click.option("--max-proofs", type=click.IntRange(1, 1 << 14), default=64, show_default=True)
 @click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="Frames in a submission, exactly: they share one proof.",
+)
+@click.option(
     "--cluster-fingerprint", help="Obtained out of band: the weights are then sealed to no other cluster."
 )
 @click.option(
@@ -102,6 +112,7 @@ def setup_command(
     directory: Path,
     party: str,
     max_proofs: int,
+    batch: int,
     cluster_fingerprint: str | None,
     only: str | None,
     as_json: bool,
@@ -116,15 +127,15 @@ def setup_command(
         check_setup_party(party)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    report = {"setup_party": party}
+    report: dict[str, Any] = {"setup_party": party, "frames_per_submission": batch}
     if only != "manifest":
-        with notes.status("compiling kernels if need be, making proof keys"):
-            run_setup(CampaignFolder(directory), max_proofs)
+        with notes.status("compiling kernels if need be, making proof keys"), usage_errors():
+            run_setup(CampaignFolder(directory), max_proofs, batch)
     if only != "keys":
         if cluster_fingerprint is None:
             notes.print("no --cluster-fingerprint: whoever wrote cluster.cbor will get the weights")
         with notes.status("committing to the weights, signing"):
-            manifest = OwnerRole.open(directory).publish_manifest(party, cluster_fingerprint)
+            manifest = OwnerRole.open(directory).publish_manifest(party, cluster_fingerprint, batch)
         report["manifest"] = manifest.digest().hex()
     done(as_json, report)
 
@@ -134,14 +145,26 @@ def setup_command(
 @click.option("--tester", required=True, help="Your name in this folder: a-z, 0-9 and dashes.")
 @click.option(
     "--frame",
+    "frames",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
     metavar="FILE",
-    help="A 64x64 image file, or a .npy of 64x64 bytes.",
+    help="A 64x64 image file, or a .npy of 64x64 bytes; once for each frame of the submission.",
 )
 @click.option(
-    "--demo-frame", type=click.IntRange(0, DEMO_FRAMES - 1), help="Take a test person's frame instead."
+    "--demo-frame",
+    "demo_numbers",
+    type=click.IntRange(0, DEMO_FRAMES - 1),
+    multiple=True,
+    help="Take a test person's frame instead.",
 )
-@click.option("--label", type=click.Choice(["real", "fake"]), help="What you know the frame to be.")
+@click.option(
+    "--label",
+    "labels",
+    type=click.Choice(["real", "fake"]),
+    multiple=True,
+    help="What you know a frame to be; once for each --frame, in the same order.",
+)
 @click.option("--cluster-fingerprint", required=True, help="Obtained out of band: 64 hexadecimal digits.")
 @click.option(
     "--owner-fingerprint",
@@ -151,35 +174,47 @@ def setup_command(
 def encrypt_command(
     directory: Path,
     tester: str,
-    frame: Path | None,
-    demo_frame: int | None,
-    label: str | None,
+    frames: tuple[Path, ...],
+    demo_numbers: tuple[int, ...],
+    labels: tuple[str, ...],
     cluster_fingerprint: str,
     owner_fingerprint: str | None,
     as_json: bool,
 ) -> None:
-    """TESTER: encrypt a frame, seal it to the owner, register it."""
+    """TESTER: encrypt a submission's frames, seal them to the owner, register them.
+
+    Give as many frames as `setup --batch` of the campaign says, all of them different.
+    """
     from pvcnn.campaign.folder import CampaignFolder
     from pvcnn.campaign.identity import FILE_NAME
     from pvcnn.campaign.tester import TesterRole
     from pvcnn.data.frames import demo_frames, prepare
 
-    if (frame is None) == (demo_frame is None):
+    if bool(frames) == bool(demo_numbers):
         raise click.UsageError("give either --frame FILE with --label, or --demo-frame NUMBER")
-    if demo_frame is not None:
-        pixels, truth, _ = demo_frames(DEMO_FRAMES, 1, seed=0)[demo_frame][0]
-    elif frame is not None and label is not None:
-        pixels, truth = _read_frame(frame), int(label == "fake")
+    if demo_numbers:
+        dealt = demo_frames(DEMO_FRAMES, 1, seed=0)
+        pictures, truth = zip(*(dealt[number][0][:2] for number in demo_numbers), strict=True)
+    elif len(frames) == len(labels):
+        pictures, truth = tuple(map(_read_frame, frames)), tuple(int(label == "fake") for label in labels)
     else:
-        raise click.UsageError("--frame needs --label real or --label fake")
+        raise click.UsageError(
+            "--frame needs --label real or --label fake: "
+            f"there are {len(frames)} frames and {len(labels)} labels"
+        )
     folder = CampaignFolder(directory)
     known = (folder.private_of_tester(tester) / FILE_NAME).exists()
     role = TesterRole.open(folder, tester) if known else TesterRole.create(folder, tester)
-    try:
-        prepared = prepare(pixels)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    registration = role.encrypt(prepared, truth, cluster_fingerprint, owner_fingerprint)
+    with StepProgress({"encrypt": "encrypting"}) as progress, usage_errors():
+        prepared = list(map(prepare, pictures))
+        progress.begin("encrypt", len(pictures))
+        registration = role.encrypt_batch(
+            prepared,
+            truth,
+            cluster_fingerprint,
+            owner_fingerprint,
+            lambda done: progress.advance("encrypt"),
+        )
     done(as_json, {"upload": registration.upload_digest.hex(), "tester_key": role.public_key.hex()})
 
 

@@ -17,16 +17,12 @@ def print_verdict(verdict: Verdict, names: Mapping[int, str] | None = None) -> N
 
     `names`, where somebody knows them, says who is behind each submission of the registry.
     """
-    shown = table("Decisions", ">#", "tester", "decision", "label that the tester opened", "")
+    shown = table("Decisions", ">#", ">frame", "tester", "decision", "label that the tester opened", "")
     for outcome in verdict.outcomes:
         name = names[outcome.index] + ", " if names else ""
-        shown.add_row(
-            str(outcome.index),
-            f"{name}key {outcome.tester[:SHOWN_DIGITS]}",
-            escape(_outcome(outcome)),
-            "" if outcome.label is None else _NAMES[outcome.label],
-            _agreement(outcome),
-        )
+        who = f"{name}key {outcome.tester[:SHOWN_DIGITS]}"
+        for frame in range(verdict.frames if outcome.decisions or outcome.labels else 1):
+            shown.add_row(str(outcome.index), str(frame), who, *_row(outcome, frame))
     results.print(shown)
     for sentence in verdict.sentences():
         results.print(f"  {sentence}", soft_wrap=True, markup=False)
@@ -36,13 +32,11 @@ def print_verdict(verdict: Verdict, names: Mapping[int, str] | None = None) -> N
         results.print(f"[bold red]NOT VERIFIED[/]: {verdict.proved} proved, {verdict.missing} missing")
 
 
-def _outcome(outcome: Outcome) -> str:
-    if outcome.status is Status.PROVED:
-        return ", ".join(_NAMES[decision] for decision in outcome.decisions) + ", proved"
-    return f"{outcome.status}: {outcome.reason}"
-
-
-def _agreement(outcome: Outcome) -> str:
-    if outcome.label is None:
-        return ""
-    return "[green]correct[/]" if outcome.correct else "[red]wrong[/]"
+def _row(outcome: Outcome, frame: int) -> tuple[str, str, str]:
+    """Decision, label and agreement of one frame of a submission."""
+    decision = outcome.decisions[frame] if outcome.status is Status.PROVED else None
+    said = f"{outcome.status}: {outcome.reason}" if decision is None else f"{_NAMES[decision]}, proved"
+    if outcome.labels is None:
+        return escape(said), "", ""
+    label = outcome.labels[frame]
+    return escape(said), _NAMES[label], "[green]correct[/]" if decision == label else "[red]wrong[/]"

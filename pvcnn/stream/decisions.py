@@ -133,7 +133,7 @@ class _Segment:
         return Task(self._path, index, accept, deadline)
 
     def _answer(self, index: int, report: Report) -> None:
-        self._segment.owner.record(index, report.result, report.details.decode())
+        self._segment.owner.record(index, report.result, report.details.decode(), report.private)
 
     def _answered(self, index: int, done: Future[Report]) -> None:
         frame = self._segment.frames[index]

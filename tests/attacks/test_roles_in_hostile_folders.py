@@ -14,6 +14,7 @@ import pytest
 from pvcnn.campaign.admission import open_upload
 from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.answer import Answer
+from pvcnn.campaign.batch import read_messages, write_batch
 from pvcnn.campaign.cluster import ClusterRole
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.evaluator import open_evaluator
@@ -235,7 +236,8 @@ def _answer_again(folder: CampaignFolder, index: int) -> None:
     registration = proceedings.registry.registrations[index]
     upload = open_upload(folder.mail("owner"), sealing, place[0], registration)
     card = ClusterCard.from_bytes(folder.public.read(CLUSTER_CARD))
-    result = open_evaluator(folder, card).evaluate(upload)
+    evaluator = open_evaluator(folder, card)
+    result = write_batch([evaluator.evaluate(message) for message in read_messages(upload)])
     digest = post(folder.mail("cluster"), seal(card.sealing_key, result, answer_info(*place)))
     key = owner_key(folder)
     answer = Answer(

@@ -57,7 +57,7 @@ def registration(tester: int = 0, **changes: Any) -> Registration:
         "manifest_digest": some_digest("m"),
         "upload_digest": bytes([tester]) * 32,
         "nonce": some_digest("n"),
-        "label_commitment": label_commitment(SALT, key.public, 1),
+        "label_commitment": label_commitment(SALT, key.public, [1]),
     }
     return Registration(signer=key.public, **(fields | changes)).signed(key)
 

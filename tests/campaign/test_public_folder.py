@@ -74,7 +74,7 @@ ALLOWED: dict[str, set[str]] = {
     "pvcnn-answer": {"manifest_digest", "registry_digest", "index", "answer_digest", "reason"},
     "pvcnn-cluster-refusal": {"context"},
     "pvcnn-statement": {"features_commitment", "outputs", "context"},
-    "pvcnn-label-opening": {"salt", "label"},
+    "pvcnn-label-opening": {"salt", "labels"},
     "pvcnn-aggregate": {"auxiliary_commitments", "claim", "rounds", "final", "openings"},
 }
 #: Maps inside artefacts that have no format of their own.

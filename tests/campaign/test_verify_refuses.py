@@ -268,7 +268,7 @@ class TestOutcomes:
         assert (verdict.registered, verdict.proved, verdict.missing, verdict.failed) == (4, 3, 1, 1)
         assert verdict.outcomes[1].status is Status.MISSING
         assert verdict.accuracy()[1] == SUBMISSIONS
-        assert not verdict.outcomes[1].correct
+        assert verdict.outcomes[1].correct == 0
         assert "4 submissions registered, 3 proved:" in verdict.sentences()[0]
         assert "0 refused, 1 missing: these count as failed." in verdict.sentences()
 
