@@ -12,7 +12,7 @@ from pvcnn.errors import DecodeError, VerificationError
 from pvcnn.qmp.keys import MAX_FRAMES
 
 FORMAT = "pvcnn-label-opening"
-VERSION = 2
+VERSION = 1
 CLASSES = 2
 
 

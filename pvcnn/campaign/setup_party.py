@@ -15,6 +15,7 @@ from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.program.program import Program
 from pvcnn.qmp import setup
 from pvcnn.qmp.circuit import compile_program
+from pvcnn.qmp.keys import MAX_FRAMES
 from pvcnn.qmp.statement import MAX_OUTPUTS
 
 DEFAULT_MAX_PROOFS = 64
@@ -41,6 +42,8 @@ def run_setup(folder: CampaignFolder, max_proofs: int = DEFAULT_MAX_PROOFS, fram
 
 def check_frames(frames: int, program: Program, plan: EncryptionPlan) -> None:
     """Raises ValueError unless statements and sealed blobs can hold `frames` frames of a submission."""
-    most = min(MAX_OUTPUTS // program.outputs, most_frames(plan))
+    most = min(MAX_FRAMES, most_frames(plan))
+    if program.outputs_of(most) > MAX_OUTPUTS:
+        most = MAX_OUTPUTS // program.outputs_of(1)
     if not 1 <= frames <= most:
         raise ValueError(f"a submission of this campaign can have 1 to {most} frames, not {frames}")

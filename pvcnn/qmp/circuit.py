@@ -16,6 +16,7 @@ from pvcnn.program.weights import Weights
 from pvcnn.qmp import witness
 from pvcnn.qmp.compile import CompiledProgram, compile_layers
 from pvcnn.qmp.lowering import LoweredProgram, lower
+from pvcnn.qmp.lowering_plan import Lowering, LoweringPlan, circuit_digest, plan_lowerings
 from pvcnn.qmp.second_stage import SecondStage
 from pvcnn.qmp.system import ConstraintSystem, StageOne
 
@@ -26,24 +27,37 @@ class ProgramCircuit:
 
     program: Program
     frames: int
-    compiled: CompiledProgram
+    lowering: Lowering
+    plan: LoweringPlan
     lowered: LoweredProgram
+
+    @property
+    def compiled(self) -> CompiledProgram:
+        return self.plan.compiled
+
+    @property
+    def digest(self) -> bytes:
+        """What its keys call the circuit, beside the number of frames: 32 bytes."""
+        return circuit_digest(self.program.digest(), self.lowering)
 
     @property
     def system(self) -> ConstraintSystem:
         return self.lowered.system
 
-    def stage_one(self, weights: Weights, features: NDArray[np.int64]) -> StageOne:
+    def stage_one(
+        self, weights: Weights, features: NDArray[np.int64], labels: NDArray[np.int64] | None = None
+    ) -> StageOne:
         """The committed wires for integer features (frames, *program.input_shape).
 
-        Raises ValueError for another shape or batch length, and RangeError, naming layer, position
+        labels: (frames,), of a program that takes them. Raises ValueError for another shape or batch length,
+        or labels that are missing or too much, and RangeError, naming layer, position
         and value, for anything outside its range; the latter's message holds secrets.
         """
         if len(features) != self.frames:
             raise ValueError(f"this circuit proves {self.frames} frames at once, not {len(features)}")
-        traced = trace(self.program, weights, features)
+        traced = trace(self.program, weights, features, labels)
         stage_one = witness.fill_stage_one(
-            self.compiled, traced.outputs, traced.features, weights.flat(), traced.layers
+            self.compiled, traced.outputs, traced.features, weights.flat(), traced.layers, traced.labels
         )
         witness.check_lookups(self.compiled.matrix_program, stage_one)
         return stage_one
@@ -64,15 +78,15 @@ class ProgramCircuit:
         return dict(counts)
 
 
-def compile_program(program: Program, frames: int = 1) -> ProgramCircuit:
+def compile_program(program: Program, frames: int = 1, lowering: Lowering = Lowering.AUTO) -> ProgramCircuit:
     """The circuit that proves `frames` runs of `program` at once; cached for equal programs.
 
     Raises ValueError, naming the layer, for a program whose values may wrap around r.
     """
-    return _compile(program, frames)
+    return _compile(program, frames, lowering)
 
 
 @lru_cache(maxsize=4)
-def _compile(program: Program, frames: int) -> ProgramCircuit:
-    compiled = compile_layers(program, frames)
-    return ProgramCircuit(program, frames, compiled, lower(compiled.matrix_program))
+def _compile(program: Program, frames: int, lowering: Lowering) -> ProgramCircuit:
+    plan = plan_lowerings(compile_layers(program, frames), lowering)
+    return ProgramCircuit(program, frames, lowering, plan, lower(plan))

@@ -19,12 +19,14 @@ from pvcnn.campaign.folder import (
     AGGREGATE,
     ANSWERS,
     CLUSTER_CARD,
+    LABELS,
     MANIFEST,
     REGISTRY,
     STATEMENTS,
     CampaignFolder,
 )
 from pvcnn.campaign.identity import LOG_NAME, Identity
+from pvcnn.campaign.label_opening import LabelOpening
 from pvcnn.campaign.mail import answer_info, post, seal
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.owner import OwnerRole
@@ -38,6 +40,7 @@ from pvcnn.he.keys import generate
 from pvcnn.qmp.statement import Statement
 from tests.attacks.conftest import Stage
 from tests.campaign.dishonest import edited, encrypted, plan_of, smuggle, smuggle_batch
+from tests.campaign.test_standalone_campaign import code_of
 from tests.campaign.tiny import frames, play, prepare, prove_all, submit, surely_decided
 
 BATCH = 3
@@ -276,3 +279,26 @@ class TestStatements:
                 shutil.rmtree(finished.public.path / which, ignore_errors=True)
             with pytest.raises(VerificationError, match="another number of frames"):
                 verify(finished.root)
+
+
+class TestTheSecondVerifier:
+    """scripts/verify_aggregate.py, which shares no code with the package."""
+
+    def test_it_accepts_a_campaign_of_batches(
+        self, finished: CampaignFolder, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert code_of(finished) == 0
+        printed = capsys.readouterr().out
+        assert "fake, real, real (label: real, fake, real)" in printed
+        assert "2 submissions registered, 2 proved" in printed
+
+    def test_it_refuses_another_number_of_frames(self, finished: CampaignFolder) -> None:
+        path = finished.public.indexed(LABELS, 0)
+        honest = LabelOpening.from_bytes(path.read_bytes())
+        path.write_bytes(replace(honest, labels=honest.labels[:2]).to_bytes())
+        assert code_of(finished) == 1
+        path.write_bytes(honest.to_bytes())
+        path = finished.public.indexed(STATEMENTS, 0)
+        statement = Statement.from_bytes(path.read_bytes())
+        path.write_bytes(replace(statement, outputs=statement.outputs[:2]).to_bytes())
+        assert code_of(finished) == 1

@@ -9,6 +9,7 @@ import numpy as np
 from pvcnn.algebra import scalars, sparse
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.bench.products import ProductCircuit
 from pvcnn.qmp.circuit import ProgramCircuit
 from pvcnn.qmp.system import ConstraintSystem, SparseMatrix, StageOne
 
@@ -24,12 +25,13 @@ def elements(values: np.ndarray) -> ScalarVector:
     return values if values.dtype == np.uint64 else scalars.from_int64(values)
 
 
-def all_wires(circuit: ProgramCircuit, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
+def all_wires(
+    circuit: ProgramCircuit | ProductCircuit, stage_one: StageOne, challenges: tuple[int, int, int]
+) -> ScalarVector:
     """Every wire: 1, the challenges, stage one, and the second stage that the circuit computes."""
-    committed = (stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux)
     fixed = scalars.from_integers([1, *challenges])
     second = circuit.second_stage(stage_one, challenges)
-    return np.concatenate([fixed, *map(elements, committed), second])
+    return np.concatenate([fixed, *map(elements, stage_one.in_order()), second])
 
 
 def broken_rows(system: ConstraintSystem, wires: ScalarVector) -> np.ndarray:
@@ -42,7 +44,7 @@ def broken_rows(system: ConstraintSystem, wires: ScalarVector) -> np.ndarray:
     return np.flatnonzero(~scalars.is_zero(scalars.subtract(left, times(system.c))))
 
 
-def objections(circuit: ProgramCircuit, stage_one: StageOne) -> set[str]:
+def objections(circuit: ProgramCircuit | ProductCircuit, stage_one: StageOne) -> set[str]:
     """The purposes of all rows that `stage_one` breaks under fresh challenges; empty for a true witness."""
     rows = broken_rows(circuit.system, all_wires(circuit, stage_one, random_challenges()))
     groups = circuit.lowered.groups
