@@ -154,8 +154,8 @@ def test_correct_counts_decisions_that_are_labels() -> None:
         (single, np.array([[3], [0], [-1]]), [1, 0, 0]),
     ):
         part = PublicPart(program, sample_weights(program))
-        classes = program.label_classes
-        assert classes == max(2, features.shape[1])
+        classes = max(2, features.shape[1])
+        assert program.label_classes == classes
         for labels in itertools.product(range(classes), repeat=3):
             count = sum(a == b for a, b in zip(labels, decisions, strict=True))
             assert part(features, np.array(labels)).tolist() == [count]
