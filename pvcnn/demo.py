@@ -47,6 +47,7 @@ from pvcnn.data.frames import (
 )
 from pvcnn.models.store import load_detector
 from pvcnn.partition.split import split
+from pvcnn.program.revealing import CORRECT, DECISIONS, revealing
 from pvcnn.qmp.circuit import compile_program
 from pvcnn.qmp.proof import PROOF_BYTES
 
@@ -134,17 +135,18 @@ def run_demo(
     listener: Listener,
     workers: int | None = None,
     batch: int = 1,
+    reveal: str = DECISIONS,
 ) -> DemoReport:
     """Plays a campaign of `testers` with `frames` frames each in `directory`, which must be new.
 
-    `batch` of a tester's frames are one submission, with one proof. `workers` is the number of proving
-    processes, by default one a processor. Raises ValueError for more frames than the test people have or
-    no multiple of `batch`, and whatever a role raises.
+    `batch` of a tester's frames are one submission, with one proof. `reveal` is what `revealing` takes,
+    `workers` the number of proving processes, by default one a processor. Raises ValueError for more frames
+    than the test people have or no multiple of `batch`, and whatever a role raises.
     """
     if frames % batch:
         raise ValueError(f"{frames} frames a tester cannot be dealt out to submissions of {batch}")
     dealt = demo_frames(testers, frames, seed)
-    return _Demo(directory, dealt, batch, listener, workers).run()
+    return _Demo(directory, dealt, batch, reveal, listener, workers).run()
 
 
 class _Demo:
@@ -153,11 +155,13 @@ class _Demo:
         directory: Path,
         dealt: list[list[LabelledFrame]],
         batch: int,
+        reveal: str,
         listener: Listener,
         workers: int | None,
     ) -> None:
         self._dealt = dealt
         self._batch = batch
+        self._reveal = reveal
         self._frames = sum(map(len, dealt))
         self._count = self._frames // batch
         self._listener = listener
@@ -183,9 +187,10 @@ class _Demo:
         self._prove()
         with self._step("aggregate", 2) as advance:
             self._report.aggregation = aggregate_campaign(self._folder)
-            advance("testers open their labels")
-            for tester in self._testers:
-                tester.open_labels()
+            if self._reveal != CORRECT:
+                advance("testers open their labels")
+                for tester in self._testers:
+                    tester.open_labels()
         with self._step("verify"):
             self._report.verdict = auditor.verify(self._folder.root)
         self._measure()
@@ -204,8 +209,9 @@ class _Demo:
         with self._step("split", 2) as advance:
             parts = split(load_detector(), calibration_frames(CALIBRATION_FRAMES), pixel_bound=PIXEL_BOUND)
             advance("planning the encryption")
-            owner.publish_split(parts.private, parts.public)
-        self._report.constraints = compile_program(parts.public.program, self._batch).system.constraints
+            public = revealing(parts.public, self._reveal)
+            owner.publish_split(parts.private, public)
+        self._report.constraints = compile_program(public.program, self._batch).system.constraints
 
     def _encrypt(self, owner: str) -> None:
         with self._step("encrypt", self._frames) as advance:

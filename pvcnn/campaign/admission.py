@@ -10,8 +10,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from pvcnn.campaign.batch import read_messages
+from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.mail import SealingKey, collect, upload_info
+from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.registration import Registration
 from pvcnn.campaign.signed import file_digest
 from pvcnn.errors import DecodeError, PvcnnError, SubmissionRefused
@@ -47,7 +48,7 @@ def open_upload(
 
 
 def admit(
-    box: Path, sealing_key: SealingKey, manifest_digest: bytes, testers: Collection[bytes] | None
+    box: Path, sealing_key: SealingKey, manifest: Manifest, testers: Collection[bytes] | None
 ) -> tuple[list[Registration], list[TurnedAway]]:
     """Registrations in the mail box that hold, and those that are turned away.
 
@@ -61,11 +62,12 @@ def admit(
     for path in sorted(box.glob(f"*{_SUFFIX}")):
         try:
             registration = Registration.from_bytes(read_bounded(path, Registration.MAX_BYTES))
-            if registration.manifest_digest != manifest_digest:
+            if registration.manifest_digest != manifest.digest():
                 raise SubmissionRefused("the registration is for another campaign or manifest")
             if testers is not None and registration.signer not in testers:
                 raise SubmissionRefused("the owner does not admit this tester")
-            held = _ciphertexts(open_upload(box, sealing_key, manifest_digest, registration))
+            registration.check_commitment(manifest.takes_labels)
+            held = _ciphertexts(open_upload(box, sealing_key, manifest.digest(), registration))
             if len(set(held)) != len(held):
                 raise SubmissionRefused("a ciphertext occurs twice in the submission")
             if not ciphertexts.isdisjoint(held):
@@ -81,6 +83,6 @@ def admit(
 def _ciphertexts(upload: bytes) -> list[bytes]:
     """Digests of the ciphertexts in an upload; one that is no batch is one, and refused later."""
     try:
-        return list(map(file_digest, read_messages(upload)))
+        return list(map(file_digest, Batch.from_bytes(upload).messages))
     except DecodeError:
         return [file_digest(upload)]

@@ -22,6 +22,7 @@ from pvcnn.campaign.folder import (
     AGGREGATION_VERIFIER_KEY,
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
+    LABEL_KEY,
     LABELS,
     PROGRAM,
     REFUSALS,
@@ -32,13 +33,16 @@ from pvcnn.campaign.folder import (
 )
 from pvcnn.campaign.label_opening import LabelOpening
 from pvcnn.campaign.manifest import Manifest
+from pvcnn.campaign.outcome import check_labels
 from pvcnn.campaign.report import CLUSTER_REFUSED, NO_OUTCOME, Outcome, Status, Verdict
+from pvcnn.campaign.revealed import Kind, Revealed
 from pvcnn.campaign.signed import file_digest, fingerprint
 from pvcnn.campaign.submission import Proceedings, Submission
 from pvcnn.errors import VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.program.program import Program
 from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.labels import LabelKey
 from pvcnn.qmp.statement import Statement
 
 
@@ -51,6 +55,7 @@ class _Material:
     program: Program
     key: VerificationKey
     aggregation_key: AggregationVerifierKey
+    revealed: Revealed
 
 
 def verify(path: Path) -> Verdict:
@@ -74,7 +79,7 @@ def verify(path: Path) -> Verdict:
             proceedings.submission(folder, index),
             statements.get(index),
             refusals.get(index),
-            manifest.frames,
+            material.revealed,
         )
         for index in range(len(proceedings.registry.registrations))
     )
@@ -86,7 +91,7 @@ def verify(path: Path) -> Verdict:
         setup_party=manifest.setup_party,
         manifest_digest=manifest.digest().hex(),
         registry_digest=proceedings.registry.digest().hex(),
-        frames=manifest.frames,
+        revealed=material.revealed,
         features=math.prod(material.program.input_shape),
         pixels=math.prod(material.plan.input_shape),
         outcomes=outcomes,
@@ -102,14 +107,16 @@ def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
             raise VerificationError(f"{which.name} is not the file that the manifest was signed for")
         return data
 
+    program = Program.from_bytes(read(PROGRAM, manifest.program_digest))
     material = _Material(
         ClusterCard.from_bytes(read(CLUSTER_CARD, manifest.cluster_card_digest)),
         EncryptionPlan.from_bytes(read(ENCRYPTION_PLAN, manifest.encryption_plan_digest)),
-        Program.from_bytes(read(PROGRAM, manifest.program_digest)),
+        program,
         VerificationKey.from_bytes(read(VERIFICATION_KEY, manifest.verification_key_digest)),
         AggregationVerifierKey.from_bytes(
             read(AGGREGATION_VERIFIER_KEY, manifest.aggregation_verifier_key_digest)
         ),
+        Revealed.by(program, manifest),
     )
     key = material.key
     if material.card.encryption_plan_digest != manifest.encryption_plan_digest:
@@ -118,11 +125,22 @@ def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
         raise VerificationError("the verification key is for another program")
     if encode_g1(key.weights_commitment) != manifest.weights_commitment:
         raise VerificationError("the verification key commits to other weights than the manifest")
-    if not key.frames == key.outputs == manifest.frames:
+    if key.frames != manifest.frames or key.outputs != material.revealed.outputs:
         raise VerificationError("the verification key is for another number of frames")
+    if key.takes_labels != manifest.takes_labels:
+        raise VerificationError("the verification key takes labels that the manifest does not, or takes none")
+    if manifest.takes_labels:
+        _check_label_key(LabelKey.from_bytes(read(LABEL_KEY, manifest.label_key_digest)), material.revealed)
+    elif folder.file(LABEL_KEY).exists():
+        raise VerificationError("there is a label key, and nothing that takes labels")
     if math.prod(material.plan.output_shape) != math.prod(material.program.input_shape):
         raise VerificationError("the encryption plan leaves other features than the program takes")
     return material
+
+
+def _check_label_key(key: LabelKey, revealed: Revealed) -> None:
+    if (key.frames, key.classes) != (revealed.frames, revealed.classes):
+        raise VerificationError("the label key is for other frames or classes than the program's")
 
 
 def _statement(folder: PublicFolder, index: int) -> Statement:
@@ -141,7 +159,7 @@ def _examine(
     submission: Submission,
     statement: Statement | None,
     refusal: ClusterRefusal | None,
-    frames: int,
+    revealed: Revealed,
 ) -> Outcome:
     """The one outcome of a submission. Raises VerificationError for a second one or a foreign context.
 
@@ -158,14 +176,14 @@ def _examine(
     ):
         if context != submission.context:
             raise VerificationError(f"{what} {index} is for another submission, registry or campaign")
-    if statement is not None and not set(statement.outputs) <= {0, 1}:
-        raise VerificationError(f"statement {index} holds something else than decisions, which are 0 or 1")
-    if statement is not None and len(statement.outputs) != frames:
-        raise VerificationError(f"statement {index} holds {len(statement.outputs)} decisions, not {frames}")
     tester = fingerprint(registration.signer)
-    labels = _labels(folder, submission, frames)
+    labels = _labels(folder, submission, revealed)
     if statement is not None:
-        return Outcome(index, tester, Status.PROVED, statement.outputs, labels=labels)
+        revealed.check(statement.outputs)
+        check_labels(statement, registration)
+        decisions, logits = revealed.decisions(statement.outputs), revealed.logits_of(statement.outputs)
+        count = statement.outputs[0] if revealed.kind is Kind.CORRECT else None
+        return Outcome(index, tester, Status.PROVED, decisions, "", labels, logits, count)
     if submission.answer.refused:
         return Outcome(index, tester, Status.REFUSED, reason=submission.answer.reason, labels=labels)
     if refusal is not None:
@@ -173,12 +191,14 @@ def _examine(
     return Outcome(index, tester, Status.MISSING, reason=NO_OUTCOME, labels=labels)
 
 
-def _labels(folder: PublicFolder, submission: Submission, frames: int) -> tuple[int, ...] | None:
+def _labels(folder: PublicFolder, submission: Submission, revealed: Revealed) -> tuple[int, ...] | None:
     """The labels of the submission's frames that the tester opened, if it did."""
     if not folder.indexed(LABELS, submission.index).exists():
         return None
+    if revealed.kind is Kind.CORRECT:
+        raise VerificationError(f"labels {submission.index} are opened, and a count has been proved of them")
     opening = LabelOpening.from_bytes(folder.read_indexed(LABELS, submission.index))
-    opening.check(submission.registration, frames)
+    opening.check(submission.registration, revealed.frames, revealed.classes)
     return opening.labels
 
 

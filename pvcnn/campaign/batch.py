@@ -6,9 +6,11 @@ them can be left out, moved or exchanged without the whole submission's being an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pvcnn.campaign.mail import MAX_BLOB_BYTES
+from pvcnn.campaign.manifest import Manifest
+from pvcnn.campaign.sealed_labels import MAX_SEALED
 from pvcnn.encoding import decode, encode
 from pvcnn.errors import DecodeError, SubmissionRefused
 from pvcnn.he.checks import frame_content, message_bytes
@@ -21,35 +23,48 @@ VERSION = 1
 _ENVELOPE_BYTES = 1024
 
 
-def write_batch(messages: Sequence[bytes]) -> bytes:
-    """The batch of these `pvcnn-ciphertext`s, of a frame each."""
-    return encode(FORMAT, VERSION, {"messages": list(messages)})
+@dataclass(frozen=True)
+class Batch:
+    """messages: a `pvcnn-ciphertext` a frame. labels: sealed to the cluster, where a count is proved."""
 
+    messages: tuple[bytes, ...]
+    labels: bytes = b""
 
-def read_batch(data: bytes, frames: int) -> list[bytes]:
-    """The messages, `frames` of them, which are not decoded here.
+    def to_bytes(self) -> bytes:
+        return encode(FORMAT, VERSION, {"messages": list(self.messages), "labels": self.labels})
 
-    Raises DecodeError for what is no batch, and SubmissionRefused for another number of messages and for
-    two that are equal: a frame that counts twice.
-    """
-    messages = read_messages(data)
-    if len(messages) != frames:
-        raise SubmissionRefused(f"a submission has {frames} frames here, not {len(messages)}")
-    if len(set(messages)) != len(messages):
-        raise SubmissionRefused("a ciphertext occurs twice in the submission")
-    return messages
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Batch:
+        """Raises DecodeError; messages and labels are not decoded here."""
+        fields = decode(data, FORMAT, VERSION, MAX_BLOB_BYTES)
+        messages = fields.sequence("messages", MAX_FRAMES)
+        labels = fields.octets("labels", max_length=MAX_SEALED)
+        fields.finish()
+        if not all(isinstance(message, bytes) for message in messages):
+            raise DecodeError(f"{FORMAT}: messages are byte strings")
+        return cls(tuple(messages), labels)
 
+    def check(self, manifest: Manifest) -> None:
+        """Raises SubmissionRefused unless it is one submission's in this campaign.
 
-def read_messages(data: bytes) -> list[bytes]:
-    """The messages, however many there are. Raises DecodeError for what is no batch."""
-    fields = decode(data, FORMAT, VERSION, MAX_BLOB_BYTES)
-    messages = fields.sequence("messages", MAX_FRAMES)
-    fields.finish()
-    if not all(isinstance(message, bytes) for message in messages):
-        raise DecodeError(f"{FORMAT}: messages are byte strings")
-    return messages
+        That has as many frames as the manifest says, no two of them equal: a frame would count twice; and
+        labels where they are demanded, and nowhere else.
+        """
+        if len(self.messages) != manifest.frames:
+            raise SubmissionRefused(
+                f"a submission has {manifest.frames} frames here, not {len(self.messages)}"
+            )
+        if len(set(self.messages)) != len(self.messages):
+            raise SubmissionRefused("a ciphertext occurs twice in the submission")
+        if bool(self.labels) != manifest.takes_labels:
+            raise SubmissionRefused(
+                "the submission has no labels, of which this campaign proves a count"
+                if manifest.takes_labels
+                else "the submission has labels, of which this campaign proves nothing"
+            )
 
 
 def most_frames(plan: EncryptionPlan) -> int:
     """How many encrypted frames fit into one sealed blob."""
-    return (MAX_BLOB_BYTES - _ENVELOPE_BYTES) // message_bytes(plan, frame_content(plan))
+    room = MAX_BLOB_BYTES - MAX_SEALED - _ENVELOPE_BYTES
+    return room // message_bytes(plan, frame_content(plan))

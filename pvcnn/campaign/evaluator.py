@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pvcnn.campaign.admission import open_upload
-from pvcnn.campaign.batch import read_batch, write_batch
+from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.folder import (
     CLUSTER_CARD,
@@ -123,14 +123,16 @@ class SubmissionEvaluator:
         prefix = ""
         try:
             upload = open_upload(box, self._keys.sealing_key, manifest_digest, registration)
-            for frame, message in enumerate(read_batch(upload, self._proceedings.manifest.frames)):
+            batch = Batch.from_bytes(upload)
+            batch.check(self._proceedings.manifest)
+            for frame, message in enumerate(batch.messages):
                 prefix = f"frame {frame}: "
                 features.append(self._keys.evaluator.evaluate(message))
         except (SubmissionRefused, DecodeError) as error:
             details = prefix + getattr(error, "details", "")
             return Evaluated(b"", str(error), {"evaluate": time.perf_counter() - start}, details)
         info = answer_info(manifest_digest, registry.digest(), index)
-        sealed = seal(self._keys.card.sealing_key, write_batch(features), info)
+        sealed = seal(self._keys.card.sealing_key, Batch(tuple(features), batch.labels).to_bytes(), info)
         return Evaluated(sealed, "", {"evaluate": time.perf_counter() - start})
 
 

@@ -50,6 +50,7 @@ VERIFICATION_KEY = PublicFile("verification_key.cbor", 16 << 20, "setup")
 AGGREGATION_VERIFIER_KEY = PublicFile("aggregation_verifier_key.cbor", 1 << 20, "setup")
 MANIFEST = PublicFile("manifest.cbor", 1 << 16, "setup")
 REGISTRY = PublicFile("registry.cbor", 1024 * MAX_SUBMISSIONS, "infer")
+LABEL_KEY = PublicFile("label_key.cbor", 1 << 18, "setup")
 AGGREGATE = PublicFile("aggregate.cbor", 64 << 20, "aggregate")
 
 ANSWERS = PublicDirectory("answers", 1 << 12, "infer")
@@ -65,10 +66,12 @@ PUBLIC_FILES = (
     AGGREGATION_VERIFIER_KEY,
     MANIFEST,
     REGISTRY,
+    LABEL_KEY,
     AGGREGATE,
 )
-#: What all campaigns under one setup have in common.
+#: What all campaigns under one setup have in common; the last ones not in every campaign.
 _SHARED_FILES = (PROGRAM, ENCRYPTION_PLAN, CLUSTER_CARD, VERIFICATION_KEY, AGGREGATION_VERIFIER_KEY)
+OPTIONAL_FILES = (LABEL_KEY,)
 PUBLIC_DIRECTORIES = (ANSWERS, STATEMENTS, REFUSALS, LABELS)
 
 
@@ -187,7 +190,8 @@ class CampaignFolder:
         if `root` is in use or a file is missing here.
         """
         sibling = self.create(root)
-        for which in _SHARED_FILES:
+        here = [which for which in OPTIONAL_FILES if self.public.file(which).exists()]
+        for which in (*_SHARED_FILES, *here):
             share(self.public.file(which), sibling.public.file(which))
         for path in (
             self.proving_key,

@@ -10,15 +10,15 @@ from pvcnn.campaign.registration import Registration
 from pvcnn.encoding import decode, encode
 from pvcnn.errors import DecodeError, VerificationError
 from pvcnn.qmp.keys import MAX_FRAMES
+from pvcnn.qmp.labels import MAX_CLASSES
 
 FORMAT = "pvcnn-label-opening"
 VERSION = 1
-CLASSES = 2
 
 
 @dataclass(frozen=True)
 class LabelOpening:
-    """`labels`: of each frame 0 (real) or 1 (fake); `salt` is the one of the registration's commitment."""
+    """`labels`: of each frame a class, from 0; `salt` is the one of the registration's commitment."""
 
     salt: bytes
     labels: tuple[int, ...]
@@ -30,15 +30,17 @@ class LabelOpening:
     def from_bytes(cls, data: bytes) -> LabelOpening:
         fields = decode(data, FORMAT, VERSION, LABELS.max_bytes)
         salt = fields.octets("salt", SALT_BYTES)
-        labels = fields.integer_sequence("labels", MAX_FRAMES, 0, CLASSES)
+        labels = fields.integer_sequence("labels", MAX_FRAMES, 0, MAX_CLASSES)
         fields.finish()
         if not labels:
             raise DecodeError(f"{FORMAT}: there is no label")
         return cls(salt, tuple(labels))
 
-    def check(self, registration: Registration, frames: int) -> None:
-        """Raises VerificationError unless it opens the tester's commitment, and to a label for each frame."""
+    def check(self, registration: Registration, frames: int, classes: int) -> None:
+        """Raises VerificationError unless it opens the tester's commitment, and to a class for each frame."""
         if label_commitment(self.salt, registration.signer, self.labels) != registration.label_commitment:
             raise VerificationError("labels are not those that the tester committed to")
         if len(self.labels) != frames:
             raise VerificationError(f"a tester committed to {len(self.labels)} labels for {frames} frames")
+        if max(self.labels) >= classes:
+            raise VerificationError(f"a tester committed to label {max(self.labels)}, of {classes} classes")

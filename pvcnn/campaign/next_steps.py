@@ -50,7 +50,7 @@ def steps(status: CampaignStatus) -> list[Step]:
             aggregated and status.settled,
             f"{outcomes - status.to_aggregate} of {outcomes} published" if outcomes else "",
         ),
-        Step("open-labels", "testers", 0 < total == opened, f"{opened} of {total}" if total else ""),
+        *_labels(status, opened, total),
         Step("verify", "anyone", status.verdict is not None and status.verdict.verified, _verdict(status)),
     ]
 
@@ -75,6 +75,8 @@ def next_commands(status: CampaignStatus) -> list[tuple[str, str]]:
         found.append(("cluster", _call("prove")))
     if status.to_aggregate or (status.count(State.PROVED) and not status.aggregate_here):
         found.append(("aggregator", _call("aggregate")))
+    elif status.takes_labels:
+        pass
     elif status.aggregate_here and not all(each.label_opened for each in status.submissions):
         found.append(("testers", _call("open-labels")))
     if status.settled:
@@ -103,6 +105,13 @@ def _delivered(status: CampaignStatus) -> str:
     if status.delivered is None:
         return ""
     return f"{status.delivered} delivered{_of_frames(status)}, none registered yet"
+
+
+def _labels(status: CampaignStatus, opened: int, total: int) -> list[Step]:
+    """Where a count is proved of labels, nobody opens any."""
+    if status.takes_labels:
+        return []
+    return [Step("open-labels", "testers", 0 < total == opened, f"{opened} of {total}" if total else "")]
 
 
 def _of_frames(status: CampaignStatus) -> str:

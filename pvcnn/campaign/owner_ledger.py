@@ -71,9 +71,8 @@ class OwnerLedger:
         manifest = Manifest.from_bytes(public.read(MANIFEST))
         if manifest.signer != self._identity.signing.public:
             raise VerificationError("the manifest is not signed by this owner")
-        manifest_digest = manifest.digest()
         box = self._folder.mail(ROLE)
-        admitted, turned_away = admit(box, self._identity.sealing, manifest_digest, testers)
+        admitted, turned_away = admit(box, self._identity.sealing, manifest, testers)
         if not admitted:
             raise CampaignError("there is nothing to register: `pvcnn encrypt` comes first")
         key = AggregationVerifierKey.from_bytes(public.read(AGGREGATION_VERIFIER_KEY))
@@ -81,7 +80,7 @@ class OwnerLedger:
             raise CampaignError(
                 f"{len(admitted)} submissions are registered, and the setup was made for {key.max_proofs}"
             )
-        registry = Registry.close(self._identity.signing, manifest_digest, admitted)
+        registry = Registry.close(self._identity.signing, manifest.digest(), admitted)
         keep_secret(closed, registry.to_bytes())
         publish(public.file(REGISTRY), registry.to_bytes())
         return registry, turned_away

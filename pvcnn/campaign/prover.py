@@ -8,20 +8,24 @@ part. Decrypted values leave it only as hiding commitments and decisions.
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pvcnn.algebra.points import linear_combination_g1, random_scalar
 from pvcnn.campaign.answer import ClusterRefusal
-from pvcnn.campaign.batch import read_batch
+from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
 from pvcnn.campaign.folder import (
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
+    LABEL_KEY,
     MANIFEST,
     PROGRAM,
     VERIFICATION_KEY,
@@ -32,6 +36,7 @@ from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.mail import MAX_BLOB_BYTES, answer_info, collect, refusal_details_info, seal, weights_info
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.outcome import ClusterOutcome
+from pvcnn.campaign.sealed_labels import open_labels
 from pvcnn.campaign.signed import digest_of_file, file_digest
 from pvcnn.campaign.submission import Proceedings, Submission
 from pvcnn.errors import DecodeError, RangeError, SubmissionRefused, VerificationError
@@ -42,8 +47,9 @@ from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
 from pvcnn.program.weights import Weights
 from pvcnn.qmp.api import prove
-from pvcnn.qmp.commitments import commit_weights
+from pvcnn.qmp.commitments import commit, commit_weights
 from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.labels import LabelKey
 from pvcnn.qmp.prepared_key import PreparedKey, open_proving_key
 from pvcnn.qmp.proof import Proof
 
@@ -72,6 +78,7 @@ class ProverKeys:
     decryption: SecretKey
     proving: PreparedKey
     public_part: PublicPart
+    labels: LabelKey | None
 
     @classmethod
     def open(cls, directory: Path, cluster_secrets: ClusterSecrets) -> ProverKeys:
@@ -106,7 +113,8 @@ class ProverKeys:
         plan = EncryptionPlan.from_bytes(plan_bytes)
         decryption_key = SecretKey.from_bytes(plan, cluster_secrets.decryption_key)
         public_part = PublicPart(program, weights)
-        return cls(manifest, identity, plan, decryption_key, proving_key, public_part)
+        labels = _open_label_key(folder, manifest, proving_key) if manifest.takes_labels else None
+        return cls(manifest, identity, plan, decryption_key, proving_key, public_part, labels)
 
 
 class SubmissionProver:
@@ -156,15 +164,26 @@ class SubmissionProver:
         start = time.perf_counter()
         blob = collect(self._folder.mail("cluster"), submission.answer.answer_digest)
         place = (proceedings.manifest.digest(), proceedings.registry.digest(), submission.index)
-        messages = read_batch(
-            keys.identity.sealing.open(blob, answer_info(*place)), proceedings.manifest.frames
-        )
-        features = np.stack([self._features(number, each) for number, each in enumerate(messages)])
+        batch = Batch.from_bytes(keys.identity.sealing.open(blob, answer_info(*place)))
+        batch.check(proceedings.manifest)
+        labels = self._labels(batch, submission)
+        features = np.stack([self._features(number, each) for number, each in enumerate(batch.messages)])
         seconds["decrypt"] = time.perf_counter() - start
         start = time.perf_counter()
-        proof = prove(keys.proving, keys.public_part, features, submission.context)
+        proof = prove(keys.proving, keys.public_part, features, submission.context, **labels)
         seconds["prove"] = time.perf_counter() - start
         return proof
+
+    def _labels(self, batch: Batch, submission: Submission) -> dict[str, Any]:
+        """What `prove` is to know of labels: nothing, or those that the tester sealed to the cluster.
+
+        Raises SubmissionRefused or DecodeError for labels that the tester did not commit to.
+        """
+        keys = self._keys
+        if keys.labels is None:
+            return {}
+        opened = open_labels(batch.labels, keys.identity.sealing, submission.registration, keys.labels)
+        return {"labels": np.array(opened.labels, np.int64), "labels_blinding": opened.blinding}
 
     def _features(self, number: int, ciphertext: bytes) -> NDArray[np.int64]:
         """The integer features of frame `number`, from 0, of a submission: (*program.input_shape,).
@@ -187,3 +206,22 @@ class SubmissionProver:
         sealing_key = self._keys.identity.sealing.public
         details = seal(sealing_key, reason.encode(), refusal_details_info(submission.context))
         return Examined(ClusterOutcome(refusal=refusal).to_bytes(), seconds, details)
+
+
+def _open_label_key(folder: CampaignFolder, manifest: Manifest, proving_key: PreparedKey) -> LabelKey:
+    """The published label key. Raises VerificationError unless its points are the proving key's.
+
+    One commitment to random values under both shows it: other points would give another one.
+    """
+    data = folder.public.read(LABEL_KEY)
+    if file_digest(data) != manifest.label_key_digest:
+        raise VerificationError("the manifest was signed for another label key")
+    key = LabelKey.from_bytes(data)
+    if key.frames != manifest.frames:
+        raise VerificationError("the label key is for another number of frames")
+    values = [secrets.randbits(62) for _ in range(key.frames)]
+    blinding = random_scalar()
+    expected = linear_combination_g1([*key.points, key.blinding_point], [*values, blinding])
+    if commit(proving_key, "lab", np.array(values), blinding) != expected:
+        raise VerificationError("the label key is not that of the proving key")
+    return key

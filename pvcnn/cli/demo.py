@@ -13,6 +13,7 @@ from pvcnn.cli.options import (
     check_weights,
     device_option,
     json_option,
+    reveal_option,
     usage_errors,
     use_one_torch_thread,
     workers_option,
@@ -67,6 +68,7 @@ _SIZES = {
 @click.option(
     "--weights", type=click.Choice(["committed", "published"]), default="committed", show_default=True
 )
+@reveal_option
 @device_option
 @workers_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Fixes frames and fakes, never keys.")
@@ -77,6 +79,7 @@ def demo_command(
     batch: int,
     out: Path | None,
     weights: str,
+    reveal: str,
     device: str,
     workers: int | None,
     seed: int,
@@ -98,6 +101,7 @@ def demo_command(
             listener=progress,
             workers=workers,
             batch=batch,
+            reveal=reveal,
         )
     if as_json:
         print_json(report.to_json())

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from pvcnn.errors import PvcnnError
+from pvcnn.program.revealing import DECISIONS, REVEALS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -66,6 +67,15 @@ log_option: Callable[[Command], Command] = click.option(
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
     help="Append what happens to each submission, a JSON object a line; - for stderr.",
+)
+
+
+reveal_option: Callable[[Command], Command] = click.option(
+    "--reveal",
+    type=click.Choice(REVEALS),
+    default=DECISIONS,
+    show_default=True,
+    help="Of frames: what is decided, the logits behind it, or only how many decisions are correct.",
 )
 
 

@@ -13,6 +13,7 @@ from pvcnn.cli.options import (
     check_weights,
     directory_argument,
     json_option,
+    reveal_option,
     usage_errors,
     use_one_torch_thread,
 )
@@ -42,9 +43,16 @@ DEMO_FRAMES = 80
 @click.option(
     "--weights", type=click.Choice(["committed", "published"]), default="committed", show_default=True
 )
+@reveal_option
 @json_option
 def split_command(
-    directory: Path, model: str, calibration: Path | None, cut: int, weights: str, as_json: bool
+    directory: Path,
+    model: str,
+    calibration: Path | None,
+    cut: int,
+    weights: str,
+    reveal: str,
+    as_json: bool,
 ) -> None:
     """OWNER: start a campaign in DIR, a new folder: cut and quantise the model."""
     check_weights(weights)
@@ -53,6 +61,7 @@ def split_command(
     from pvcnn.data.frames import CALIBRATION_FRAMES, PIXEL_BOUND, calibration_frames
     from pvcnn.he.parameters import plan
     from pvcnn.partition.split import split
+    from pvcnn.program.revealing import revealing
 
     use_one_torch_thread()
     with notes.status("splitting, calibrating and quantising"):
@@ -65,10 +74,11 @@ def split_command(
             parts = split(_load_model(model), frames, cut=cut, weights=weights, pixel_bound=bound)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
+        public = revealing(parts.public, reveal)
         plan(parts.private)  # before anything is written: a part that does not fit leaves no folder behind
         owner = OwnerRole.create(CampaignFolder.create(directory))
-        owner.publish_split(parts.private, parts.public)
-    done(as_json, {"owner_fingerprint": owner.fingerprint, "program": parts.public.program.digest().hex()})
+        owner.publish_split(parts.private, public)
+    done(as_json, {"owner_fingerprint": owner.fingerprint, "program": public.program.digest().hex()})
 
 
 @click.command("keygen")
@@ -100,6 +110,11 @@ def keygen_command(directory: Path, as_json: bool) -> None:
     help="Frames in a submission, exactly: they share one proof.",
 )
 @click.option(
+    "--classes",
+    metavar="NAMES",
+    help="Of all classes, in their order, with commas between; real,fake for a network with one logit.",
+)
+@click.option(
     "--cluster-fingerprint", help="Obtained out of band: the weights are then sealed to no other cluster."
 )
 @click.option(
@@ -113,6 +128,7 @@ def setup_command(
     party: str,
     max_proofs: int,
     batch: int,
+    classes: str | None,
     cluster_fingerprint: str | None,
     only: str | None,
     as_json: bool,
@@ -134,8 +150,10 @@ def setup_command(
     if only != "keys":
         if cluster_fingerprint is None:
             notes.print("no --cluster-fingerprint: whoever wrote cluster.cbor will get the weights")
-        with notes.status("committing to the weights, signing"):
-            manifest = OwnerRole.open(directory).publish_manifest(party, cluster_fingerprint, batch)
+        names = [] if classes is None else classes.split(",")
+        with notes.status("committing to the weights, signing"), usage_errors():
+            owner = OwnerRole.open(directory)
+            manifest = owner.publish_manifest(party, cluster_fingerprint, batch, names)
         report["manifest"] = manifest.digest().hex()
     done(as_json, report)
 
@@ -161,9 +179,9 @@ def setup_command(
 @click.option(
     "--label",
     "labels",
-    type=click.Choice(["real", "fake"]),
     multiple=True,
-    help="What you know a frame to be; once for each --frame, in the same order.",
+    metavar="CLASS",
+    help="What you know a frame to be, a class's name or number; once for each --frame, in the same order.",
 )
 @click.option("--cluster-fingerprint", required=True, help="Obtained out of band: 64 hexadecimal digits.")
 @click.option(
@@ -195,11 +213,12 @@ def encrypt_command(
     if demo_numbers:
         dealt = demo_frames(DEMO_FRAMES, 1, seed=0)
         pictures, truth = zip(*(dealt[number][0][:2] for number in demo_numbers), strict=True)
+        labels = tuple(map(str, truth))
     elif len(frames) == len(labels):
-        pictures, truth = tuple(map(_read_frame, frames)), tuple(int(label == "fake") for label in labels)
+        pictures = tuple(map(_read_frame, frames))
     else:
         raise click.UsageError(
-            "--frame needs --label real or --label fake: "
+            "each --frame needs a --label, such as real or fake: "
             f"there are {len(frames)} frames and {len(labels)} labels"
         )
     folder = CampaignFolder(directory)
@@ -210,7 +229,7 @@ def encrypt_command(
         progress.begin("encrypt", len(pictures))
         registration = role.encrypt_batch(
             prepared,
-            truth,
+            role.read_labels(labels),
             cluster_fingerprint,
             owner_fingerprint,
             lambda done: progress.advance("encrypt"),

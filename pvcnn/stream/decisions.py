@@ -173,7 +173,7 @@ class _Segment:
             return
         proof = ClusterOutcome.from_bytes(done.result().result).proof
         assert proof is not None  # a refusal is no result: the ledger raised
-        decision = proof.statement.outputs[0]
+        (decision,) = segment.revealed.decisions(proof.statement.outputs)
         try:
             self._book.decide(frame, decision, segment.proof(index), segment.statement(index))
         finally:

@@ -11,7 +11,7 @@ import pytest
 
 from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.batch import write_batch
+from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.cluster import ClusterRole
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.evaluator import open_evaluator
@@ -177,7 +177,7 @@ def answer_with(folder: CampaignFolder, index: int, change: Callable[[list[bytes
     card = ClusterCard.from_bytes(folder.public.read(CLUSTER_CARD))
     evaluator = open_evaluator(folder, card)
     features = [evaluator.evaluate(encrypted(folder, frame)) for frame in PICTURES[:BATCH]]
-    batch = write_batch(change(features))
+    batch = Batch(tuple(change(features))).to_bytes()
     answer_digest = post(folder.mail("cluster"), seal(card.sealing_key, batch, answer_info(*place)))
     key = Identity.load_from(folder.private("owner"), "split").signing
     answer = proceedings.submission(folder.public, index).answer

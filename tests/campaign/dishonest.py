@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cbor2
 
-from pvcnn.campaign.batch import write_batch
+from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.folder import (
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
@@ -35,7 +35,7 @@ def encrypted(folder: CampaignFolder, frame: Frame) -> bytes:
 
 def smuggle(folder: CampaignFolder, name: str, *ciphertexts: bytes) -> Registration:
     """Registers any bytes as a submission's encrypted frames, as a dishonest tester can."""
-    return smuggle_batch(folder, name, write_batch(ciphertexts))
+    return smuggle_batch(folder, name, Batch(ciphertexts).to_bytes())
 
 
 def smuggle_batch(folder: CampaignFolder, name: str, batch: bytes) -> Registration:

@@ -10,7 +10,7 @@ import pytest
 
 from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.batch import most_frames, read_batch, read_messages, write_batch
+from pvcnn.campaign.batch import Batch, most_frames
 from pvcnn.campaign.cluster import make_keys
 from pvcnn.campaign.folder import LABELS, MANIFEST, STATEMENTS, CampaignFolder
 from pvcnn.campaign.label_opening import LabelOpening
@@ -23,6 +23,7 @@ from pvcnn.campaign.tester import TesterRole as RoleOfTester
 from pvcnn.encoding import encode
 from pvcnn.errors import DecodeError, SubmissionRefused, VerificationError
 from pvcnn.qmp.keys import MAX_FRAMES
+from tests.campaign.artefacts import manifest
 from tests.campaign.dishonest import encrypted, plan_of
 from tests.campaign.tiny import (
     Played,
@@ -146,7 +147,7 @@ class TestTheSetupsCount:
         message = encrypted(folder, PICTURES[0])
         most = most_frames(plan_of(folder))
         assert 0.9 < most * len(message) / (256 << 20) < 1
-        assert len(write_batch([message] * 8)) < (256 << 20) / most * 8
+        assert len(Batch((message,) * 8).to_bytes()) < (256 << 20) / most * 8
 
 
 class TestLabels:
@@ -169,24 +170,38 @@ class TestLabels:
         registration = tester._register(manifest, b"anything", [1, 0])
         (kept,) = folder.private_of_tester("ann").glob("label-*.cbor")
         with pytest.raises(VerificationError, match="2 labels for 3 frames"):
-            LabelOpening.from_bytes(kept.read_bytes()).check(registration, BATCH)
+            LabelOpening.from_bytes(kept.read_bytes()).check(registration, BATCH, 2)
 
     def test_open_labels_counts_labels(self, tampered: CampaignFolder) -> None:
         assert RoleOfTester.open(tampered, "0").open_labels() == BATCH
 
 
 class TestTheBatchFormat:
-    def test_inverse(self) -> None:
-        assert read_batch(write_batch([b"one", b"two"]), 2) == [b"one", b"two"]
+    MANIFEST = manifest(frames=2)
+    COUNTED = manifest(frames=2, label_key_digest=b"l" * 32)
 
-    @pytest.mark.parametrize("messages", [[], [b"one"], [b"one", b"two", b"three"]])
-    def test_another_number_is_refused(self, messages: list[bytes]) -> None:
+    def test_inverse(self) -> None:
+        for labels in (b"", b"sealed"):
+            batch = Batch((b"one", b"two"), labels)
+            assert Batch.from_bytes(batch.to_bytes()) == batch
+
+    @pytest.mark.parametrize("messages", [(), (b"one",), (b"one", b"two", b"three")])
+    def test_another_number_is_refused(self, messages: tuple[bytes, ...]) -> None:
         with pytest.raises(SubmissionRefused, match=f"2 frames here, not {len(messages)}"):
-            read_batch(write_batch(messages), 2)
+            Batch(messages).check(self.MANIFEST)
 
     def test_equal_messages_are_refused(self) -> None:
+        Batch((b"one", b"two")).check(self.MANIFEST)
         with pytest.raises(SubmissionRefused, match="twice"):
-            read_batch(write_batch([b"one", b"two", b"one"]), 3)
+            Batch((b"one", b"one")).check(self.MANIFEST)
+
+    def test_labels_are_there_exactly_where_they_are_counted(self) -> None:
+        messages = (b"one", b"two")
+        Batch(messages, b"sealed").check(self.COUNTED)
+        with pytest.raises(SubmissionRefused, match="has no labels"):
+            Batch(messages).check(self.COUNTED)
+        with pytest.raises(SubmissionRefused, match="proves nothing"):
+            Batch(messages, b"sealed").check(self.MANIFEST)
 
     @pytest.mark.parametrize(
         "data",
@@ -194,22 +209,25 @@ class TestTheBatchFormat:
             b"",
             b"\xa1\x61",
             b"\xff" * 100,
-            write_batch([b"one"]) + b"\0",
-            write_batch([b"one"])[:-1],
-            encode("pvcnn-batch", 2, {"messages": []}),
-            encode("pvcnn-other", 1, {"messages": []}),
-            encode("pvcnn-batch", 1, {}),
-            encode("pvcnn-batch", 1, {"messages": b"one"}),
-            encode("pvcnn-batch", 1, {"messages": [1]}),
-            encode("pvcnn-batch", 1, {"messages": [[b"one"]]}),
-            encode("pvcnn-batch", 1, {"messages": [b"one", "two"]}),
-            encode("pvcnn-batch", 1, {"messages": [], "more": 1}),
-            encode("pvcnn-batch", 1, {"messages": [b""] * (MAX_FRAMES + 1)}),
+            Batch((b"one",)).to_bytes() + b"\0",
+            Batch((b"one",)).to_bytes()[:-1],
+            encode("pvcnn-batch", 2, {"messages": [], "labels": b""}),
+            encode("pvcnn-other", 1, {"messages": [], "labels": b""}),
+            encode("pvcnn-batch", 1, {"labels": b""}),
+            encode("pvcnn-batch", 1, {"messages": []}),
+            encode("pvcnn-batch", 1, {"messages": b"one", "labels": b""}),
+            encode("pvcnn-batch", 1, {"messages": [1], "labels": b""}),
+            encode("pvcnn-batch", 1, {"messages": [[b"one"]], "labels": b""}),
+            encode("pvcnn-batch", 1, {"messages": [b"one", "two"], "labels": b""}),
+            encode("pvcnn-batch", 1, {"messages": [], "labels": "text"}),
+            encode("pvcnn-batch", 1, {"messages": [], "labels": bytes(1 << 15)}),
+            encode("pvcnn-batch", 1, {"messages": [], "labels": b"", "more": 1}),
+            encode("pvcnn-batch", 1, {"messages": [b""] * (MAX_FRAMES + 1), "labels": b""}),
         ],
     )
     def test_hostile_bytes(self, data: bytes) -> None:
         with pytest.raises(DecodeError):
-            read_messages(data)
+            Batch.from_bytes(data)
 
 
 def test_a_submission_without_a_proof_is_missing_as_a_whole(tampered: CampaignFolder) -> None:

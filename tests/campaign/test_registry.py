@@ -64,26 +64,30 @@ def test_commitments_hide_and_bind() -> None:
 
 def test_labels_open_to_one_value_by_their_tester_only() -> None:
     opening = LabelOpening(SALT, (1,))
-    opening.check(registration(0), 1)
+    opening.check(registration(0), 1, 2)
     for other in (LabelOpening(SALT, (0,)), LabelOpening(SALT, (1, 1)), LabelOpening(b"t" * 32, (1,))):
         with pytest.raises(VerificationError, match="committed to"):
-            other.check(registration(0), 1)
+            other.check(registration(0), 1, 2)
     with pytest.raises(VerificationError, match="1 labels for 2 frames"):
-        opening.check(registration(0), 2)
+        opening.check(registration(0), 2, 2)
     copied = registration(1, label_commitment=registration(0).label_commitment)
     with pytest.raises(VerificationError):
-        opening.check(copied, 1)
+        opening.check(copied, 1, 2)
     assert LabelOpening.from_bytes(opening.to_bytes()) == opening
 
 
 def test_every_damaged_opening_is_refused() -> None:
     def decode_and_check(data: bytes) -> None:
-        LabelOpening.from_bytes(data).check(registration(0), 1)
+        LabelOpening.from_bytes(data).check(registration(0), 1, 2)
 
     refuses(decode_and_check, LabelOpening(SALT, (1,)).to_bytes(), (DecodeError, VerificationError))
 
 
-def test_labels_are_0_or_1_and_at_least_one() -> None:
-    for labels in ((), (2,), (0, -1)):
+def test_labels_are_classes_and_at_least_one() -> None:
+    for labels in ((), (1 << 20,), (0, -1)):
         with pytest.raises(DecodeError):
             LabelOpening.from_bytes(LabelOpening(SALT, labels).to_bytes())
+    committed = label_commitment(SALT, TESTERS[0].public, (2,))
+    with pytest.raises(VerificationError, match="label 2, of 2 classes"):
+        LabelOpening(SALT, (2,)).check(registration(0, label_commitment=committed), 1, 2)
+    LabelOpening(SALT, (2,)).check(registration(0, label_commitment=committed), 1, 3)

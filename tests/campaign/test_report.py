@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 from pvcnn.campaign.report import Outcome, Status, Verdict
+from pvcnn.campaign.revealed import TWO_CLASSES, Kind, Revealed
 
 
-def verdict(*outcomes: Outcome, frames: int = 1) -> Verdict:
+def verdict(*outcomes: Outcome, frames: int = 1, revealed: Revealed | None = None) -> Verdict:
     return Verdict(
         campaign="c" * 64,
         owner="a" * 64,
@@ -15,7 +16,7 @@ def verdict(*outcomes: Outcome, frames: int = 1) -> Verdict:
         setup_party="owner",
         manifest_digest="d" * 64,
         registry_digest="e" * 64,
-        frames=frames,
+        revealed=revealed or Revealed(Kind.DECISIONS, frames, 1, TWO_CLASSES),
         features=2048,
         pixels=4096,
         outcomes=outcomes,
