@@ -179,7 +179,7 @@ def _examine(
     tester = fingerprint(registration.signer)
     labels = _labels(folder, submission, revealed)
     if statement is not None:
-        revealed.check(statement.outputs)
+        revealed.check(statement.outputs, f"statement {index}")
         check_labels(statement, registration)
         decisions, logits = revealed.decisions(statement.outputs), revealed.logits_of(statement.outputs)
         count = statement.outputs[0] if revealed.kind is Kind.CORRECT else None

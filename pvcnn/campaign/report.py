@@ -249,8 +249,9 @@ class Verdict:
         return self._names(outcome.decisions)
 
     def _describe(self, outcome: Outcome) -> str:
-        label = "" if outcome.labels is None else f" (label: {self._names(outcome.labels)})"
-        return f"#{outcome.index} {self.said(outcome)}{label}"
+        if outcome.status is not Status.PROVED or outcome.labels is None:
+            return f"#{outcome.index} {self.said(outcome)}"
+        return f"#{outcome.index} {self.said(outcome)} (label: {self._names(outcome.labels)})"
 
     def _names(self, classes: Sequence[int]) -> str:
         return "+".join(map(self.revealed.name, classes))

@@ -76,13 +76,14 @@ class Revealed:
             self.kind
         ]
 
-    def check(self, outputs: Sequence[int]) -> None:
-        """Raises VerificationError for outputs that no honest proof has."""
+    def check(self, outputs: Sequence[int], where: str) -> None:
+        """Raises VerificationError, naming `where`, for outputs that no honest proof has."""
         if len(outputs) != self.outputs:
-            raise VerificationError(f"a statement holds {len(outputs)} outputs, not {self.outputs}")
+            raise VerificationError(f"{where} holds {len(outputs)} outputs, not {self.outputs}")
         limit = {Kind.DECISIONS: self.classes, Kind.CORRECT: self.frames + 1}.get(self.kind)
         if limit is not None and not all(0 <= output < limit for output in outputs):
-            raise VerificationError(f"a statement holds {self.kind} that are not in [0, {limit})")
+            what = {Kind.DECISIONS: "decisions", Kind.CORRECT: "a count of correct decisions"}[self.kind]
+            raise VerificationError(f"{where} holds something else than {what}, in [0, {limit})")
 
     def logits_of(self, outputs: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         """Frame by frame; none where they are not revealed."""

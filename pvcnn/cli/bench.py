@@ -129,13 +129,17 @@ def matmul_command(n: int, repeat: int, limit: int, as_json: bool) -> None:
 def convolution_command(repeat: int, limit: int, as_json: bool, **numbers: int) -> None:
     """A convolution with committed input and kernels under each lowering."""
     from pvcnn.bench.products import ConvolutionShape
+    from pvcnn.program.windows import Windows
 
+    names = ("kernel", "stride", "padding", "dilation")
+    windows = Windows.square(*(numbers[name] for name in names))
+    channels, outputs, side, groups = (numbers[name] for name in ("channels", "outputs", "side", "groups"))
     try:
-        shape = ConvolutionShape(**numbers)
+        shape = ConvolutionShape(channels, outputs, side, windows, groups)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    kernel, side = f"{shape.kernel}x{shape.kernel}", f"{shape.side}x{shape.side}"
-    title = f"{kernel}, {shape.channels} to {shape.outputs} channels on {side}, stride {shape.stride}"
+    details = ", ".join(f"{name} {numbers[name]}" for name in (*names, "groups"))
+    title = f"{channels} to {outputs} channels on {side}x{side}, {details}"
     _compare_lowerings(shape, numbers, title, repeat, limit, as_json)
 
 

@@ -28,16 +28,15 @@ from pvcnn.qmp.key_check import check_proving_key
 from pvcnn.qmp.proving_key import LAYOUT, ProvingKey
 
 FORMAT: Final = "pvcnn-prepared-key"
-VERSION: Final = 2
+VERSION: Final = 1
 _MODE: Final = 0o600
-#: The arrays that a proof sums, and the degree of their coordinates' field.
+#: The arrays that a proof sums, and the degree of their coordinates' field; not lab_g1, which is small.
 _DEGREES: Final = {
     "v_g2": 2,
     "u_g1": 1,
     "v_g1": 1,
     "in_g1": 1,
     "w_g1": 1,
-    "lab_g1": 1,
     "aux_g1": 1,
     "private_g1": 1,
     "quotient_g1": 1,

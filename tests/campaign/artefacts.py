@@ -37,6 +37,9 @@ def manifest(**changes: Any) -> Manifest:
         "encryption_plan_digest": some_digest("e"),
         "proving_key_digest": some_digest("r"),
         "aggregation_key_digest": some_digest("g"),
+        "class_names": ("cat", "dog"),
+        "logit_scale": 0.25,
+        "label_key_digest": some_digest("l"),
     }
     return Manifest(signer=OWNER.public, **(fields | changes)).signed(OWNER)
 

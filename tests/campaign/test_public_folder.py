@@ -35,6 +35,9 @@ ALLOWED: dict[str, set[str]] = {
         "encryption_plan_digest",
         "proving_key_digest",
         "aggregation_key_digest",
+        "class_names",
+        "logit_scale",
+        "label_key_digest",
     },
     "pvcnn-cluster-card": {
         "sealing_key",

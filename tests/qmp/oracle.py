@@ -34,14 +34,19 @@ def all_wires(
     return np.concatenate([fixed, *map(elements, stage_one.in_order()), second])
 
 
-def broken_rows(system: ConstraintSystem, wires: ScalarVector) -> np.ndarray:
-    """The rows j with (A z)_j (B z)_j != (C z)_j."""
+def residuals(system: ConstraintSystem, wires: ScalarVector) -> ScalarVector:
+    """(A z)_j (B z)_j - (C z)_j of each row j."""
 
     def times(matrix: SparseMatrix) -> ScalarVector:
         return sparse.rows_times(matrix.starts, matrix.columns, matrix.coefficients, wires)
 
     left = scalars.multiply(times(system.a), times(system.b))
-    return np.flatnonzero(~scalars.is_zero(scalars.subtract(left, times(system.c))))
+    return scalars.subtract(left, times(system.c))
+
+
+def broken_rows(system: ConstraintSystem, wires: ScalarVector) -> np.ndarray:
+    """The rows j with (A z)_j (B z)_j != (C z)_j."""
+    return np.flatnonzero(~scalars.is_zero(residuals(system, wires)))
 
 
 def objections(circuit: ProgramCircuit | ProductCircuit, stage_one: StageOne) -> set[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.curve import g1_from_points, g1_to_points, g2_to_points
+from pvcnn.algebra.kernels import selection
+from pvcnn.algebra.kernels.selection import Kernels
 from pvcnn.algebra.points import G1Point, G2Point, encode_g1, encode_g2, random_scalar, scalar
 from pvcnn.encoding import encode
 from pvcnn.errors import VerificationError
@@ -18,6 +22,7 @@ from pvcnn.qmp.challenges import challenges_of_encodings, derive_challenges
 from pvcnn.qmp.commitments import commit, commit_weights
 from pvcnn.qmp.key_check import check_proving_key
 from pvcnn.qmp.keys import CircuitKey, VerificationKey
+from pvcnn.qmp.prepared_key import open_proving_key
 from pvcnn.qmp.proof import PROOF_BYTES, Proof
 from pvcnn.qmp.prover import prove_witness
 from pvcnn.qmp.proving_key import LAYOUT, ProvingKey
@@ -25,6 +30,7 @@ from pvcnn.qmp.setup import Trapdoors, generate, keys_of_trapdoors
 from pvcnn.qmp.statement import Statement
 from pvcnn.qmp.system import Segments, StageOne
 from pvcnn.qmp.verifier import commitments, equation_holds, public_values, verify
+from tests.algebra.conftest import IMPLEMENTATIONS
 from tests.qmp.circuits import LabelledDotProduct, sparse
 from tests.qmp.conftest import PROGRAM_DIGEST, Proved
 from tests.qmp.hostile import bad_encodings_g1, bad_encodings_g2, bit_flips, refuses, stray_g1, stray_g2
@@ -233,6 +239,24 @@ class TestKeys:
                 replace(key, **change)
         with pytest.raises(ValueError, match="point"):
             replace(proved.proving_key, lab_g1=key.lab_g1)
+
+
+class TestPreparedKey:
+    """Its points for labels are the proving key's own, in any layout."""
+
+    @pytest.mark.parametrize("kernels", IMPLEMENTATIONS, ids=lambda kernels: kernels.value)
+    def test_commits_and_proves_alike(self, labelled: Labelled, kernels: Kernels, tmp_path: Path) -> None:
+        path = tmp_path / "proving_key"
+        labelled.proving_key.save(path)
+        digest = hashlib.sha256(path.read_bytes()).digest()
+        with selection.use(kernels):
+            for _ in ("prepared here", "mapped"):
+                key = open_proving_key(path, digest, tmp_path)
+                assert np.array_equal(key.lab_g1, labelled.proving_key.lab_g1)
+                committed = commit(key, "lab", LABELS, LABELS_BLINDING)
+                assert committed == labelled.statement.labels_commitment
+                proof = replace(labelled, proving_key=key).prove()
+                verify(labelled.key, proof.statement, proof)
 
 
 class TestKeyCheck:
