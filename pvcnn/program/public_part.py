@@ -17,11 +17,13 @@ from pvcnn.program.weights import Weights
 class PublicPart:
     """From integer features, and labels if it takes them, to outputs.
 
+    `published`: whether the weights are known to everybody, as coefficients of the circuit, or committed.
     Raises ValueError if the weights are of another program.
     """
 
     program: Program
     weights: Weights
+    published: bool = False
 
     def __post_init__(self) -> None:
         if self.weights.program != self.program:

@@ -79,10 +79,13 @@ class TestHonest:
             assert stage_one.outputs.tolist() == trace(program, weights, features, labels).outputs[0].tolist()
         assert len(wires_without_position(circuit.system)) == 0
 
-    @pytest.mark.parametrize("labels", [(0, 0, 0), (2, 1, 0), (1, 1, 2)])
-    def test_proofs_verify(self, labels: tuple[int, ...]) -> None:
+    @pytest.mark.parametrize(
+        ("labels", "published"),
+        [((0, 0, 0), False), ((2, 1, 0), False), ((1, 1, 2), False), ((0, 1, 2), True)],
+    )
+    def test_proofs_verify(self, labels: tuple[int, ...], published: bool) -> None:
         program = network()
-        part = PublicPart(program, random_weights(program, 5, 4, 8))
+        part = PublicPart(program, random_weights(program, 5, 4, 8), published)
         features = random_features(program, 3, 5)
         key, verification_key = setup(part, 3)
         proof = prove(key, part, features, labels=np.array(labels), labels_blinding=BLINDING)

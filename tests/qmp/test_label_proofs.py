@@ -21,7 +21,7 @@ from pvcnn.errors import VerificationError
 from pvcnn.qmp.challenges import challenges_of_encodings, derive_challenges
 from pvcnn.qmp.commitments import commit, commit_weights
 from pvcnn.qmp.key_check import check_proving_key
-from pvcnn.qmp.keys import CircuitKey, VerificationKey
+from pvcnn.qmp.keys import FORMAT, VERSION, CircuitKey, VerificationKey
 from pvcnn.qmp.prepared_key import open_proving_key
 from pvcnn.qmp.proof import PROOF_BYTES, Proof
 from pvcnn.qmp.prover import prove_witness
@@ -206,11 +206,11 @@ class TestKeys:
         honest: dict[str, Any] = key._encoded_fields() | {
             "weights_commitment": encode_g1(key.weights_commitment)
         }
-        assert encode("pvcnn-verification-key", 1, honest) == key.to_bytes()
+        assert encode(FORMAT, VERSION, honest) == key.to_bytes()
         cases = [gamma[:3], [*gamma, encode_g2(G2Point())], [*gamma[:4], gamma[0]], []]
         cases += [[*gamma[:3], encoding, gamma[4]] for encoding in bad_encodings_g2().values()]
         for case in cases:
-            data = encode("pvcnn-verification-key", 1, honest | {"gamma": case})
+            data = encode(FORMAT, VERSION, honest | {"gamma": case})
             assert refuses(VerificationKey.from_bytes, data)
 
     def test_every_point_of_the_key_counts(self, labelled: Labelled) -> None:
