@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from pvcnn.campaign.folder import (
     REGISTRY,
     STATEMENTS,
     VERIFICATION_KEY,
+    WEIGHTS,
     CampaignFolder,
 )
 from pvcnn.campaign.ledger import ROLE as CLUSTER
@@ -136,17 +137,19 @@ def run_demo(
     workers: int | None = None,
     batch: int = 1,
     reveal: str = DECISIONS,
+    published: bool = False,
 ) -> DemoReport:
     """Plays a campaign of `testers` with `frames` frames each in `directory`, which must be new.
 
     `batch` of a tester's frames are one submission, with one proof. `reveal` is what `revealing` takes,
-    `workers` the number of proving processes, by default one a processor. Raises ValueError for more frames
-    than the test people have or no multiple of `batch`, and whatever a role raises.
+    `published` whether the public part's weights are public, `workers` the number of proving processes, by
+    default one a processor. Raises ValueError for more frames than the test people have or no multiple of
+    `batch`, and whatever a role raises.
     """
     if frames % batch:
         raise ValueError(f"{frames} frames a tester cannot be dealt out to submissions of {batch}")
     dealt = demo_frames(testers, frames, seed)
-    return _Demo(directory, dealt, batch, reveal, listener, workers).run()
+    return _Demo(directory, dealt, batch, reveal, published, listener, workers).run()
 
 
 class _Demo:
@@ -156,12 +159,14 @@ class _Demo:
         dealt: list[list[LabelledFrame]],
         batch: int,
         reveal: str,
+        published: bool,
         listener: Listener,
         workers: int | None,
     ) -> None:
         self._dealt = dealt
         self._batch = batch
         self._reveal = reveal
+        self._published = published
         self._frames = sum(map(len, dealt))
         self._count = self._frames // batch
         self._listener = listener
@@ -209,9 +214,11 @@ class _Demo:
         with self._step("split", 2) as advance:
             parts = split(load_detector(), calibration_frames(CALIBRATION_FRAMES), pixel_bound=PIXEL_BOUND)
             advance("planning the encryption")
-            public = revealing(parts.public, self._reveal)
+            public = replace(revealing(parts.public, self._reveal), published=self._published)
             owner.publish_split(parts.private, public)
-        self._report.constraints = compile_program(public.program, self._batch).system.constraints
+        weights = public.weights if self._published else None
+        circuit = compile_program(public.program, self._batch, published=weights)
+        self._report.constraints = circuit.system.constraints
 
     def _encrypt(self, owner: str) -> None:
         with self._step("encrypt", self._frames) as advance:
@@ -265,6 +272,7 @@ class _Demo:
         mail = {
             "upload": folder.mail("owner") / f"{submission.registration.upload_digest.hex()}.sealed",
             "download": folder.mail("cluster") / f"{submission.answer.answer_digest.hex()}.sealed",
+            "weights": public.file(WEIGHTS),
         }
         self._report.sizes = {
             "proof": PROOF_BYTES,

@@ -9,9 +9,11 @@ membership of the target group is f^r = 1. Equation numbers are those of docs/pr
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
+from array import array
 from functools import reduce
 from hashlib import sha256, sha512
 from pathlib import Path
@@ -81,11 +83,11 @@ FORMATS = {
     "pvcnn-manifest": "campaign:32 owner_sealing_key:32 setup_party:str frames:int weights_commitment:48 "
     "private_commitment:32 program_digest:32 verification_key_digest:32 aggregation_verifier_key_digest:32 "
     "cluster_card_digest:32 encryption_plan_digest:32 proving_key_digest:32 aggregation_key_digest:32 "
-    "class_names:list logit_scale:bytes label_key_digest:bytes",
+    "class_names:list logit_scale:0|8 weights_digest:0|32 label_key_digest:0|32",
     "pvcnn-cluster-card": "sealing_key:32 encryption_key:bytes encryption_plan_digest:32 "
     "evaluation_keys_digest:32",
     "pvcnn-registry": "manifest_digest:32 registrations:list",
-    "pvcnn-registration": "manifest_digest:32 upload_digest:32 nonce:32 label_commitment:bytes",
+    "pvcnn-registration": "manifest_digest:32 upload_digest:32 nonce:32 label_commitment:32|48",
     "pvcnn-answer": "manifest_digest:32 registry_digest:32 index:int answer_digest:bytes reason:str",
     "pvcnn-cluster-refusal": "context:32",
     "pvcnn-label-key": "classes:int points:list blinding_point:48",
@@ -361,7 +363,7 @@ class Aggregate:
 
 DIRECTORIES = "answers|statements|refusals|labels"
 NAMES = "manifest|program|verification_key|aggregation_verifier_key|cluster|encryption_plan|registry"
-FILES = rf"(aggregate|label_key|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor"
+FILES = rf"(aggregate|label_key|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor|weights\.safetensors"
 
 
 class Campaign:
@@ -407,6 +409,18 @@ class Campaign:
         key |= {name: decode_point(key[name]) for name in ("alpha", "beta", "delta")}
         key |= {name: [decode_point(point) for point in key[name]] for name in ("gamma", "public")}
         return key | {"digest": digest("pvcnn/verification-key", data)}
+
+    def published_digest(self, key: Fields) -> bytes:
+        """H(program digest, all published weights as 64-bit integers, in the order of the file's header)."""
+        data = self.read("weights.safetensors", "weights_digest")
+        start = 8 + int.from_bytes(data[:8], "little")
+        tensors, numbers = json.loads(data[8:start]), array("q")
+        tensors.pop("__metadata__")
+        codes = {"I8": "b", "I16": "h", "I32": "i", "I64": "q"}
+        for each in tensors.values():
+            first, last = (start + offset for offset in each["data_offsets"])
+            numbers.extend(array(codes[each["dtype"]], data[first:last]).tolist())
+        return digest("pvcnn/published-weights", key["program_digest"], numbers.tobytes())
 
     def read_reference_string(self) -> Fields:
         data = self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest")
@@ -483,9 +497,13 @@ class Campaign:
         plan_digest = sha256(self.read("encryption_plan.cbor", "encryption_plan_digest")).digest()
         demand(card["encryption_plan_digest"] == plan_digest, "the cluster's keys are for another plan")
         registrations, key = self.read_registry(), self.read_verification_key()
-        demand(self.labelled == ("label_key.cbor" in self.found), "a label key too many, or too few")
+        for name in ("label_key.cbor", "weights.safetensors"):
+            named = self.manifest[f"{name.partition('.')[0]}_digest"]
+            demand(bool(named) == (name in self.found), f"{name} is there, or is not, against the manifest")
         if self.labelled:  # what testers committed with; that it is the proving key's shows in what is proved
             decode(self.read("label_key.cbor", "label_key_digest"), "pvcnn-label-key")
+        if self.manifest["weights_digest"] or key["weights_digest"]:
+            demand(self.published_digest(key) == key["weights_digest"], "the key is for other weights")
         statements, failures = list[Fields](), list[str]()
         for index, (tester, registration) in enumerate(registrations):
             answer, file = self.read_answer(index), f"{index:06d}.cbor"
@@ -514,9 +532,10 @@ class Campaign:
             count, frames = sum(each["outputs"][0] for each in statements), self.frames * len(registrations)
             print(f"{count} of {frames} correct by labels committed to before, failed ones counted as wrong.")
         what = {"logits": "logits are the outputs", "correct": "count is the output"}.get(self.kind)
+        weights = "published" if key["weights_digest"] else "committed"
         print(
             f"{len(registrations)} submissions registered, {len(statements)} proved: for each of these, the "
-            f"{what or 'decisions are the outputs'} of the committed public part on the committed features.\n"
+            f"{what or 'decisions are the outputs'} of the {weights} public part on the committed features.\n"
             f"{len(failures)} refused: these count as failed. Registry {self.registry_digest.hex()}.\n"
             f"Key matches program: trusted to {self.party}. Whoever ran the setup can forge everything.\n"
             "Not proved: that the features are the honest decryption of the honest private part, who ran "

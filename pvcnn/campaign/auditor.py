@@ -28,6 +28,7 @@ from pvcnn.campaign.folder import (
     REFUSALS,
     STATEMENTS,
     VERIFICATION_KEY,
+    WEIGHTS,
     PublicFile,
     PublicFolder,
 )
@@ -41,8 +42,10 @@ from pvcnn.campaign.submission import Proceedings, Submission
 from pvcnn.errors import VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.program.program import Program
+from pvcnn.program.published import decode_published
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.labels import LabelKey
+from pvcnn.qmp.published import check_published_weights
 from pvcnn.qmp.statement import Statement
 
 
@@ -92,6 +95,7 @@ def verify(path: Path) -> Verdict:
         manifest_digest=manifest.digest().hex(),
         registry_digest=proceedings.registry.digest().hex(),
         revealed=material.revealed,
+        weights="published" if manifest.publishes_weights else "committed",
         features=math.prod(material.program.input_shape),
         pixels=math.prod(material.plan.input_shape),
         outcomes=outcomes,
@@ -127,6 +131,12 @@ def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
         raise VerificationError("the verification key commits to other weights than the manifest")
     if key.frames != manifest.frames or key.outputs != material.revealed.outputs:
         raise VerificationError("the verification key is for another number of frames")
+    if bool(key.weights_digest) != manifest.publishes_weights:
+        raise VerificationError("key and manifest disagree on whether the weights are published")
+    if manifest.publishes_weights:
+        check_published_weights(key, decode_published(program, read(WEIGHTS, manifest.weights_digest)))
+    elif folder.file(WEIGHTS).exists():
+        raise VerificationError("there are published weights, and the manifest says that they are committed")
     if key.takes_labels != manifest.takes_labels:
         raise VerificationError("the verification key takes labels that the manifest does not, or takes none")
     if manifest.takes_labels:

@@ -46,6 +46,7 @@ class PublicDirectory:
 PROGRAM = PublicFile("program.cbor", 16 << 20, "split")
 ENCRYPTION_PLAN = PublicFile("encryption_plan.cbor", 1 << 20, "split")
 CLUSTER_CARD = PublicFile("cluster.cbor", 32 << 20, "keygen")
+WEIGHTS = PublicFile("weights.safetensors", 1 << 30, "split")
 VERIFICATION_KEY = PublicFile("verification_key.cbor", 16 << 20, "setup")
 AGGREGATION_VERIFIER_KEY = PublicFile("aggregation_verifier_key.cbor", 1 << 20, "setup")
 MANIFEST = PublicFile("manifest.cbor", 1 << 16, "setup")
@@ -66,12 +67,13 @@ PUBLIC_FILES = (
     AGGREGATION_VERIFIER_KEY,
     MANIFEST,
     REGISTRY,
+    WEIGHTS,
     LABEL_KEY,
     AGGREGATE,
 )
-#: What all campaigns under one setup have in common; the last ones not in every campaign.
+#: What all campaigns under one setup have in common; the optional ones not every campaign has.
 _SHARED_FILES = (PROGRAM, ENCRYPTION_PLAN, CLUSTER_CARD, VERIFICATION_KEY, AGGREGATION_VERIFIER_KEY)
-OPTIONAL_FILES = (LABEL_KEY,)
+OPTIONAL_FILES = (WEIGHTS, LABEL_KEY)
 PUBLIC_DIRECTORIES = (ANSWERS, STATEMENTS, REFUSALS, LABELS)
 
 
@@ -229,7 +231,7 @@ class CampaignFolder:
 
     @property
     def sealed_weights(self) -> Path:
-        """The public part's weights and the blinding of D_w, sealed to the cluster."""
+        """The public part's weights and the blinding of D_w, sealed to the cluster, if they are committed."""
         return self.mail("cluster") / "weights.sealed"
 
     @property

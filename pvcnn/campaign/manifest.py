@@ -93,6 +93,7 @@ class Manifest(SignedArtefact):
     private_commitment   eq. (21)
     class_names          of the program's classes, in their order; empty where it has none but numbers
     logit_scale          times a revealed integer, by the owner's account, the network's logit; or None
+    weights_digest       of the file of the public part's weights, if they are published; empty if committed
     label_key_digest     of the label key, if testers commit to labels for a count; else empty
     """
 
@@ -114,7 +115,13 @@ class Manifest(SignedArtefact):
     aggregation_key_digest: bytes
     class_names: tuple[str, ...] = ()
     logit_scale: float | None = None
+    weights_digest: bytes = b""
     label_key_digest: bytes = b""
+
+    @property
+    def publishes_weights(self) -> bool:
+        """Whether the public part's weights lie in public/, as coefficients of the circuit."""
+        return bool(self.weights_digest)
 
     @property
     def takes_labels(self) -> bool:
@@ -135,6 +142,7 @@ class Manifest(SignedArtefact):
             **{name: getattr(self, name) for name in _DIGESTS},
             "class_names": list(self.class_names),
             "logit_scale": encode_scale(self.logit_scale),
+            "weights_digest": self.weights_digest,
             "label_key_digest": self.label_key_digest,
         }
 
@@ -149,10 +157,12 @@ class Manifest(SignedArtefact):
             **{name: fields.octets(name, DIGEST_BYTES) for name in _DIGESTS},
             "class_names": tuple(fields.sequence("class_names", MAX_CLASS_NAMES)),
             "logit_scale": decode_scale(fields),
+            "weights_digest": fields.octets("weights_digest", max_length=DIGEST_BYTES),
             "label_key_digest": fields.octets("label_key_digest", max_length=DIGEST_BYTES),
         }
-        if len(arguments["label_key_digest"]) not in (0, DIGEST_BYTES):
-            raise DecodeError(f"{cls.FORMAT}: a digest has {DIGEST_BYTES} bytes")
+        for name in ("weights_digest", "label_key_digest"):
+            if len(arguments[name]) not in (0, DIGEST_BYTES):
+                raise DecodeError(f"{cls.FORMAT}: {name} has {DIGEST_BYTES} bytes or none")
         try:
             check_setup_party(arguments["setup_party"])
             check_class_names(arguments["class_names"])

@@ -25,6 +25,7 @@ from pvcnn.campaign.folder import (
     MANIFEST,
     PROGRAM,
     VERIFICATION_KEY,
+    WEIGHTS,
     CampaignFolder,
     publish,
     read_from_step,
@@ -51,7 +52,8 @@ from pvcnn.program.layers import Logits
 from pvcnn.program.private import PrivatePart
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
-from pvcnn.qmp.commitments import commit_weights, label_key
+from pvcnn.program.published import encode_published
+from pvcnn.qmp.commitments import commit_nothing, commit_weights, label_key
 from pvcnn.qmp.key_check import check_proving_key
 from pvcnn.qmp.keys import MAX_BYTES as MAX_VERIFICATION_KEY
 from pvcnn.qmp.keys import CircuitKey, VerificationKey
@@ -87,7 +89,7 @@ class OwnerRole:
     def publish_split(
         self, private: PrivatePart, public: PublicPart, logit_scale: float | None = None
     ) -> EncryptionPlan:
-        """Keeps both parts, publishes program and encryption plan.
+        """Keeps both parts, publishes program and encryption plan, and weights that are to be published.
 
         `logit_scale`: times the program's integer logits, the network's; it is published if those are.
         Raises ParameterError, naming the layer, if no encryption parameters fit the private part, and
@@ -102,6 +104,8 @@ class OwnerRole:
         kept.keep_in(self._folder.private(ROLE))
         publish(self._folder.public.file(ENCRYPTION_PLAN), encryption_plan.to_bytes())
         publish(self._folder.public.file(PROGRAM), program.to_bytes())
+        if public.published:
+            publish(self._folder.public.file(WEIGHTS), encode_published(public.weights))
         return encryption_plan
 
     # setup
@@ -154,6 +158,7 @@ class OwnerRole:
             aggregation_key_digest=digest_of_file(self._folder.aggregation_key, "setup"),
             class_names=tuple(class_names),
             logit_scale=self._secrets.logit_scale,
+            weights_digest=file_digest(public.read(WEIGHTS)) if self._secrets.public.published else b"",
             label_key_digest=file_digest(label_key) if label_key else b"",
         ).signed(self._identity.signing)
         _check_reading(self._program, manifest)
@@ -182,15 +187,17 @@ class OwnerRole:
         return OwnerLedger(folder, self._identity)
 
     def _publish_manifest(self, folder: CampaignFolder, card: ClusterCard, manifest: Manifest) -> None:
-        """The weights go first, sealed to the cluster: a manifest that is there can be proved under."""
-        weights = self._secrets.public.weights.to_bytes()
-        sealed = seal(card.sealing_key, weights, weights_info(manifest.digest()))
-        write_atomically(folder.sealed_weights, sealed)
+        """Weights that are committed go first, sealed: a manifest that is there can be proved under."""
+        if not manifest.publishes_weights:
+            weights = self._secrets.public.weights.to_bytes()
+            sealed = seal(card.sealing_key, weights, weights_info(manifest.digest()))
+            write_atomically(folder.sealed_weights, sealed)
         publish(folder.public.file(MANIFEST), manifest.to_bytes())
 
     def _commit_to_weights(self) -> tuple[VerificationKey, bytes]:
         """D_w, under a proving key that was checked first: a bad one could keep D_w from hiding.
 
+        Where weights are published, the key must name them, and D_w commits to nothing.
         And what testers commit to labels with, encoded, if the program takes labels.
         """
         data = read_from_step(self._folder.bare_verification_key, MAX_VERIFICATION_KEY, "setup")
@@ -198,9 +205,16 @@ class OwnerRole:
         key = ProvingKey.load(self._folder.proving_key)
         if key.circuit_key != circuit_key or circuit_key.program_digest != self._program.digest():
             raise VerificationError("the setup's keys are not for this program")
+        public = self._secrets.public
+        weights = public.weights
+        if circuit_key.weights_digest != (weights.published_digest() if public.published else b""):
+            raise VerificationError(
+                "the setup's keys are for other weights, or hide or publish them otherwise"
+            )
         check_proving_key(key)
-        weights = self._secrets.public.weights
         labels = label_key(key, self._program).to_bytes() if circuit_key.takes_labels else b""
+        if public.published:
+            return circuit_key.commit(commit_nothing(key)), labels
         return circuit_key.commit(commit_weights(key, weights.flat(), weights.blinding)), labels
 
     # infer

@@ -40,7 +40,12 @@ class OwnerSecrets:
     def keep_in(self, directory: Path) -> None:
         """Writes three files, mode 0600. Raises CampaignError if they are there already."""
         scale = encode_scale(self.logit_scale)
-        fields = {"campaign": self.campaign, "salt": self.salt, "logit_scale": scale}
+        fields = {
+            "campaign": self.campaign,
+            "salt": self.salt,
+            "logit_scale": scale,
+            "published": self.public.published,
+        }
         keep_secret(directory / "opening.cbor", encode(FORMAT, VERSION, fields))
         keep_secret(directory / _PRIVATE_PART_NAME, self.private.to_bytes())
         keep_secret(directory / "weights.cbor", self.public.weights.to_bytes())
@@ -52,9 +57,10 @@ class OwnerSecrets:
         campaign = fields.octets("campaign", CAMPAIGN_BYTES)
         salt = fields.octets("salt", SALT_BYTES)
         logit_scale = decode_scale(fields)
+        published = fields.boolean("published")
         fields.finish()
         weights = read_from_step(directory / "weights.cbor", MAX_WEIGHTS, "split")
-        public = PublicPart(program, Weights.from_bytes(program, weights))
+        public = PublicPart(program, Weights.from_bytes(program, weights), published)
         return cls(campaign, salt, load_private_part(directory), public, logit_scale)
 
 

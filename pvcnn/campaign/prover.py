@@ -29,6 +29,7 @@ from pvcnn.campaign.folder import (
     MANIFEST,
     PROGRAM,
     VERIFICATION_KEY,
+    WEIGHTS,
     CampaignFolder,
     read_from_step,
 )
@@ -45,13 +46,15 @@ from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.keys import SecretKey
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
+from pvcnn.program.published import decode_published
 from pvcnn.program.weights import Weights
 from pvcnn.qmp.api import prove
-from pvcnn.qmp.commitments import commit, commit_weights
+from pvcnn.qmp.commitments import commit, commit_nothing, commit_weights
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.labels import LabelKey
 from pvcnn.qmp.prepared_key import PreparedKey, open_proving_key
 from pvcnn.qmp.proof import Proof
+from pvcnn.qmp.published import check_published_weights
 
 
 @dataclass(frozen=True)
@@ -104,15 +107,20 @@ class ProverKeys:
         if ClusterCard.from_bytes(card_bytes).signer != identity.signing.public:
             raise VerificationError("the card is that of another cluster")
         program = Program.from_bytes(program_bytes)
-        sealed = read_from_step(folder.sealed_weights, MAX_BLOB_BYTES, "setup")
-        weights = Weights.from_bytes(program, identity.sealing.open(sealed, weights_info(manifest.digest())))
+        public_part = _open_public_part(folder, manifest, program, identity)
         proving_key = open_proving_key(folder.proving_key, manifest.proving_key_digest, folder.key_cache)
-        commitment = commit_weights(proving_key, weights.flat(), weights.blinding)
+        weights = public_part.weights
+        commitment = (
+            commit_nothing(proving_key)
+            if public_part.published
+            else commit_weights(proving_key, weights.flat(), weights.blinding)
+        )
         if proving_key.circuit_key.commit(commitment) != VerificationKey.from_bytes(key_bytes):
             raise VerificationError("the sealed weights are not those that the verification key commits to")
+        if public_part.published:
+            check_published_weights(proving_key.circuit_key, weights)
         plan = EncryptionPlan.from_bytes(plan_bytes)
         decryption_key = SecretKey.from_bytes(plan, cluster_secrets.decryption_key)
-        public_part = PublicPart(program, weights)
         labels = _open_label_key(folder, manifest, proving_key) if manifest.takes_labels else None
         return cls(manifest, identity, plan, decryption_key, proving_key, public_part, labels)
 
@@ -206,6 +214,20 @@ class SubmissionProver:
         sealing_key = self._keys.identity.sealing.public
         details = seal(sealing_key, reason.encode(), refusal_details_info(submission.context))
         return Examined(ClusterOutcome(refusal=refusal).to_bytes(), seconds, details)
+
+
+def _open_public_part(
+    folder: CampaignFolder, manifest: Manifest, program: Program, identity: Identity
+) -> PublicPart:
+    """With weights that lie in public/, or that the owner sealed to this cluster."""
+    if manifest.publishes_weights:
+        data = folder.public.read(WEIGHTS)
+        if file_digest(data) != manifest.weights_digest:
+            raise VerificationError("the manifest was signed for other published weights")
+        return PublicPart(program, decode_published(program, data), published=True)
+    sealed = read_from_step(folder.sealed_weights, MAX_BLOB_BYTES, "setup")
+    opened = identity.sealing.open(sealed, weights_info(manifest.digest()))
+    return PublicPart(program, Weights.from_bytes(program, opened))
 
 
 def _open_label_key(folder: CampaignFolder, manifest: Manifest, proving_key: PreparedKey) -> LabelKey:

@@ -17,9 +17,9 @@ CLUSTER_REFUSED = "the cluster could not prove it; the details are in its own lo
 NO_OUTCOME = "neither a proof nor a signed refusal"
 
 _PROVED = {
-    Kind.DECISIONS: "the decisions are the outputs of the committed public part on the committed features",
-    Kind.LOGITS: "the logits are the outputs of the committed public part on the committed features",
-    Kind.CORRECT: "the number of correct decisions is the output of the committed public part on the "
+    Kind.DECISIONS: "the decisions are the outputs of the {} public part on the committed features",
+    Kind.LOGITS: "the logits are the outputs of the {} public part on the committed features",
+    Kind.CORRECT: "the number of correct decisions is the output of the {} public part on the "
     "committed features and labels",
 }
 
@@ -79,7 +79,8 @@ class Outcome:
 class Verdict:
     """The result of a verification in which every check held; a check that fails raises instead.
 
-    Digests and fingerprints are hexadecimal SHA-256. features and pixels are per frame.
+    Digests and fingerprints are hexadecimal SHA-256. features and pixels are per frame. weights: those of the
+    public part, "published" or "committed".
     """
 
     campaign: str
@@ -92,6 +93,7 @@ class Verdict:
     features: int
     pixels: int
     outcomes: tuple[Outcome, ...]
+    weights: str = "committed"
 
     def count(self, status: Status) -> int:
         return sum(outcome.status == status for outcome in self.outcomes)
@@ -157,15 +159,15 @@ class Verdict:
         """What was proved and what was not, one statement a line."""
         lines = [
             f"{self.registered} submissions registered, {self.proved} proved: for each of these, "
-            f"{_PROVED[self.revealed.kind]}.",
+            f"{_PROVED[self.revealed.kind].format(self.weights)}.",
             *self._of_frames(),
             *self._of_logits(),
             f"{self.refused} refused, {self.missing} missing: these count as failed.",
             f"Registry {self.registry_digest}, signed by owner {self.owner[:SHOWN_DIGITS]}.",
             "Not proved: that those features are the honest decryption of the honest private part; until "
             "that is proved, the cluster could have chosen them.",
-            f"key matches program: trusted to {self.setup_party}. Whoever ran the setup can forge "
-            "everything, and who that was is not proved.",
+            f"key matches program{self._and_weights()}: trusted to {self.setup_party}. "
+            "Whoever ran the setup can forge everything, and who that was is not proved.",
             f"privacy against the cluster: not proved. It sees {self.features} features of {self.pixels} "
             f"pixels a frame, a ratio of {self.features_per_pixel:.3g}.",
             "Not proved: detection quality, and that every submission was let into the registry: "
@@ -189,6 +191,10 @@ class Verdict:
                 "correctly, failed ones counted as wrong. The labels are the testers' own claim."
             )
         return lines
+
+    def _and_weights(self) -> str:
+        """Published weights are in the key's points, where nobody else sees them."""
+        return " and published weights" if self.weights == "published" else ""
 
     def _of_logits(self) -> list[str]:
         """How to read them."""
@@ -231,6 +237,7 @@ class Verdict:
             "testers": len(self.by_tester()),
             "frames": self.all_frames,
             "frames_per_submission": self.frames,
+            "weights": self.weights,
             "reveals": str(self.revealed.kind),
             "class_names": list(self.revealed.names),
             "logit_scale": self.revealed.logit_scale,

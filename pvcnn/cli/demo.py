@@ -10,12 +10,12 @@ import click
 
 from pvcnn.cli.options import (
     check_device,
-    check_weights,
     device_option,
     json_option,
     reveal_option,
     usage_errors,
     use_one_torch_thread,
+    weights_option,
     workers_option,
 )
 from pvcnn.cli.output import duration, notes, print_json, results, size, table
@@ -44,6 +44,7 @@ _SIZES = {
     "statement": "one statement",
     "vk": "verification key",
     "pk": "proving key",
+    "weights": "published weights",
     "upload": "upload of a submission",
     "download": "answer to the cluster",
     "evaluation_keys": "CKKS evaluation keys, once",
@@ -65,9 +66,7 @@ _SIZES = {
     help="Frames that share a proof; --frames must be a multiple.",
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="A new folder for the campaign.")
-@click.option(
-    "--weights", type=click.Choice(["committed", "published"]), default="committed", show_default=True
-)
+@weights_option
 @reveal_option
 @device_option
 @workers_option
@@ -87,7 +86,6 @@ def demo_command(
 ) -> int:
     """Play a whole campaign on this machine: real faces in, one verified aggregate out."""
     check_device(device)
-    check_weights(weights)
     from pvcnn.demo import run_demo
 
     use_one_torch_thread()
@@ -102,6 +100,7 @@ def demo_command(
             workers=workers,
             batch=batch,
             reveal=reveal,
+            published=weights == "published",
         )
     if as_json:
         print_json(report.to_json())

@@ -70,6 +70,13 @@ log_option: Callable[[Command], Command] = click.option(
 )
 
 
+weights_option: Callable[[Command], Command] = click.option(
+    "--weights",
+    type=click.Choice(["committed", "published"]),
+    default="committed",
+    show_default=True,
+    help="Whether those of the public part are hidden, or lie in DIR/public: then proofs are cheaper.",
+)
 reveal_option: Callable[[Command], Command] = click.option(
     "--reveal",
     type=click.Choice(REVEALS),
@@ -91,12 +98,6 @@ def check_device(device: str) -> None:
     """Raises UsageError for a device that has no kernels."""
     if device == "cuda":
         raise click.UsageError("CUDA kernels are not built yet; use --device cpu")
-
-
-def check_weights(weights: str) -> None:
-    """Raises UsageError for weights that cannot be proved about yet."""
-    if weights == "published":
-        raise click.UsageError("published weights are not built yet; use --weights committed")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ import click
 import numpy as np
 
 from pvcnn.cli.options import (
-    check_weights,
     directory_argument,
     json_option,
     reveal_option,
     usage_errors,
     use_one_torch_thread,
+    weights_option,
 )
 from pvcnn.cli.output import done, notes
 from pvcnn.cli.progress import StepProgress
@@ -40,9 +41,7 @@ DEMO_FRAMES = 80
     help="Prepared frames, float (N, channels, height, width); by default the demo's training people.",
 )
 @click.option("--cut", type=click.IntRange(1), default=1, show_default=True, help="Blocks kept private.")
-@click.option(
-    "--weights", type=click.Choice(["committed", "published"]), default="committed", show_default=True
-)
+@weights_option
 @reveal_option
 @json_option
 def split_command(
@@ -55,7 +54,6 @@ def split_command(
     as_json: bool,
 ) -> None:
     """OWNER: start a campaign in DIR, a new folder: cut and quantise the model."""
-    check_weights(weights)
     from pvcnn.campaign.folder import CampaignFolder
     from pvcnn.campaign.owner import OwnerRole
     from pvcnn.data.frames import CALIBRATION_FRAMES, PIXEL_BOUND, calibration_frames
@@ -71,10 +69,10 @@ def split_command(
         else:
             frames = _read_array(calibration)
         try:
-            parts = split(_load_model(model), frames, cut=cut, weights=weights, pixel_bound=bound)
+            parts = split(_load_model(model), frames, cut=cut, pixel_bound=bound)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
-        public = revealing(parts.public, reveal)
+        public = replace(revealing(parts.public, reveal), published=weights == "published")
         plan(parts.private)  # before anything is written: a part that does not fit leaves no folder behind
         owner = OwnerRole.create(CampaignFolder.create(directory))
         owner.publish_split(parts.private, public)

@@ -18,6 +18,7 @@ from pvcnn.campaign.folder import (
     PUBLIC_FILES,
     REFUSALS,
     STATEMENTS,
+    WEIGHTS,
     CampaignFolder,
 )
 from pvcnn.campaign.submission import Proceedings
@@ -75,7 +76,8 @@ def _fixed_files(folder: CampaignFolder) -> list[Path]:
     files = [public.file(which) for which in PUBLIC_FILES if which not in (AGGREGATE, *OPTIONAL_FILES)]
     files += [public.file(which) for which in OPTIONAL_FILES if public.file(which).exists()]
     files += [public.indexed(ANSWERS, index) for index in sorted(public.indices(ANSWERS))]
-    files += [folder.sealed_weights, folder.proving_key, folder.aggregation_key]
+    published = public.file(WEIGHTS).exists()
+    files += [folder.proving_key, folder.aggregation_key, *([] if published else [folder.sealed_weights])]
     return [*files, *sorted(folder.proofs.glob("*.cbor"))]
 
 

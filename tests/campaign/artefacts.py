@@ -39,6 +39,7 @@ def manifest(**changes: Any) -> Manifest:
         "aggregation_key_digest": some_digest("g"),
         "class_names": ("cat", "dog"),
         "logit_scale": 0.25,
+        "weights_digest": some_digest("w"),
         "label_key_digest": some_digest("l"),
     }
     return Manifest(signer=OWNER.public, **(fields | changes)).signed(OWNER)

@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
         "aggregation_key_digest",
         "class_names",
         "logit_scale",
+        "weights_digest",
         "label_key_digest",
     },
     "pvcnn-cluster-card": {

@@ -110,11 +110,15 @@ class Played:
 
 
 def prepare(
-    root: Path, seed: int = 1, max_proofs: int = MAX_PROOFS, batch: int = 1
+    root: Path,
+    seed: int = 1,
+    max_proofs: int = MAX_PROOFS,
+    batch: int = 1,
+    public: PublicPart | None = None,
 ) -> tuple[CampaignFolder, PrivatePart, PublicPart, str]:
     """`split`, `keygen` and `setup`; the last value is the cluster's fingerprint."""
     folder = CampaignFolder.create(root)
-    private, public = private_part(seed), public_part(seed)
+    private, public = private_part(seed), public or public_part(seed)
     owner = OwnerRole.create(folder)
     owner.publish_split(private, public)
     card = make_keys(folder)
@@ -175,9 +179,10 @@ def play(
     seed: int = 1,
     batch: int = 1,
     pictures: list[Frame] | None = None,
+    public: PublicPart | None = None,
 ) -> Played:
     """All steps of a campaign up to the opening of labels."""
-    folder, private, public, fingerprint = prepare(root, seed, batch=batch)
+    folder, private, part, fingerprint = prepare(root, seed, batch=batch, public=public)
     roles, given, labels, uploads = submit(folder, fingerprint, testers, each, seed, batch, pictures)
     owner = OwnerRole.open(root)
     registry, turned_away = owner.close_registry()
@@ -186,7 +191,8 @@ def play(
         owner.infer(index)
     assert not prove_all(folder, len(uploads))
     aggregate_campaign(folder)
-    for role in roles:
-        role.open_labels()
+    if part.program.label_classes is None:
+        for role in roles:
+            role.open_labels()
     order = [each.upload_digest for each in registry.registrations]
-    return Played(folder, private, public, given, labels, roles, [order.index(upload) for upload in uploads])
+    return Played(folder, private, part, given, labels, roles, [order.index(upload) for upload in uploads])
