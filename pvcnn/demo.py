@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +30,7 @@ from pvcnn.campaign.ledger import ROLE as CLUSTER
 from pvcnn.campaign.ledger import ClusterLedger
 from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.report import Verdict
+from pvcnn.campaign.revealed import Kind
 from pvcnn.campaign.setup_party import DEFAULT_MAX_PROOFS, run_setup
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.campaign.tester import TesterRole
@@ -48,7 +49,6 @@ from pvcnn.data.frames import (
 )
 from pvcnn.models.store import load_detector
 from pvcnn.partition.split import split
-from pvcnn.program.revealing import CORRECT, DECISIONS, revealing
 from pvcnn.qmp.circuit import compile_program
 from pvcnn.qmp.proof import PROOF_BYTES
 
@@ -136,20 +136,19 @@ def run_demo(
     listener: Listener,
     workers: int | None = None,
     batch: int = 1,
-    reveal: str = DECISIONS,
-    published: bool = False,
+    reveal: str = "decisions",
+    weights: str = "committed",
 ) -> DemoReport:
     """Plays a campaign of `testers` with `frames` frames each in `directory`, which must be new.
 
-    `batch` of a tester's frames are one submission, with one proof. `reveal` is what `revealing` takes,
-    `published` whether the public part's weights are public, `workers` the number of proving processes, by
-    default one a processor. Raises ValueError for more frames than the test people have or no multiple of
-    `batch`, and whatever a role raises.
+    `batch` of a tester's frames are one submission, with one proof. `reveal` and `weights` are what `split`
+    takes, `workers` the number of proving processes, by default one a processor. Raises ValueError for more
+    frames than the test people have or no multiple of `batch`, and whatever a role raises.
     """
     if frames % batch:
         raise ValueError(f"{frames} frames a tester cannot be dealt out to submissions of {batch}")
     dealt = demo_frames(testers, frames, seed)
-    return _Demo(directory, dealt, batch, reveal, published, listener, workers).run()
+    return _Demo(directory, dealt, batch, reveal, weights, listener, workers).run()
 
 
 class _Demo:
@@ -159,14 +158,14 @@ class _Demo:
         dealt: list[list[LabelledFrame]],
         batch: int,
         reveal: str,
-        published: bool,
+        weights: str,
         listener: Listener,
         workers: int | None,
     ) -> None:
         self._dealt = dealt
         self._batch = batch
         self._reveal = reveal
-        self._published = published
+        self._weights = weights
         self._frames = sum(map(len, dealt))
         self._count = self._frames // batch
         self._listener = listener
@@ -192,7 +191,7 @@ class _Demo:
         self._prove()
         with self._step("aggregate", 2) as advance:
             self._report.aggregation = aggregate_campaign(self._folder)
-            if self._reveal != CORRECT:
+            if self._reveal != Kind.CORRECT:
                 advance("testers open their labels")
                 for tester in self._testers:
                     tester.open_labels()
@@ -212,11 +211,17 @@ class _Demo:
 
     def _split(self, owner: OwnerRole) -> None:
         with self._step("split", 2) as advance:
-            parts = split(load_detector(), calibration_frames(CALIBRATION_FRAMES), pixel_bound=PIXEL_BOUND)
+            parts = split(
+                load_detector(),
+                calibration_frames(CALIBRATION_FRAMES),
+                weights=self._weights,
+                reveal=self._reveal,
+                pixel_bound=PIXEL_BOUND,
+            )
             advance("planning the encryption")
-            public = replace(revealing(parts.public, self._reveal), published=self._published)
-            owner.publish_split(parts.private, public)
-        weights = public.weights if self._published else None
+            public = parts.public
+            owner.publish_split(parts.private, public, parts.logit_scale)
+        weights = public.weights if public.published else None
         circuit = compile_program(public.program, self._batch, published=weights)
         self._report.constraints = circuit.system.constraints
 

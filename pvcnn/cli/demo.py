@@ -100,7 +100,7 @@ def demo_command(
             workers=workers,
             batch=batch,
             reveal=reveal,
-            published=weights == "published",
+            weights=weights,
         )
     if as_json:
         print_json(report.to_json())

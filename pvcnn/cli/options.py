@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from pvcnn.campaign.revealed import Kind
 from pvcnn.errors import PvcnnError
-from pvcnn.program.revealing import DECISIONS, REVEALS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -79,8 +79,8 @@ weights_option: Callable[[Command], Command] = click.option(
 )
 reveal_option: Callable[[Command], Command] = click.option(
     "--reveal",
-    type=click.Choice(REVEALS),
-    default=DECISIONS,
+    type=click.Choice([str(kind) for kind in Kind]),
+    default=str(Kind.DECISIONS),
     show_default=True,
     help="Of frames: what is decided, the logits behind it, or only how many decisions are correct.",
 )

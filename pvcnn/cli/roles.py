@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,6 @@ def split_command(
     from pvcnn.data.frames import CALIBRATION_FRAMES, PIXEL_BOUND, calibration_frames
     from pvcnn.he.parameters import plan
     from pvcnn.partition.split import split
-    from pvcnn.program.revealing import revealing
 
     use_one_torch_thread()
     with notes.status("splitting, calibrating and quantising"):
@@ -69,14 +67,15 @@ def split_command(
         else:
             frames = _read_array(calibration)
         try:
-            parts = split(_load_model(model), frames, cut=cut, pixel_bound=bound)
+            parts = split(
+                _load_model(model), frames, cut=cut, weights=weights, reveal=reveal, pixel_bound=bound
+            )
         except ValueError as error:
             raise click.UsageError(str(error)) from error
-        public = replace(revealing(parts.public, reveal), published=weights == "published")
         plan(parts.private)  # before anything is written: a part that does not fit leaves no folder behind
         owner = OwnerRole.create(CampaignFolder.create(directory))
-        owner.publish_split(parts.private, public)
-    done(as_json, {"owner_fingerprint": owner.fingerprint, "program": public.program.digest().hex()})
+        owner.publish_split(parts.private, parts.public, parts.logit_scale)
+    done(as_json, {"owner_fingerprint": owner.fingerprint, "program": parts.public.program.digest().hex()})
 
 
 @click.command("keygen")

@@ -115,7 +115,7 @@ class TestAltered:
             path.write_bytes(flipped(honest, position))
             with pytest.raises(VerificationError, match=r"weights\.safetensors is not the file"):
                 verify(tampered.root)
-            assert code_of(tampered) == 1
+        assert code_of(tampered) == 1
         for data in (honest[:-1], honest + b"\0", b""):
             path.write_bytes(data)
             with pytest.raises(VerificationError):
@@ -136,7 +136,6 @@ class TestAltered:
         sign_for(tampered, weights_digest=b"")
         with pytest.raises(VerificationError, match="disagree on whether the weights are published"):
             verify(tampered.root)
-        assert code_of(tampered) != 0
         tampered.public.file(WEIGHTS).unlink()
         with pytest.raises(VerificationError, match="disagree"):
             verify(tampered.root)
@@ -145,7 +144,7 @@ class TestAltered:
         tampered.public.file(WEIGHTS).unlink()
         with pytest.raises(CampaignError, match=r"weights\.safetensors.*`pvcnn split`"):
             verify(tampered.root)
-        assert code_of(tampered) != 0
+        assert code_of(tampered) == 1
 
     def test_weights_beside_a_campaign_that_commits_to_its(
         self, copy: CampaignFolder, open_book: Played
@@ -159,7 +158,6 @@ class TestAltered:
         copy.public.file(LABEL_KEY).write_bytes(b"anything")
         with pytest.raises(VerificationError, match="nothing that takes labels"):
             verify(copy.root)
-        assert code_of(copy) == 1
 
     def test_the_cluster_does_not_prove_with_them(self, tampered: CampaignFolder, open_book: Played) -> None:
         tampered.public.file(WEIGHTS).write_bytes(other_weights(open_book.public.weights))

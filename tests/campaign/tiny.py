@@ -16,7 +16,7 @@ from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.setup_party import run_setup
 from pvcnn.campaign.tester import TesterRole
 from pvcnn.errors import SubmissionRefused
-from pvcnn.program.layers import Flatten, Linear, Requantise, Sign
+from pvcnn.program.layers import Argmax, Flatten, Linear, Requantise, Sign
 from pvcnn.program.private import (
     PrivateAveragePool,
     PrivateConvolution,
@@ -28,6 +28,7 @@ from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
 from pvcnn.program.table import Table
 from pvcnn.program.weights import Weights
+from tests.campaign.revealing import revealing
 
 FRAME_SHAPE = (1, 16, 16)
 FEATURES = (2, 4, 4)
@@ -71,6 +72,19 @@ def public_part(seed: int) -> PublicPart:
     }
     bias = {"first": generator.integers(-200, 200, 8), "second": generator.integers(-200, 200, 1)}
     return PublicPart(program, Weights(program, weight, bias, random_scalar()))
+
+
+def three_classes(seed: int, reveal: str = "decisions") -> PublicPart:
+    """As `public_part`, with a logit for each of three classes."""
+    several = public_part(seed)
+    *layers, last, _ = several.program.layers
+    assert isinstance(last, Linear)
+    widened = Linear(last.name, last.in_features, 3, last.weight_bits, last.bias_bits)
+    program = Program.chain(FEATURES, -128, 127, (*layers, widened, Argmax("class")))
+    generator = np.random.default_rng(seed)
+    weight = dict(several.weights.weight) | {"second": generator.integers(-31, 32, (3, 8))}
+    bias = dict(several.weights.bias) | {"second": generator.integers(-200, 200, 3)}
+    return revealing(PublicPart(program, Weights(program, weight, bias, random_scalar())), reveal)
 
 
 def frames(count: int, seed: int) -> list[Frame]:

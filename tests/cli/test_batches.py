@@ -91,3 +91,44 @@ def test_the_demo_deals_whole_submissions(
     assert run(["demo", "--frames", "3", "--batch", "2"]) == 2
     assert "3 frames a tester cannot be dealt out to submissions of 2" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_count_under_published_weights(
+    pictures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From `split` to `verify` without a decision: labels by the names that the owner gives the classes."""
+    directory = tmp_path / "campaign"
+    model = ("--model", MODEL, "--calibration", pictures[0].parent / "calibration.npy")
+    assert call(capsys, "split", directory, *model, "--weights", "published", "--reveal", "correct")[0] == 0
+    assert call(capsys, "keygen", directory)[0] == 0
+    setup = ("setup", directory, "--batch", "2", "--max-proofs", "2")
+    assert call(capsys, *setup, "--only", "keys")[0] == 0
+    assert run([*map(str, setup), "--only", "manifest", "--classes", "good"]) == 2
+    assert "names 1 classes of 2" in " ".join(capsys.readouterr().err.split())
+    assert call(capsys, *setup, "--only", "manifest", "--classes", "good,bad")[0] == 0
+    _, listed = call(capsys, "inspect", directory)
+    files = {each["file"]: each for each in listed["files"]}
+    assert {"weights.safetensors", "label_key.cbor"} <= files.keys()
+    submit = ["encrypt", str(directory), "--tester", "ann"]
+    submit += ["--cluster-fingerprint", files["cluster.cbor"]["sha256"]]
+    submit += ["--frame", str(pictures[0]), "--frame", str(pictures[1]), "--label", "bad"]
+    assert run([*submit, "--label", "fake"]) == 2
+    assert "'fake' is no class of this campaign: good, bad" in " ".join(capsys.readouterr().err.split())
+    assert run([*submit, "--label", "0"]) == 0
+    assert call(capsys, "infer", directory)[0] == 0
+    assert call(capsys, "prove", directory, "--workers", "1")[0] == 0
+    assert call(capsys, "aggregate", directory)[0] == 0
+    assert run(["open-labels", str(directory), "--tester", "ann"]) == 2
+    status, verdict = call(capsys, "verify", directory)
+    assert (status, verdict["verified"], verdict["weights"], verdict["reveals"]) == (
+        0,
+        True,
+        "published",
+        "correct",
+    )
+    assert verdict["labels"] == {"opened": 2, "correct": verdict["submissions"][0]["correct"]}
+    assert verdict["submissions"][0]["decisions"] == []
+    assert run(["verify", str(directory)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"{verdict['labels']['correct']} of 2 correct" in printed
+    assert "good" not in printed

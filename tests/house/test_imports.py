@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "algebra": BASE,
     "program": BASE | {"algebra"},
     "data": BASE,
-    "models": BASE,
+    "models": BASE | {"data"},
     "he": BASE | {"algebra", "program"},
     "qmp": BASE | {"algebra", "program"},
     "partition": BASE | {"algebra", "program"},
@@ -48,6 +48,8 @@ HEAVY = (
     "py_ecc",
     "PIL",
     "cv2",
+    "onnx",
+    "sklearn",
 )
 
 

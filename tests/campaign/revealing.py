@@ -1,4 +1,4 @@
-"""The same public part with another last layer: what is revealed is chosen after everything else."""
+"""The same public part with another last layer."""
 
 from __future__ import annotations
 
