@@ -126,8 +126,6 @@ def test_changed_byte_is_exit_status_1_or_2(finished: Path, capsys: pytest.Captu
     [
         (["bench", "model", "lenet"], "choose one of deepfake"),
         (["demo", "--device", "cuda"], "--device cpu"),
-        (["demo", "--weights", "published"], "--weights committed"),
-        (["split", "DIR", "--weights", "published"], "--weights committed"),
         (["aggregate", "DIR", "--scheme", "packed"], "--scheme snarkpack"),
     ],
 )
