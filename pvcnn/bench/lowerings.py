@@ -35,6 +35,8 @@ OURS, BASELINE = Lowering.QMP, Lowering.QAP
 LIMIT = 5_000_000
 #: The steps that are timed, and the method of a contestant that does each.
 STEPS = {"setup": "set_up", "prove": "prove", "verify": "verify"}
+#: What a report has of OURS beside the details of each lowering, as other benchmarks have it.
+COMMON = ("constraints", "seconds", "bytes")
 _BLINDING = 0xB11D
 _NO_PROGRAM = bytes(32)
 
@@ -125,8 +127,11 @@ def measure(
     """`lowerings`: a report of each that has at most `limit` constraints, by name, of all others the
     constraints only. `seconds` are wall time, `cpu` is processor time of all threads, rates are constraints
     in a second of it; medians of `repeat` rounds in which the lowerings take turns, each of `least` seconds
-    or one call, after one call of each that is not timed. `ours` is QMP, `reference` QAP. `ratio` is
-    reference over ours: of constraints, and if both were proved of processor time, `wall_` of wall time.
+    or one call, after one call of each that is not timed. `constraints`, `seconds`, `bytes` and `ours` are
+    QMP's, `reference` QAP's. `ratio` is reference over ours: of constraints, and if both were proved of
+    processor time, `wall_` of wall time. `verified`: something was proved, and all that was verified.
+
+    Raises VerificationError if a proof does not verify.
     """
     chosen = lowerings or lowerings_of(shape)
     counts = {lowering: predicted(shape, lowering) for lowering in chosen}
@@ -144,12 +149,13 @@ def measure(
     reports = {lowering: contestant.report() for lowering, contestant in contestants.items()}
     counted = {lowering: {"constraints": count} for lowering, count in counts.items()}
     both = {lowering.value: reports.get(lowering, counted[lowering]) for lowering in chosen}
-    return {"verified": True, "repeat": repeat, "lowerings": both, **_compared(reports, both)}
+    return {"verified": bool(reports), "repeat": repeat, "lowerings": both, **_compared(reports, both)}
 
 
 def _compared(reports: dict[Lowering, dict[str, Any]], both: dict[str, dict[str, Any]]) -> dict[str, Any]:
     compared: dict[str, Any] = {"ratio": {}}
     fewest = both[OURS.value]["constraints"]
+    compared |= {key: both[OURS.value][key] for key in COMMON if key in both[OURS.value]}
     for name, report in both.items():
         if name == BASELINE.value:
             compared["ratio"]["constraints"] = report["constraints"] / fewest

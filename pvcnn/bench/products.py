@@ -33,6 +33,8 @@ Integers = NDArray[np.int64]
 
 #: Entries of A, as of activations, lie in [0, PEAK), those of B, as of weights, in [-PEAK, PEAK).
 PEAK = 128
+#: 3x3 windows, one for each entry of the input.
+SAME = Windows.square(3, padding=1)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class MatrixShape:
 
 @dataclass(frozen=True)
 class ConvolutionShape:
-    """One frame (channels, side, side) under (outputs, channels / groups, kernel, kernel).
+    """One frame (channels, side, side) under kernels (outputs, channels / groups, Kh, Kw).
 
     Raises ValueError if no window fits, or if the groups do not divide the channels.
     """
@@ -70,10 +72,7 @@ class ConvolutionShape:
     channels: int
     outputs: int
     side: int
-    kernel: int = 3
-    stride: int = 1
-    padding: int = 1
-    dilation: int = 1
+    windows: Windows = SAME
     groups: int = 1
 
     def __post_init__(self) -> None:
@@ -82,19 +81,15 @@ class ConvolutionShape:
                 f"{self.groups} groups do not divide {self.channels} to {self.outputs} channels: choose "
                 "other --groups"
             )
-        if self.windows.outputs(self.side, self.side)[0] < 1:
+        if min(self.windows.outputs(self.side, self.side)) < 1:
             raise ValueError("the kernel is larger than the padded input: choose more --padding")
-
-    @property
-    def windows(self) -> Windows:
-        return Windows.square(self.kernel, self.stride, self.padding, self.dilation)
 
     @property
     def shapes(self) -> tuple[Shape, Shape, Shape]:
         """Of input, kernels and output."""
         return (
             (1, self.channels, self.side, self.side),
-            (self.outputs, self.channels // self.groups, self.kernel, self.kernel),
+            (self.outputs, self.channels // self.groups, *self.windows.kernel),
             (1, self.outputs, *self.windows.outputs(self.side, self.side)),
         )
 
@@ -102,12 +97,12 @@ class ConvolutionShape:
         return ConvolutionProduct("product", inputs, kernels, result, self.windows)
 
     def result(self, inputs: Integers, kernels: Integers) -> Integers:
-        margin = (self.padding, self.padding)
-        padded = np.pad(inputs, ((0, 0), (0, 0), margin, margin))
-        extent = self.dilation * (self.kernel - 1) + 1
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (extent, extent), (2, 3))
-        stride, dilation = self.stride, self.dilation
-        chosen = windows[:, :, ::stride, ::stride, ::dilation, ::dilation]
+        top, bottom, left, right = self.windows.padding
+        padded = np.pad(inputs, ((0, 0), (0, 0), (top, bottom), (left, right)))
+        (down, across), (row, column) = self.windows.stride, self.windows.dilation
+        extents = [d * (k - 1) + 1 for d, k in zip((row, column), self.windows.kernel, strict=True)]
+        windows = np.lib.stride_tricks.sliding_window_view(padded, extents, (2, 3))
+        chosen = windows[:, :, ::down, ::across, ::row, ::column]
         of_group = chosen.reshape(len(inputs), self.groups, -1, *chosen.shape[2:])
         grouped = kernels.reshape(self.groups, -1, *kernels.shape[1:])
         sums: Integers = np.einsum("fgcijde,gocde->fgoij", of_group, grouped, optimize=True)
@@ -132,14 +127,16 @@ class ProductCircuit:
     def _second_stage(self) -> SecondStage:
         return SecondStage(self.system, self.lowered.steps)
 
-    def second_stage(self, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
-        return self._second_stage(stage_one, challenges)
+    def second_stage(
+        self, stage_one: StageOne, challenges: tuple[int, int, int], derived: ScalarVector
+    ) -> ScalarVector:
+        return self._second_stage(stage_one, challenges, derived)
 
     def stage_one(self, operands: tuple[Integers, Integers, Integers]) -> StageOne:
         """The committed wires for A, B and what is to pass for A B."""
         left, right, result = (operand.reshape(-1) for operand in operands)
         trace = LayerTrace(result[1:])
-        return fill_stage_one(self.plan.compiled, result[:1], left, right, [trace])
+        return fill_stage_one(self.plan.compiled, result[:1], left, right, [trace], np.zeros(0, np.int64))
 
 
 def compiled_product(shape: ProductShape) -> CompiledProgram:

@@ -129,13 +129,17 @@ def matmul_command(n: int, repeat: int, limit: int, as_json: bool) -> None:
 def convolution_command(repeat: int, limit: int, as_json: bool, **numbers: int) -> None:
     """A convolution with committed input and kernels under each lowering."""
     from pvcnn.bench.products import ConvolutionShape
+    from pvcnn.program.windows import Windows
 
+    names = ("kernel", "stride", "padding", "dilation")
+    windows = Windows.square(*(numbers[name] for name in names))
+    channels, outputs, side, groups = (numbers[name] for name in ("channels", "outputs", "side", "groups"))
     try:
-        shape = ConvolutionShape(**numbers)
+        shape = ConvolutionShape(channels, outputs, side, windows, groups)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    kernel, side = f"{shape.kernel}x{shape.kernel}", f"{shape.side}x{shape.side}"
-    title = f"{kernel}, {shape.channels} to {shape.outputs} channels on {side}, stride {shape.stride}"
+    details = ", ".join(f"{name} {numbers[name]}" for name in (*names, "groups"))
+    title = f"{channels} to {outputs} channels on {side}x{side}, {details}"
     _compare_lowerings(shape, numbers, title, repeat, limit, as_json)
 
 
@@ -168,7 +172,15 @@ def _compare_lowerings(
             cells += [size(found["bytes"]["pk"])]
         shown.add_row(*cells)
     results.print(shown)
-    ratios = ", ".join(f"{name.replace('_', ' ')} {ratio:.2f}" for name, ratio in report["ratio"].items())
+    for name, found in report["lowerings"].items():
+        if "rate" in found:
+            rates = ", ".join(f"{step} {rate:,.0f}" for step, rate in found["rate"].items())
+            results.print(f"{name}, constraints a second of processor time: {rates}")
+    ratios = ", ".join(
+        f"{name.replace('_', ' ')} {ratio:.2f}"
+        for name, ratio in report["ratio"].items()
+        if not name.startswith("constraints_")
+    )
     results.print(f"qap over qmp, processor time: {ratios}")
 
 

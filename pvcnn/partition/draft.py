@@ -61,7 +61,7 @@ class Draft:
 
     def is_only_for(self, value: int, user: int) -> bool:
         """Whether the node that makes `user` alone takes `value`, and once."""
-        return self.users(value) == (user,) and value != self.output
+        return self.users(value) == (user,)
 
     def replace(self, layers: Mapping[int, FloatLayer]) -> None:
         """Puts other layers in the place of those that make the given values."""

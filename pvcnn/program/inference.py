@@ -1,8 +1,8 @@
 """The exact integer inference that is proved (docs/protocol.md, section "Programs").
 
-Everything is int64. Products of matrices go through float64 where every partial sum is an integer
+Everything is int64. Products with weights go through float64 where every partial sum is an integer
 below 2^53 in magnitude, hence exact in any order of summation; otherwise through int64, which
-`Program` guarantees to suffice.
+`Program` guarantees to suffice (`pvcnn.program.linear_maps`).
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.errors import RangeError
-from pvcnn.program.bounds import Range, accumulator_peak
 from pvcnn.program.layers import (
+    Affine,
     Argmax,
     AveragePool,
     Combine,
     Concatenate,
     Convolution,
+    Correct,
     Flatten,
     Hadamard,
     Layer,
     Linear,
     Logits,
     MaxPool,
+    Output,
     Requantise,
     Sign,
 )
@@ -37,7 +39,6 @@ from pvcnn.program.windows import Windows
 
 Integers = NDArray[np.int64]
 
-_FLOAT64_EXACT = 1 << 53
 _REMEDY = "calibrate again with frames like this one: pvcnn.split(model, calibration_frames)"
 
 
@@ -57,15 +58,21 @@ class LayerTrace:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
-    """The features (N, *input_shape), and what each node makes, in the program's order."""
+    """The features (N, *input_shape), and what each node makes, in the program's order.
+
+    `labels` (N,), of a program that takes none (0,). A Correct node makes 1 of a frame whose decision is its
+    label, else 0.
+    """
 
     features: Integers
+    labels: Integers
     layers: tuple[LayerTrace, ...]
+    output: Output
 
     @property
     def outputs(self) -> Integers:
-        """What is revealed: (N, outputs of a frame)."""
-        return self.layers[-1].output
+        """What is revealed: (N, outputs of a frame), or (1, 1), a count, if the program ends with Correct."""
+        return _revealed(self.output, self.layers[-1].output)
 
     @property
     def decisions(self) -> Integers:
@@ -73,34 +80,55 @@ class Trace:
         return self.outputs[:, 0]
 
 
-def trace(program: Program, weights: Weights, features: Integers) -> Trace:
+def trace(program: Program, weights: Weights, features: Integers, labels: Integers | None = None) -> Trace:
     """All values of the program on N frames. `features`: integers, (N, *program.input_shape).
 
-    Raises ValueError for another shape or type, and RangeError, naming layer, position, value and
-    remedy, for a value outside its range. The latter's message holds secrets.
+    `labels`: integers (N,) in [0, program.label_classes), where that is not None.
+
+    Raises ValueError for another shape or type, for labels that are missing or not asked for, and RangeError,
+    naming layer, position, value and remedy, for a value outside its range. The latter's message holds
+    secrets.
     """
     checked = _checked_features(program, weights, features)
-    return Trace(checked, tuple(_evaluate(program, weights, checked)))
+    classes = _checked_labels(program, labels, len(checked))
+    return Trace(checked, classes, tuple(_evaluate(program, weights, checked, classes)), program.output)
 
 
-def infer(program: Program, weights: Weights, features: Integers) -> Integers:
-    """The outputs alone, (N, outputs of a frame). Holds no value longer than a later node needs it.
+def trace_by_node(
+    program: Program, weights: Weights, features: Integers, labels: Integers | None = None
+) -> Iterator[LayerTrace]:
+    """What each node makes, one after another, where `trace` would need too much memory.
+
+    Raises what `trace` raises.
+    """
+    checked = _checked_features(program, weights, features)
+    yield from _evaluate(program, weights, checked, _checked_labels(program, labels, len(checked)))
+
+
+def infer(program: Program, weights: Weights, features: Integers, labels: Integers | None = None) -> Integers:
+    """The outputs alone, as `Trace.outputs`. Holds no value longer than a later node needs it.
 
     Raises what `trace` raises.
     """
     last = None
-    for made in _evaluate(program, weights, _checked_features(program, weights, features)):
+    for made in trace_by_node(program, weights, features, labels):
         last = made.output
     assert last is not None
-    return last
+    return _revealed(program.output, last)
 
 
-def _evaluate(program: Program, weights: Weights, features: Integers) -> Iterator[LayerTrace]:
+def _revealed(layer: Output, made: Integers) -> Integers:
+    """Of what the last node makes (N, outputs of a frame)."""
+    return made.sum(axis=0, keepdims=True) if isinstance(layer, Correct) else made
+
+
+def _evaluate(
+    program: Program, weights: Weights, features: Integers, labels: Integers
+) -> Iterator[LayerTrace]:
     """What each node makes."""
     values = {FEATURES: features}
     for index, node in enumerate(program.nodes):
-        ranges = [program.ranges[number] for number in node.inputs]
-        made = _apply(node.layer, weights, [values[number] for number in node.inputs], ranges)
+        made = _apply(node.layer, weights, [values[number] for number in node.inputs], labels)
         values[index + 1] = made.output
         for number in program.last_uses(index):
             del values[number]
@@ -122,6 +150,23 @@ def _checked_features(program: Program, weights: Weights, features: Integers) ->
     return features.astype(np.int64)
 
 
+def _checked_labels(program: Program, labels: Integers | None, frames: int) -> Integers:
+    classes = program.label_classes
+    if labels is None or classes is None:
+        if labels is not None or classes is not None:
+            raise ValueError(f"{program.output.name}: {'takes' if classes else 'takes no'} labels")
+        return np.zeros(0, np.int64)
+    labels = np.asarray(labels)
+    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (frames,):
+        raise ValueError(f"labels must be {frames} integers, one a frame")
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise RangeError(
+            f"label of frame {wrong[0]}: {labels[wrong[0]]} is not a class from 0 to {classes - 1}"
+        )
+    return labels.astype(np.int64)
+
+
 def _check_range(name: str, values: Integers, low: int, high: int) -> None:
     outside = (values < low) | (values > high)
     if not outside.any():
@@ -133,13 +178,11 @@ def _check_range(name: str, values: Integers, low: int, high: int) -> None:
     )
 
 
-def _apply(layer: Layer, weights: Weights, inputs: Sequence[Integers], ranges: Sequence[Range]) -> LayerTrace:
+def _apply(layer: Layer, weights: Weights, inputs: Sequence[Integers], labels: Integers) -> LayerTrace:
     x = inputs[0]
     match layer:
-        case Convolution():
-            return LayerTrace(_convolve(layer, weights, x, ranges[0]))
-        case Linear():
-            return LayerTrace(_linear(layer, weights, x, ranges[0]))
+        case Convolution() | Linear():
+            return LayerTrace(_affine(layer, weights, x))
         case Requantise():
             return _requantise(layer, x)
         case MaxPool():
@@ -165,12 +208,18 @@ def _apply(layer: Layer, weights: Weights, inputs: Sequence[Integers], ranges: S
             return LayerTrace(x * inputs[1])
         case Flatten():
             return LayerTrace(x.reshape(len(x), int(np.prod(x.shape[1:]))))
-        case Sign():
-            return LayerTrace((x > 0).astype(np.int64))
-        case Argmax():
-            return LayerTrace(x.argmax(axis=1).astype(np.int64)[:, None])
+        case Sign() | Argmax():
+            return LayerTrace(_decisions(x))
         case Logits():
             return LayerTrace(x)
+        case Correct():
+            return LayerTrace((_decisions(x) == labels[:, None]).astype(np.int64))
+
+
+def _decisions(logits: Integers) -> Integers:
+    """(N, 1): whether a single logit is positive, or which of several is the largest, the first if equal."""
+    decided = logits > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)[:, None]
+    return decided.astype(np.int64)
 
 
 def _slices(windows: Windows, x: NDArray[Any], fill: int) -> Iterator[tuple[int, int, NDArray[Any]]]:
@@ -193,30 +242,12 @@ def _slices(windows: Windows, x: NDArray[Any], fill: int) -> Iterator[tuple[int,
             )
 
 
-def _convolve(layer: Convolution, weights: Weights, x: Integers, bounds: Range) -> Integers:
-    frames, groups = len(x), layer.groups
-    height, width = layer.windows.outputs(*x.shape[2:])
-    number = _number_type(accumulator_peak(layer, *bounds))
-    weight = weights.weight[layer.name].astype(number)
-    weight = weight.reshape(groups, layer.out_channels // groups, *weight.shape[1:])
-    result = np.zeros((frames, groups, layer.out_channels // groups, height * width), number)
-    for d, e, part in _slices(layer.windows, x.astype(number), 0):
-        met = part.reshape(frames, groups, layer.in_channels // groups, height * width)
-        result += weight[:, :, :, d, e] @ met
-    sums = result.astype(np.int64).reshape(frames, layer.out_channels, height, width)
+def _affine(layer: Affine, weights: Weights, x: Integers) -> Integers:
+    linear_map = weights.linear_maps[layer.name]
+    products = linear_map.times_integers(x.reshape(len(x), *linear_map.inputs))
     if layer.bias_bits:
-        sums += weights.bias[layer.name][:, None, None]
-    return sums
-
-
-def _linear(layer: Linear, weights: Weights, x: Integers, bounds: Range) -> Integers:
-    number = _number_type(accumulator_peak(layer, *bounds))
-    products: Integers = (x.astype(number) @ weights.weight[layer.name].astype(number).T).astype(np.int64)
-    return products + weights.bias[layer.name] if layer.bias_bits else products
-
-
-def _number_type(peak: int) -> np.dtype[Any]:
-    return np.dtype(np.float64 if peak < _FLOAT64_EXACT else np.int64)
+        products += weights.bias[layer.name][:, None, None]
+    return products if isinstance(layer, Convolution) else products[:, :, 0, 0]
 
 
 def _requantise(layer: Requantise, y: Integers) -> LayerTrace:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.program.layers import Shape
+from pvcnn.program.linear_maps import LinearMap
+from pvcnn.qmp.derived import Derivation
 from pvcnn.qmp.hints import FromTrace, Hint, LowLimbs, Multiplicities, Traced
 from pvcnn.qmp.matrix_program import (
     FIRST_OUTPUT,
@@ -38,16 +40,19 @@ class _Range:
 class Assembly:
     """Collects gates, lookups and hints, and hands out the wires of stage one.
 
-    `outputs`, `features` and `weights` are their numbers, of all frames together. Ranges are planned in
-    `finish`, when all of them are known and can share tables.
+    `outputs`, `features`, `weights` and `labels` are their numbers, of all frames together. Ranges are
+    planned in `finish`, when all of them are known and can share tables.
     """
 
-    def __init__(self, frames: int, outputs: int, features: int, weights: int) -> None:
+    def __init__(self, frames: int, outputs: int, features: int, weights: int, labels: int = 0) -> None:
         self.frames = frames
         self._pub = FIRST_OUTPUT + outputs
         self._features = features
         self._weights = weights
-        self._next = self._pub + features + weights
+        self._labels = labels
+        self._next = self._first_auxiliary = self._pub + features + weights + labels
+        self._derived = 0
+        self._derivations: list[Derivation] = []
         self._gates: list[Gate] = []
         self._ranges: list[_Range] = []
         self._lookups: dict[LookupTable, list[Lookup]] = {}
@@ -66,6 +71,10 @@ class Assembly:
         """The wires of segment `w`, in the order of `Weights.flat`."""
         return self._pub + self._features + np.arange(self._weights)
 
+    def labels(self) -> Integers:
+        """The wires of segment `lab`, one a frame."""
+        return self._first_auxiliary - self._labels + np.arange(self._labels)
+
     def auxiliary(self, *shape: int) -> Integers:
         """Fresh wires of segment `aux`."""
         first, self._next = self._next, self._next + prod(shape)
@@ -76,6 +85,16 @@ class Assembly:
         wires = self.auxiliary(self.frames, *shape)
         self.hints.append(FromTrace(wires.reshape(-1), layer, what))
         return View.of_wires(wires, low, high)
+
+    def derive(self, name: str, linear_map: LinearMap, argument: View) -> Integers:
+        """The numbers of the values linear_map(argument), (frames, *outputs): no wires, and no constraint."""
+        shape = (self.frames, *linear_map.outputs)
+        last, self._derived = -self._derived, self._derived + prod(shape)
+        wires = np.arange(-self._derived, last)
+        derivation = Derivation(name, linear_map, argument, wires)
+        self._derivations.append(derivation)
+        self.hints.append(derivation)
+        return wires.reshape(shape)
 
     def gate(self, gate: Gate) -> None:
         self._gates.append(gate)
@@ -104,9 +123,9 @@ class Assembly:
         for wanted in self._ranges:
             self._look_up_limbs(wanted, plans[wanted.demand])
         arguments = tuple(self._argument(table, tuple(lookups)) for table, lookups in self._lookups.items())
-        aux = self._next - self._pub - self._features - self._weights
-        segments = Segments(self._pub, self._features, self._weights, aux, 0)
-        return MatrixProgram(segments, tuple(self._gates), arguments)
+        aux = self._next - self._first_auxiliary
+        segments = Segments(self._pub, self._features, self._weights, aux, 0, self._labels)
+        return MatrixProgram(segments, tuple(self._gates), arguments, tuple(self._derivations))
 
     def _look_up_limbs(self, wanted: _Range, plan: LimbPlan) -> None:
         top = wanted.view.scaled(plan.stretch)

@@ -21,9 +21,11 @@ which cost nothing; the more of it, the smaller the overhang. Entries and kernel
 are left out.
 
 Why a cheating prover fails: x, w, y and the overhang are committed before rho, the value of Z, is drawn. The
-powers on the right differ from each other. So the difference of the sides has the errors of outputs and
-overhang as its coefficients, its degree is below L O, and unless all errors are 0, fewer than L O of the r
-values of rho satisfy it. An overhang chosen after rho could balance any output: hence the commitment.
+powers on the right differ from each other, and each product on the left has the power of the place that it
+belongs to: p' and Dh d leave the same remainder, so floor(p'/Sh) = i + floor(Dh d/Sh). So the difference of
+the sides has the errors of outputs and overhang as its coefficients, its degree is below L O, and unless all
+errors are 0, fewer than L O of the r values of rho satisfy it. An overhang chosen after rho could balance
+any output: hence the commitment.
 """
 
 from __future__ import annotations

@@ -27,12 +27,13 @@ from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.points import G1Point, G2Point, linear_combination_g1, random_scalar, scalar
 from pvcnn.algebra.repeated import merge_repeated
 from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.qmp.applied_maps import derived_values
 from pvcnn.qmp.challenges import derive_challenges
 from pvcnn.qmp.commitments import commit, commit_weights
 from pvcnn.qmp.key_check import check_proving_key
 from pvcnn.qmp.prepared_key import PreparedKey
 from pvcnn.qmp.proof import Proof
-from pvcnn.qmp.proving_key import COMMITTED, ProvingKey, domain_size
+from pvcnn.qmp.proving_key import ProvingKey, domain_size
 from pvcnn.qmp.statement import Statement
 from pvcnn.qmp.system import Circuit, ConstraintSystem, StageOne
 from pvcnn.qmp.verifier import verify
@@ -52,14 +53,19 @@ def prove_witness(
     context: bytes,
     weights_blinding: int,
     *,
+    features_blinding: int | None = None,
+    labels_blinding: int | None = None,
     check: bool = True,
     progress: Progress | None = None,
 ) -> Proof:
     """A proof, with its statement attached, that `stage_one` extends to a witness of `circuit`.
 
-    `weights_blinding` is the model's nu_w, so that D_w comes out as in its verification key; nu_in,
-    nu_aux, a and b are fresh. Raises ValueError if the key is of another circuit or the context is too
-    long, and VerificationError for a key that fails `check_proving_key`.
+    `weights_blinding` is the model's nu_w, so that D_w comes out as in its verification key;
+    `labels_blinding` the nu_lab of whoever committed to the labels, if there are any; `features_blinding`
+    the nu_in of a commitment made before, if there is one. All other nu_s, a and b are fresh.
+
+    Raises ValueError if the key is of another circuit or the context is too long, and VerificationError
+    for a key that fails `check_proving_key`.
 
     With `check`, a witness that breaks a constraint raises ValueError naming the first one before any
     proof is made, and the finished proof is verified before it is returned. Without, a wrong witness
@@ -69,20 +75,28 @@ def prove_witness(
     system = circuit.system
     if key.segments != system.segments or key.domain_size != domain_size(system.constraints):
         raise ValueError("the proving key belongs to another circuit")
+    if (labels_blinding is not None) != ("lab" in key.committed):
+        raise ValueError("labels need the blinding of their commitment, and nothing else has one")
     with step("key check"):
         _check_once(key)
     with step("commit"):
-        nu = {"in": random_scalar(), "w": weights_blinding, "aux": random_scalar()}
+        nu = {"in": _given_or_fresh(features_blinding), "w": weights_blinding, "aux": random_scalar()}
         features = commit(key, "in", stage_one.in_, nu["in"])
         weights = commit_weights(key, stage_one.w, nu["w"])
         auxiliary = commit(key, "aux", stage_one.aux, nu["aux"])
-        statement = Statement(features, _output_values(stage_one.outputs), context)
+        labels = None
+        if labels_blinding is not None:
+            nu["lab"] = labels_blinding
+            labels = commit(key, "lab", stage_one.lab, labels_blinding)
+        statement = Statement(features, _output_values(stage_one.outputs), context, labels)
         verification_key = key.circuit_key.commit(weights)
         challenges = derive_challenges(verification_key, statement, auxiliary)
     with step("second stage"):
-        witness = _Witness.of(stage_one, challenges, circuit.second_stage(stage_one, challenges))
+        derived = derived_values(system, stage_one)
+        private = circuit.second_stage(stage_one, challenges, derived)
+        witness = _Witness.of(stage_one, challenges, private)
     with step("constraints"):
-        products = _matrix_products(system, witness.wires)
+        products = _matrix_products(system, np.concatenate([witness.wires, derived]))
         if check:
             _check_constraints(*products)
     with step("quotient"):
@@ -112,12 +126,12 @@ class _Witness:
 
     @classmethod
     def of(cls, stage_one: StageOne, challenges: tuple[int, int, int], private: ScalarVector) -> _Witness:
-        segments: list[WireValues] = [stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux]
+        segments: list[WireValues] = [*stage_one.in_order()]
         if any(values.dtype != np.int64 for values in segments):
-            segments = [_elements(values) for values in segments]
+            segments = [scalars.as_elements(values) for values in segments]
         given: NDArray[Any] = np.concatenate(segments)
         fixed = scalars.from_integers([1, *challenges])
-        return cls(np.concatenate([fixed, _elements(given), private]), given, private)
+        return cls(np.concatenate([fixed, scalars.as_elements(given), private]), given, private)
 
     def split(self, key: ProvingKey, wires: NDArray[np.int32]) -> tuple[WireValues, ScalarVector]:
         """The values of `wires` (`a_wires` or `b_wires` of `key`): those of stage one, and the rest."""
@@ -126,14 +140,12 @@ class _Witness:
         return self.stage_one[wires[:count] - first], self.wires[wires[count:]]
 
 
-def _elements(values: WireValues) -> ScalarVector:
-    if values.dtype == np.int64:
-        return scalars.from_int64(values.astype(np.int64, copy=False))
-    return values.astype(np.uint64, copy=False)
+def _given_or_fresh(blinding: int | None) -> int:
+    return random_scalar() if blinding is None else blinding
 
 
 def _output_values(outputs: WireValues) -> tuple[int, ...]:
-    values = outputs if outputs.dtype == np.int64 else scalars.to_integers(_elements(outputs))
+    values = outputs if outputs.dtype == np.int64 else scalars.to_integers(scalars.as_elements(outputs))
     return tuple(int(value) for value in values)
 
 
@@ -153,9 +165,9 @@ def _domain(size: int) -> Domain:
 Products = tuple[ScalarVector, ScalarVector, ScalarVector]
 
 
-def _matrix_products(system: ConstraintSystem, wires: ScalarVector) -> Products:
-    """A z, B z and C z, an element a constraint."""
-    a, b, c = (matrix.checked.times(wires) for matrix in (system.a, system.b, system.c))
+def _matrix_products(system: ConstraintSystem, columns: ScalarVector) -> Products:
+    """A z, B z and C z, an element a constraint, for the values of all columns."""
+    a, b, c = (matrix.checked.times(columns) for matrix in (system.a, system.b, system.c))
     return a, b, c
 
 
@@ -189,7 +201,7 @@ def _blinding_of_c(
 ) -> G1Point:
     """b A + a B - a b [delta]1 - sum_s nu_s [eta_s/delta]1."""
     points = [a, b_g1, _single(key.delta_g1), *g1_to_points(key.blinding_delta_g1)]
-    factors = [b_blinding, a_blinding, -a_blinding * b_blinding, *(-nu[segment] for segment in COMMITTED)]
+    factors = [b_blinding, a_blinding, -a_blinding * b_blinding, *(-nu[segment] for segment in key.committed)]
     return linear_combination_g1(points, factors)
 
 

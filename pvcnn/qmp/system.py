@@ -5,24 +5,33 @@ Constraint j is (A z)_j (B z)_j = (C z)_j over F_r. Wires are ordered by segment
     pub   1, the challenges, the outputs         public
     in    features                               committed, D_in
     w     weights and biases of the public part  committed, D_w
+    lab   labels, where the program takes them   committed, D_lab, by who knows them
     aux   the rest of stage one                  committed, D_aux
     priv  stage two: depends on the challenges
+
+Behind the columns of the wires the matrices may have more: those of values that are known linear functions
+of stage-one wires, and stand for them (`AppliedMap`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.program.linear_maps import LinearMap
 from pvcnn.qmp.challenges import CHALLENGES as CHALLENGES
 
 if TYPE_CHECKING:  # it needs numba, which a verifier may lack
     from pvcnn.algebra.sparse import Rows
+
+
+#: All segments, in the order of their wires.
+SEGMENTS: Final = ("pub", "in", "w", "lab", "aux", "priv")
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,7 @@ class Segments:
     w: int
     aux: int
     priv: int
+    lab: int = 0
 
     @property
     def outputs(self) -> int:
@@ -41,14 +51,22 @@ class Segments:
 
     @property
     def total(self) -> int:
-        return self.pub + self.in_ + self.w + self.aux + self.priv
+        return sum(self._counts)
+
+    @property
+    def committed(self) -> tuple[str, ...]:
+        """The segments that stage one commits to: all but pub and priv, and lab only if it has wires."""
+        return ("in", "w", "lab", "aux") if self.lab else ("in", "w", "aux")
+
+    @property
+    def _counts(self) -> tuple[int, ...]:
+        return self.pub, self.in_, self.w, self.lab, self.aux, self.priv
 
     def span(self, name: str) -> slice:
-        """Where segment `name` ('pub', 'in', 'w', 'aux', 'priv') lies among the wires."""
-        names = ("pub", "in", "w", "aux", "priv")
-        counts = (self.pub, self.in_, self.w, self.aux, self.priv)
-        start = sum(counts[: names.index(name)])
-        return slice(start, start + counts[names.index(name)])
+        """Where segment `name`, one of SEGMENTS, lies among the wires."""
+        place = SEGMENTS.index(name)
+        start = sum(self._counts[:place])
+        return slice(start, start + self._counts[place])
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +94,36 @@ class SparseMatrix:
 
 
 @dataclass(frozen=True, eq=False)
+class AppliedMap:
+    """The columns `columns` hold map(argument z): values that are no wires.
+
+    argument: a row for each entry of the map's inputs, frame by frame, over stage-one wires and the columns
+    of maps before it. `pvcnn.qmp.applied_maps` evaluates and transposes them.
+    """
+
+    map: LinearMap
+    argument: SparseMatrix
+    columns: slice
+
+    @property
+    def count(self) -> int:
+        return int(self.columns.stop - self.columns.start)
+
+
+@dataclass(frozen=True, eq=False)
 class ConstraintSystem:
+    """Matrices over the columns of all wires, and of the values that `applied` defines, in this order."""
+
     segments: Segments
     a: SparseMatrix
     b: SparseMatrix
     c: SparseMatrix
+    applied: tuple[AppliedMap, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return self.segments.total + sum(each.count for each in self.applied)
 
     @property
     def constraints(self) -> int:
@@ -91,13 +134,18 @@ class ConstraintSystem:
 class StageOne:
     """Everything that is committed before the challenges: all of it int64.
 
-    outputs: (segments.outputs,); in_, w, aux: one entry per wire of their segments.
+    outputs: (segments.outputs,); in_, w, aux, lab: one entry per wire of their segments.
     """
 
     outputs: NDArray[np.int64]
     in_: NDArray[np.int64]
     w: NDArray[np.int64]
     aux: NDArray[np.int64]
+    lab: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def in_order(self) -> tuple[NDArray[np.int64], ...]:
+        """All of it, in the order of the wires."""
+        return self.outputs, self.in_, self.w, self.lab, self.aux
 
 
 class Circuit(Protocol):
@@ -106,6 +154,8 @@ class Circuit(Protocol):
     @property
     def system(self) -> ConstraintSystem: ...
 
-    def second_stage(self, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
-        """The priv wires, given stage one and (rho, theta, chi)."""
+    def second_stage(
+        self, stage_one: StageOne, challenges: tuple[int, int, int], derived: ScalarVector
+    ) -> ScalarVector:
+        """The priv wires, given stage one, (rho, theta, chi), and `derived_values` of stage one."""
         ...

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from pvcnn.bench import lowerings
 from pvcnn.bench.lowerings import lowerings_of, measure
 from pvcnn.bench.products import ConvolutionShape, MatrixShape, circuit, operands, predicted
 from pvcnn.cli.main import run
+from pvcnn.errors import VerificationError
+from pvcnn.program.windows import Windows
 from pvcnn.qmp.lowering_plan import Lowering
+from pvcnn.qmp.prover import prove_witness
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
@@ -33,6 +39,9 @@ def test_matmul_reports_both_and_their_ratios(capsys: pytest.CaptureFixture[str]
         assert report[key]["prove"] == found["cpu"]["prove"]
         assert found["rate"]["prove"] == pytest.approx(found["constraints"] / found["cpu"]["prove"])
         assert found["bytes"]["proof"] == 240
+        assert found["domain"] >= found["constraints"] == report[key]["constraints"]
+    for key in ("constraints", "seconds", "bytes"):
+        assert report[key] == report["lowerings"]["qmp"][key]
     assert report["lowerings"]["qap"]["constraints"] >= 6**3
 
 
@@ -55,7 +64,10 @@ def test_a_kernel_larger_than_its_input_is_named(capsys: pytest.CaptureFixture[s
 
 def test_tables_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "matmul", "--n", "2", "--repeat", "1"]) == 0
-    assert "constraints" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    for name in ("qmp", "qap"):
+        assert f"{name}, constraints a second of processor time: setup " in printed
+    assert "qap over qmp" in printed
 
 
 def test_what_is_over_the_limit_is_counted_only() -> None:
@@ -65,18 +77,30 @@ def test_what_is_over_the_limit_is_counted_only() -> None:
     assert "seconds" in report["lowerings"]["qmp"]
     assert "reference" not in report
     assert set(report["ratio"]) == {"constraints"}
+    assert report["verified"]
+    assert not measure(shape, 1, limit=1)["verified"]
+
+
+def test_a_proof_that_does_not_verify_ends_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(shape: MatrixShape) -> tuple[NDArray[np.int64], ...]:
+        left, right, result = operands(shape)
+        return left, right, result + np.eye(len(result), dtype=np.int64)
+
+    monkeypatch.setattr(lowerings, "operands", wrong)
+    monkeypatch.setattr(lowerings, "prove_witness", partial(prove_witness, check=False))
+    with pytest.raises(VerificationError, match="pairing equation"):
+        measure(MatrixShape.square(4), 1)
 
 
 def test_the_product_is_that_of_its_operands() -> None:
     """By another way: one entry at a time."""
-    shape = ConvolutionShape(4, 6, 9, kernel=3, stride=2, padding=1, dilation=2, groups=2)
+    shape = ConvolutionShape(4, 6, 9, Windows((3, 3), (2, 1), (1, 1, 1, 0), (2, 1)), 2)
     inputs, kernels, result = operands(shape)
-    padded = np.pad(inputs, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    assert result.shape == (1, 6, 4, 4)
+    padded = np.pad(inputs, ((0, 0), (0, 0), (1, 1), (1, 0)))
+    assert result.shape == (1, 6, 4, 8)
     for _, o, i, j in np.ndindex(*result.shape):
         group = padded[0, 2 * (o // 3) : 2 * (o // 3) + 2]
-        window = group[:, 2 * i : 2 * i + 5 : 2, 2 * j : 2 * j + 5 : 2]
-        assert result[0, o, i, j] == (window * kernels[o]).sum()
+        assert result[0, o, i, j] == (group[:, 2 * i : 2 * i + 5 : 2, j : j + 3] * kernels[o]).sum()
     assert result.reshape(-1)[0] >= 0
 
 

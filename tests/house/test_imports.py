@@ -99,7 +99,15 @@ def test_blocking_works() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["pvcnn", "pvcnn.qmp.verifier", "pvcnn.aggregate.verifier", "pvcnn.campaign.auditor", "pvcnn.cli.main"],
+    [
+        "pvcnn",
+        "pvcnn.qmp.verifier",
+        "pvcnn.qmp.published",
+        "pvcnn.program.published",
+        "pvcnn.aggregate.verifier",
+        "pvcnn.campaign.auditor",
+        "pvcnn.cli.main",
+    ],
 )
 def test_verifier_side_needs_no_heavy_package(module: str) -> None:
     result = run_without(HEAVY, f"import {module}")

@@ -42,6 +42,7 @@ def kinds(graph: FloatGraph) -> list[str]:
         nn.MaxPool2d(3, 2, ceil_mode=True),
         nn.MaxPool2d(2, 2, 1, ceil_mode=True),
         nn.MaxPool2d(5, 4, 1, ceil_mode=True),
+        nn.MaxPool2d(2, 3, 1, ceil_mode=True),
         nn.AvgPool2d((2, 2)),
         nn.AvgPool2d((3, 2), stride=(2, 1), padding=(1, 0)),
         nn.AvgPool2d(2, ceil_mode=True),
@@ -333,6 +334,7 @@ def test_gelu_is_told_from_its_approximation() -> None:
         (lambda m, x: F.max_pool2d(x.flatten(1), 2), r"gets values of shape \(512,\); it needs channels"),
         (lambda m, x: x.relu(3, 4), r"relu.*called with arguments that are not supported"),
         (lambda m, x: x.view(x.size(0), -1)[:, :, None, None], r"makes the shape \(512, 1, 1\)"),
+        (lambda m, x: x.flatten(1).relu()[:, :, None, None] * x, r"shape \(512, 1, 1\) of \(512,\)"),
         (lambda m, x: x.requires_grad, r"requires_grad"),
     ],
 )

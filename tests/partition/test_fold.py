@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
 from pvcnn.partition.fold import activations_first, fold_batch_norms
-from pvcnn.partition.graph import Activation, Conv2d, FloatGraph, type_name
+from pvcnn.partition.graph import Activation, Add, Conv2d, FloatGraph, type_name
 from pvcnn.partition.trace import trace
 from tests.partition.networks import chain, smooth_frames, trained
 from tests.partition.random_networks import RandomNetwork
@@ -193,6 +194,21 @@ def test_batch_norms_across_joins(model: nn.Module) -> None:
 )
 def test_batch_norms_that_others_need_unfolded(model: nn.Module) -> None:
     assert kinds(folded(model)).count("BatchNorm") == 1
+
+
+def test_a_batch_norm_of_a_weighted_sum() -> None:
+    graph = trace(
+        Joined(lambda x, a, b, n: F.relu(n(a(x) + b(x))), a=conv(1, 2), b=conv(1, 2), n=norm(2)).eval(),
+        FRAMES.double(),
+    )
+    nodes = [
+        replace(node, layer=Add(node.layer.name, (0.25, -3.0))) if isinstance(node.layer, Add) else node
+        for node in graph.nodes
+    ]
+    weighted = replace(graph, nodes=tuple(nodes))
+    result = fold_batch_norms(weighted)
+    assert kinds(result) == ["Conv2d", "Conv2d", "Add", "ReLU"]
+    same(weighted, result)
 
 
 @pytest.mark.parametrize("seed", range(60))
