@@ -27,8 +27,8 @@ DEMO_FRAMES = 80
     "--model",
     default="pvcnn.models.store:load_detector",
     show_default=True,
-    metavar="MODULE:FUNCTION",
-    help="A function without arguments that returns the torch module to split.",
+    metavar="MODULE:FUNCTION|FILE.onnx",
+    help="A function without arguments that returns the torch module to split, or an ONNX model.",
 )
 @click.option(
     "--calibration",
@@ -196,9 +196,12 @@ def open_labels_command(directory: Path, tester: str, as_json: bool) -> None:
 
 
 def _load_model(path: str) -> Any:
+    """What a function returns; the path itself for an ONNX file."""
+    if path.endswith(".onnx"):
+        return path
     module, separator, name = path.partition(":")
     if not separator:
-        raise click.UsageError(f"--model {path!r}: expected MODULE:FUNCTION")
+        raise click.UsageError(f"--model {path!r}: expected MODULE:FUNCTION or FILE.onnx")
     try:
         return getattr(import_module(module), name)()
     except (ImportError, AttributeError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from pvcnn.errors import CutRefused
 from pvcnn.partition.calibrate import calibrate
 from pvcnn.partition.cut import check_rules, cut_graph, outputs_are_nonnegative, private_layers
 from pvcnn.partition.fold import activations_first, fold_batch_norms
+from pvcnn.partition.graph import FloatGraph
 from pvcnn.partition.measure import measure, round_features
 from pvcnn.partition.quantize import REVEAL, feature_scale, quantise
 from pvcnn.partition.report import Report
@@ -55,7 +57,7 @@ class Split:
 
 
 def split(
-    model: nn.Module,
+    model: nn.Module | str | os.PathLike[str],
     calibration_frames: Tensor | ArrayLike,
     cut: int | str = 1,
     weights: str = "committed",
@@ -67,6 +69,7 @@ def split(
 ) -> Split:
     """Cuts `model` and quantises what follows (docs/protocol.md, "Programs").
 
+    - `model`: a module that torch.fx can trace, or the path of an ONNX file (docs/models.md, section "ONNX").
     - `calibration_frames`: (N, channels, height, width), N >= 1, prepared as frames will be; they fix every
       range, so take them from the same source.
     - `cut`: how many blocks, each of a convolution or linear layer and what follows it, are private; or the
@@ -81,13 +84,12 @@ def split(
     The model is not changed; it is taken in eval mode.
 
     Raises UnsupportedLayer naming the layer, CutRefused naming the rule, ValueError for frames or weights
-    that are not finite numbers.
+    that are not finite numbers, and what `load_onnx` raises for a file.
     """
     _check_choices(weights, reveal)
     frames = _frames(calibration_frames)
     known = None if labels is None else _labels(labels, len(frames))
-    _check_finite(model)
-    graph = activations_first(fold_batch_norms(trace(model, frames)))
+    graph = activations_first(fold_batch_norms(_float_graph(model, frames)))
     parts = cut_graph(graph, cut)
     private = private_layers(parts.private)
     shape = graph.shapes[parts.place]
@@ -105,6 +107,19 @@ def split(
     report = measure(graph, parts.place, ranges, frames, private_part, quantised, bound, known)
     public = replace(quantised.public, published=weights == "published")
     return Split(private_part, public, report, features, quantised.logit_scale)
+
+
+def _float_graph(model: nn.Module | str | os.PathLike[str], frames: Tensor) -> FloatGraph:
+    if isinstance(model, nn.Module):
+        _check_finite(model)
+        return trace(model, frames)
+    from pvcnn.partition.onnx_import import load_onnx  # of the extra `onnx`
+
+    graph = load_onnx(model)
+    if graph.input_shape != tuple(frames.shape[1:]):
+        found = tuple(frames.shape[1:])
+        raise ValueError(f"calibration frames have the shape {found}, the model takes {graph.input_shape}")
+    return graph
 
 
 def _check_choices(weights: str, reveal: str) -> None:
