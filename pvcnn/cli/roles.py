@@ -17,7 +17,7 @@ from pvcnn.cli.options import (
     use_one_torch_thread,
     weights_option,
 )
-from pvcnn.cli.output import done, notes
+from pvcnn.cli.output import done, notes, print_json
 from pvcnn.cli.progress import StepProgress
 
 #: `--demo-frame` numbers one frame of each of the test people's images.
@@ -30,8 +30,8 @@ DEMO_FRAMES = 80
     "--model",
     default="pvcnn.models.store:load_detector",
     show_default=True,
-    metavar="MODULE:FUNCTION",
-    help="A function without arguments that returns the torch module to split.",
+    metavar="MODULE:FUNCTION|FILE.onnx",
+    help="A function without arguments that returns the torch module to split, or an ONNX model.",
 )
 @click.option(
     "--calibration",
@@ -39,7 +39,13 @@ DEMO_FRAMES = 80
     metavar="FILE.npy",
     help="Prepared frames, float (N, channels, height, width); by default the demo's training people.",
 )
-@click.option("--cut", type=click.IntRange(1), default=1, show_default=True, help="Blocks kept private.")
+@click.option(
+    "--cut",
+    default="1",
+    show_default=True,
+    metavar="BLOCKS|LAYER",
+    help="How many blocks stay private, or the name of the layer or module behind which to cut.",
+)
 @weights_option
 @reveal_option
 @json_option
@@ -47,7 +53,7 @@ def split_command(
     directory: Path,
     model: str,
     calibration: Path | None,
-    cut: int,
+    cut: str,
     weights: str,
     reveal: str,
     as_json: bool,
@@ -68,14 +74,24 @@ def split_command(
             frames = _read_array(calibration)
         try:
             parts = split(
-                _load_model(model), frames, cut=cut, weights=weights, reveal=reveal, pixel_bound=bound
+                _load_model(model),
+                frames,
+                cut=int(cut) if cut.isdecimal() else cut,
+                weights=weights,
+                reveal=reveal,
+                pixel_bound=bound,
             )
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         plan(parts.private)  # before anything is written: a part that does not fit leaves no folder behind
         owner = OwnerRole.create(CampaignFolder.create(directory))
         owner.publish_split(parts.private, parts.public, parts.logit_scale)
-    done(as_json, {"owner_fingerprint": owner.fingerprint, "program": parts.public.program.digest().hex()})
+    made = {"owner_fingerprint": owner.fingerprint, "program": parts.public.program.digest().hex()}
+    if as_json:
+        print_json({**made, "report": parts.report.to_dict()})
+        return
+    notes.print(str(parts.report), markup=False, highlight=False, soft_wrap=True)
+    done(False, made)
 
 
 @click.command("keygen")
@@ -247,9 +263,12 @@ def open_labels_command(directory: Path, tester: str, as_json: bool) -> None:
 
 
 def _load_model(path: str) -> Any:
+    """What a function returns; the path itself for an ONNX file."""
+    if path.endswith(".onnx"):
+        return path
     module, separator, name = path.partition(":")
     if not separator:
-        raise click.UsageError(f"--model {path!r}: expected MODULE:FUNCTION")
+        raise click.UsageError(f"--model {path!r}: expected MODULE:FUNCTION or FILE.onnx")
     try:
         return getattr(import_module(module), name)()
     except (ImportError, AttributeError) as error:

@@ -11,17 +11,20 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 def initialise(model: nn.Module, frames: Tensor, generator: torch.Generator) -> None:
     """Draws all weights, takes batch norm's statistics from `frames`, and centres the logits on them.
 
-    Left in eval mode. The variance of what a layer outputs is kept (K. He and others, arXiv 1502.01852).
-    Batch norm's scales and shifts vary, as training leaves them; shifts are positive in the mean, or
-    differences between frames, and with them rounding errors, would grow from layer to layer (G. Yang and
-    others, arXiv 1902.08129), which training prevents. Every logit has mean 0 over `frames`, so that
-    decisions depend on the frame.
+    Left in eval mode and single precision; what follows from frames is computed in double, so that it is
+    the same on every processor once it is rounded. The variance of what a layer outputs is kept (K. He
+    and others, arXiv 1502.01852). Batch norm's scales and shifts vary, as training leaves them; shifts
+    are positive in the mean, or differences between frames, and with them rounding errors, would grow
+    from layer to layer (G. Yang and others, arXiv 1902.08129), which training prevents. Every logit has
+    mean 0 over `frames`, so that decisions depend on the frame.
     """
     with torch.no_grad():
         for module in model.modules():
             _draw(module, generator)
-        _take_statistics(model, frames)
-        _centre_logits(model, frames)
+        model.double()
+        _take_statistics(model, frames.double())
+        _centre_logits(model, frames.double())
+        model.float()
 
 
 def _draw(module: nn.Module, generator: torch.Generator) -> None:
