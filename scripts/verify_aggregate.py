@@ -9,9 +9,11 @@ membership of the target group is f^r = 1. Equation numbers are those of docs/pr
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
+from array import array
 from functools import reduce
 from hashlib import sha256, sha512
 from pathlib import Path
@@ -80,14 +82,16 @@ FORMATS = {
     "pvcnn-signed": "key:32 body:bytes signature:64",
     "pvcnn-manifest": "campaign:32 owner_sealing_key:32 setup_party:str frames:int weights_commitment:48 "
     "private_commitment:32 program_digest:32 verification_key_digest:32 aggregation_verifier_key_digest:32 "
-    "cluster_card_digest:32 encryption_plan_digest:32 proving_key_digest:32 aggregation_key_digest:32",
+    "cluster_card_digest:32 encryption_plan_digest:32 proving_key_digest:32 aggregation_key_digest:32 "
+    "class_names:list logit_scale:0|8 weights_digest:0|32 label_key_digest:0|32",
     "pvcnn-cluster-card": "sealing_key:32 encryption_key:bytes encryption_plan_digest:32 "
     "evaluation_keys_digest:32",
     "pvcnn-registry": "manifest_digest:32 registrations:list",
-    "pvcnn-registration": "manifest_digest:32 upload_digest:32 nonce:32 label_commitment:32",
+    "pvcnn-registration": "manifest_digest:32 upload_digest:32 nonce:32 label_commitment:32|48",
     "pvcnn-answer": "manifest_digest:32 registry_digest:32 index:int answer_digest:bytes reason:str",
     "pvcnn-cluster-refusal": "context:32",
-    "pvcnn-label-opening": "salt:32 label:int",
+    "pvcnn-label-key": "classes:int points:list blinding_point:48",
+    "pvcnn-label-opening": "salt:32 labels:list",
     "pvcnn-statement": "features_commitment:48 outputs:list context:32 labels_commitment:48?",
     "pvcnn-verification-key": "version:2 program_digest:32 frames:int weights_digest:0|32 alpha:48 beta:96 "
     "gamma:list delta:96 public:list weights_commitment:48",
@@ -359,7 +363,7 @@ class Aggregate:
 
 DIRECTORIES = "answers|statements|refusals|labels"
 NAMES = "manifest|program|verification_key|aggregation_verifier_key|cluster|encryption_plan|registry"
-FILES = rf"(aggregate|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor"
+FILES = rf"(aggregate|label_key|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor|weights\.safetensors"
 
 
 class Campaign:
@@ -378,6 +382,7 @@ class Campaign:
         self.owner, self.manifest = decode_signed(manifest, "pvcnn-manifest")
         self.manifest_digest, self.party = sha256(manifest).digest(), self.manifest["setup_party"]
         well_formed(self.party.isprintable() and self.party not in ("", "cluster"), "the setup party's name")
+        self.frames, self.labelled = self.manifest["frames"], bool(self.manifest["label_key_digest"])
 
     def read(self, name: str, digest_name: str = "") -> bytes:
         """A file, with the digest that the manifest gives as `digest_name`."""
@@ -392,15 +397,30 @@ class Campaign:
         data = self.read("verification_key.cbor", "verification_key_digest")
         key = decode(data, "pvcnn-verification-key")
         in_g2 = [*byte_strings(key["gamma"], 96), key["delta"]]
-        outputs = len(byte_strings(key["public"], 48)) - 4
-        well_formed(len(in_g2) == len(set(in_g2)) == 5, "a key that lacks points, or takes labels")
-        program = digest("pvcnn/program", self.read("program.cbor", "program_digest"))
-        demand(key["program_digest"] == program, "the verification key is for another program")
+        well_formed(len(in_g2) == len(set(in_g2)) == 5 + self.labelled, "a key that lacks points")
+        program = self.read("program.cbor", "program_digest")
+        demand(key["program_digest"] == digest("pvcnn/program", program), "a key for another program")
         demand(key["weights_commitment"] == self.manifest["weights_commitment"], "a key for other weights")
-        demand(key["frames"] == outputs == self.manifest["frames"] > 0, "a key for other numbers of frames")
+        self.kind = read_value(program, 0)[0]["nodes"][-1]["kind"]
+        logits, rest = divmod(len(byte_strings(key["public"], 48)) - 4, 1 if self.labelled else self.frames)
+        self.two = self.kind == "sign" or (self.kind == "logits" and logits == 1)  # classes of a single logit
+        fits = key["frames"] == self.frames > 0 == rest and (logits == 1 or self.kind == "logits")
+        demand(fits and (self.kind == "correct") == self.labelled, "a key for other frames or outputs")
         key |= {name: decode_point(key[name]) for name in ("alpha", "beta", "delta")}
         key |= {name: [decode_point(point) for point in key[name]] for name in ("gamma", "public")}
         return key | {"digest": digest("pvcnn/verification-key", data)}
+
+    def published_digest(self, key: Fields) -> bytes:
+        """H(program digest, all published weights as 64-bit integers, in the order of the file's header)."""
+        data = self.read("weights.safetensors", "weights_digest")
+        start = 8 + int.from_bytes(data[:8], "little")
+        tensors, numbers = json.loads(data[8:start]), array("q")
+        tensors.pop("__metadata__")
+        codes = {"I8": "b", "I16": "h", "I32": "i", "I64": "q"}
+        for each in tensors.values():
+            first, last = (start + offset for offset in each["data_offsets"])
+            numbers.extend(array(codes[each["dtype"]], data[first:last]).tolist())
+        return digest("pvcnn/published-weights", key["program_digest"], numbers.tobytes())
 
     def read_reference_string(self) -> Fields:
         data = self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest")
@@ -425,6 +445,8 @@ class Campaign:
         demand(uploads == sorted(set(uploads)), "an upload is registered twice or out of order")
         named = {registry["manifest_digest"], *(fields["manifest_digest"] for _, fields in registrations)}
         demand(named == {self.manifest_digest}, "a registry or registration of another campaign")
+        lengths = {len(fields["label_commitment"]) for _, fields in registrations}
+        demand(lengths <= {48 if self.labelled else 32}, "a registration without the commitment demanded")
         indices = {int(Path(name).stem) for name in self.found if "/" in name}
         demand(indices <= set(range(len(items))), "a file is of a submission that is not registered")
         return registrations
@@ -439,19 +461,35 @@ class Campaign:
         well_formed(len(reason) <= 200 and reason.isprintable(), f"answer {index} has no printable reason")
         return answer
 
-    def read_statement(self, index: int, context: bytes) -> Fields:
+    def read_statement(self, index: int, context: bytes, registration: Fields) -> Fields:
         data = self.read(f"statements/{index:06d}.cbor")
         statement = decode(data, "pvcnn-statement")
-        demand(all(type(n) is int and 0 <= n < 2 for n in statement["outputs"]), "a decision is 0 or 1")
+        limit = {"sign": 2, "argmax": 1 << 20, "correct": self.frames + 1}.get(self.kind)
+        good = all(type(n) is int and (limit is None or 0 <= n < limit) for n in statement["outputs"])
+        demand(good, f"statement {index} holds what is no {self.kind}")
         demand(statement["context"] == context, f"statement {index} is for another submission")
+        same = statement.get("labels_commitment", b"") == registration["label_commitment"] * self.labelled
+        demand(same, f"statement {index} is about other labels than were committed to")
         return statement | {"data": data}
+
+    def say(self, outputs: list[int]) -> str:
+        """What a statement says, in words."""
+        if self.kind in ("logits", "correct"):
+            return f"logits {outputs}" if self.kind == "logits" else f"{outputs[0]} of {self.frames} correct"
+        return self.names(outputs)
+
+    def names(self, classes: list[int]) -> str:
+        known = dict(enumerate(self.manifest["class_names"] or ["real", "fake"] * self.two))
+        return ", ".join(ascii(known.get(number, number)).strip("'") for number in classes)
 
     def read_label(self, index: int, tester: bytes, registration: Fields) -> str:
         opening = decode(self.read(f"labels/{index:06d}.cbor"), "pvcnn-label-opening")
-        well_formed(opening["label"] < 2, "a label is 0 or 1")
-        committed = digest("pvcnn/label-commitment", opening["salt"], tester, bytes([opening["label"]]))
-        demand(committed == registration["label_commitment"], f"label {index} is not the committed one")
-        return "fake" if opening["label"] else "real"
+        limit = 2 if self.two else 1 << 20
+        labels = [n.to_bytes(4, "little") for n in opening["labels"] if type(n) is int and 0 <= n < limit]
+        demand(len(labels) == len(opening["labels"]) == self.frames, f"labels {index} do not fit")
+        committed = digest("pvcnn/label-commitment", opening["salt"], tester, b"".join(labels))
+        demand(committed == registration["label_commitment"], f"labels {index} are not the committed ones")
+        return self.names(opening["labels"])
 
     def verify(self) -> None:
         progress("registry and keys")
@@ -459,10 +497,17 @@ class Campaign:
         plan_digest = sha256(self.read("encryption_plan.cbor", "encryption_plan_digest")).digest()
         demand(card["encryption_plan_digest"] == plan_digest, "the cluster's keys are for another plan")
         registrations, key = self.read_registry(), self.read_verification_key()
+        for name in ("label_key.cbor", "weights.safetensors"):
+            named = self.manifest[f"{name.partition('.')[0]}_digest"]
+            demand(bool(named) == (name in self.found), f"{name} is there, or is not, against the manifest")
+        if self.labelled:  # what testers committed with; that it is the proving key's shows in what is proved
+            decode(self.read("label_key.cbor", "label_key_digest"), "pvcnn-label-key")
+        if self.manifest["weights_digest"] or key["weights_digest"]:
+            demand(self.published_digest(key) == key["weights_digest"], "the key is for other weights")
         statements, failures = list[Fields](), list[str]()
         for index, (tester, registration) in enumerate(registrations):
             answer, file = self.read_answer(index), f"{index:06d}.cbor"
-            number, frames = (n.to_bytes(8, "little") for n in (index, self.manifest["frames"]))
+            number, frames = (n.to_bytes(8, "little") for n in (index, self.frames))
             campaign = (self.manifest["campaign"], self.manifest_digest, self.registry_digest)
             blobs = (registration["upload_digest"], answer["answer_digest"])
             context = digest("pvcnn/context", *campaign, number, tester, *blobs, frames)  # eq. (20)
@@ -473,20 +518,24 @@ class Campaign:
                 signer, refusal = decode_signed(self.read(f"refusals/{file}"), "pvcnn-cluster-refusal")
                 demand((signer, refusal["context"]) == (cluster, context), f"refusal {index} is for another")
             if proved:
-                statements.append(self.read_statement(index, context))
-                outcome = ", ".join("fake" if output else "real" for output in statements[-1]["outputs"])
+                statements.append(self.read_statement(index, context, registration))
+                outcome = self.say(statements[-1]["outputs"])
             else:
                 failures.append("refused" if refused or answer["reason"] else "missing")
                 outcome = f"{failures[-1]} {answer['reason']}"
             if "labels" in present:
                 outcome += f" (label: {self.read_label(index, tester, registration)})"
             print(f"#{index} tester {sha256(tester).hexdigest()[:16]}: {outcome}")
-        demand("missing" not in failures, "a submission has neither a proof nor a signed refusal")
-        demand(bool(statements), "nothing was proved")
+        demand("missing" not in failures and bool(statements), "a submission has no outcome, or none a proof")
         Aggregate(self.read("aggregate.cbor"), self.read_reference_string(), key, statements).verify()
+        if self.labelled:
+            count, frames = sum(each["outputs"][0] for each in statements), self.frames * len(registrations)
+            print(f"{count} of {frames} correct by labels committed to before, failed ones counted as wrong.")
+        what = {"logits": "logits are the outputs", "correct": "count is the output"}.get(self.kind)
+        weights = "published" if key["weights_digest"] else "committed"
         print(
             f"{len(registrations)} submissions registered, {len(statements)} proved: for each of these, the "
-            "decisions are the outputs of the committed public part on the committed features.\n"
+            f"{what or 'decisions are the outputs'} of the {weights} public part on the committed features.\n"
             f"{len(failures)} refused: these count as failed. Registry {self.registry_digest.hex()}.\n"
             f"Key matches program: trusted to {self.party}. Whoever ran the setup can forge everything.\n"
             "Not proved: that the features are the honest decryption of the honest private part, who ran "

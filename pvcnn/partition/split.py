@@ -69,7 +69,7 @@ def split(
 ) -> Split:
     """Cuts `model` and quantises what follows (docs/protocol.md, "Programs").
 
-    - `model`: a module that torch.fx can trace, or the path of an ONNX file (docs/models.md, section "ONNX").
+    - `model`: a torch module, which is not changed and is taken in eval mode, or the path of an ONNX file.
     - `calibration_frames`: (N, channels, height, width), N >= 1, prepared as frames will be; they fix every
       range, so take them from the same source.
     - `cut`: how many blocks, each of a convolution or linear layer and what follows it, are private; or the
@@ -81,15 +81,13 @@ def split(
     - `labels` (N,): the calibration frames' classes, which only serve the report.
     - `weight_bits`: 8 by default, and up to 10 for many weights; up to 12 make deep models more exact.
 
-    The model is not changed; it is taken in eval mode.
-
     Raises UnsupportedLayer naming the layer, CutRefused naming the rule, ValueError for frames or weights
-    that are not finite numbers, and what `load_onnx` raises for a file.
+    that are not finite numbers, and DecodeError for what is no ONNX file.
     """
     _check_choices(weights, reveal)
     frames = _frames(calibration_frames)
     known = None if labels is None else _labels(labels, len(frames))
-    graph = activations_first(fold_batch_norms(_float_graph(model, frames)))
+    graph = activations_first(fold_batch_norms(_graph(model, frames)))
     parts = cut_graph(graph, cut)
     private = private_layers(parts.private)
     shape = graph.shapes[parts.place]
@@ -109,16 +107,17 @@ def split(
     return Split(private_part, public, report, features, quantised.logit_scale)
 
 
-def _float_graph(model: nn.Module | str | os.PathLike[str], frames: Tensor) -> FloatGraph:
+def _graph(model: nn.Module | str | os.PathLike[str], frames: Tensor) -> FloatGraph:
     if isinstance(model, nn.Module):
         _check_finite(model)
         return trace(model, frames)
-    from pvcnn.partition.onnx_import import load_onnx  # of the extra `onnx`
+    from pvcnn.partition.onnx_import import load_onnx
 
     graph = load_onnx(model)
     if graph.input_shape != tuple(frames.shape[1:]):
-        found = tuple(frames.shape[1:])
-        raise ValueError(f"calibration frames have the shape {found}, the model takes {graph.input_shape}")
+        raise ValueError(
+            f"the model takes frames of shape {graph.input_shape}, not {tuple(frames.shape[1:])}"
+        )
     return graph
 
 

@@ -77,7 +77,10 @@ class _Compiler:
     def run(self) -> None:
         for index in range(len(self.program.nodes)):
             if index not in self.done:
-                self._compile(index)
+                try:
+                    self._compile(index)
+                except OverflowError as error:
+                    raise ValueError(f"{self.program.layers[index].name}: {error}") from error
             for number in self.program.last_uses(index):
                 self.values.pop(number, None)
 
