@@ -103,18 +103,18 @@ TYPES: dict[str, Any] = {"bytes": bytes, "str": str, "int": int, "list": list}
 
 def decode(data: bytes, name: str) -> Fields:
     """The fields of an artefact of format `name`."""
-    body: Fields
     body, end = read_value(data, 0)
     well_formed(end == len(data) and isinstance(body, dict), f"{name}: not one CBOR map")
     declared = (field.split(":") for field in FORMATS[name].split())
     expected = {field: kind.rstrip("?") for field, kind in declared if kind[-1] != "?" or field in body}
-    named = (body.pop("format", None), body.pop("version", None)) == (name, int(expected.pop("version", 1)))
+    version, right = body.pop("version", 0), int(expected.pop("version", 1))
+    named = type(version) is int and (body.pop("format", None), version) == (name, right)
     well_formed(named and body.keys() == expected.keys(), f"{name}: another format, version or fields")
     for field, kind in expected.items():
         value: Any = body[field]
         fits = type(value) is TYPES.get(kind, bytes) and (kind in TYPES or str(len(value)) in kind.split("|"))
         well_formed(fits and (kind != "int" or value >= 0), f"{name}: field {field} does not fit")
-    return body
+    return Fields(body)
 
 
 def byte_strings(items: list[Any], length: int) -> list[bytes]:

@@ -20,6 +20,9 @@ from pvcnn.qmp.views import COEFFICIENT_LIMIT
 
 Integers = NDArray[np.int64]
 
+#: Wires and derived values, whose numbers are kept in 32 bits: others would be taken for one another.
+MAX_COLUMNS = (1 << 31) - 1
+
 
 class Rule(Enum):
     """How the wires of a step follow from its rows (A z)(B z) = C z."""
@@ -131,7 +134,9 @@ class ConstraintBuilder:
         self.constrain("independence", "positions", Combinations.of_wires(wires), nothing, nothing)
 
     def finish(self) -> ConstraintSystem:
-        """All of it so far."""
+        """All of it so far. Raises ValueError for more wires and derived values than 32 bits can number."""
+        if self._wires + self._derived > MAX_COLUMNS:
+            raise ValueError(f"the circuit has more than {MAX_COLUMNS} wires: prove fewer frames at once")
         a, b, c = (self._stacked(side) for side in self._sides)
         priv = self._wires - self._segments.total
         applied = tuple(map(self._applied, self._derivations))

@@ -20,10 +20,11 @@ from pvcnn.program.public_part import PublicPart
 from pvcnn.program.table import Table
 from pvcnn.program.weights import Weights
 from pvcnn.qmp.api import setup
-from pvcnn.qmp.builder import compress
+from pvcnn.qmp.builder import MAX_COLUMNS, ConstraintBuilder, compress
 from pvcnn.qmp.circuit import compile_program
 from pvcnn.qmp.combinations import Combinations
 from pvcnn.qmp.prover import prove_witness
+from pvcnn.qmp.system import Segments
 from pvcnn.qmp.verifier import verify
 from pvcnn.qmp.views import View
 from pvcnn.qmp.witness import fill_stage_one
@@ -117,3 +118,13 @@ def test_sums_of_a_wires_coefficients_have_room() -> None:
     assert compress(fits, "fits").coefficients.tolist() == [1 << 62]
     with pytest.raises(ValueError, match="too large: coefficients of one wire"):
         compress(too_large, "too large")
+
+
+@pytest.mark.parametrize("wires", [MAX_COLUMNS, MAX_COLUMNS + 1])
+def test_wires_have_numbers_of_32_bits(wires: int) -> None:
+    builder = ConstraintBuilder(Segments(wires, 0, 0, 0, 0))
+    if wires == MAX_COLUMNS:
+        assert builder.finish().width == wires
+    else:
+        with pytest.raises(ValueError, match="fewer frames"):
+            builder.finish()
