@@ -23,10 +23,11 @@ MODELS = {
 }
 
 
+@pytest.mark.parametrize("weights", ["committed", "published"])
 @pytest.mark.parametrize("name", MODELS)
-def test_decisions_are_proved(name: str) -> None:
+def test_decisions_are_proved(name: str, weights: str) -> None:
     torch.manual_seed(0)
-    part = pvcnn.split(MODELS[name]().eval(), FRAMES, cut=0)
+    part = pvcnn.split(MODELS[name]().eval(), FRAMES, cut=0, weights=weights)
     features = part.features(FRAMES[:1])
     key, verification_key = pvcnn.setup(part.public)
     proof = pvcnn.prove(key, part.public, features)
