@@ -93,8 +93,8 @@ FORMATS = {
     "pvcnn-label-key": "classes:int points:list blinding_point:48",
     "pvcnn-label-opening": "salt:32 labels:list",
     "pvcnn-statement": "features_commitment:48 outputs:list context:32 labels_commitment:48?",
-    "pvcnn-verification-key": "version:2 program_digest:32 frames:int weights_digest:0|32 alpha:48 beta:96 "
-    "gamma:list delta:96 public:list weights_commitment:48",
+    "pvcnn-verification-key": "version:2 program_digest:32 frames:int weights_digest:0|32 labels_digest:32? "
+    "alpha:48 beta:96 gamma:list delta:96 public:list weights_commitment:48",
     "pvcnn-aggregation-verifier-key": "max_proofs:int a_g1:48 b_g1:48 a_g2:96 b_g2:96",
     "pvcnn-aggregate": "auxiliary_commitments:list claim:2928 rounds:list final:480 openings:288",
 }
@@ -500,8 +500,12 @@ class Campaign:
         for name in ("label_key.cbor", "weights.safetensors"):
             named = self.manifest[f"{name.partition('.')[0]}_digest"]
             demand(bool(named) == (name in self.found), f"{name} is there, or is not, against the manifest")
-        if self.labelled:  # what testers committed with; that it is the proving key's shows in what is proved
-            decode(self.read("label_key.cbor", "label_key_digest"), "pvcnn-label-key")
+        if self.labelled:  # what testers committed with
+            points = decode(self.read("label_key.cbor", "label_key_digest"), "pvcnn-label-key")
+            named = digest(
+                "pvcnn/label-points", points["blinding_point"], *byte_strings(points["points"], 48)
+            )
+            demand(named == key.get("labels_digest"), "the label key is not that of this circuit")
         if self.manifest["weights_digest"] or key["weights_digest"]:
             demand(self.published_digest(key) == key["weights_digest"], "the key is for other weights")
         statements, failures = list[Fields](), list[str]()

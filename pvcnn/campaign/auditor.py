@@ -44,7 +44,7 @@ from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.program.program import Program
 from pvcnn.program.published import decode_published
 from pvcnn.qmp.keys import VerificationKey
-from pvcnn.qmp.labels import LabelKey
+from pvcnn.qmp.labels import LabelKey, check_label_key
 from pvcnn.qmp.published import check_published_weights
 from pvcnn.qmp.statement import Statement
 
@@ -140,7 +140,9 @@ def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
     if key.takes_labels != manifest.takes_labels:
         raise VerificationError("the verification key takes labels that the manifest does not, or takes none")
     if manifest.takes_labels:
-        _check_label_key(LabelKey.from_bytes(read(LABEL_KEY, manifest.label_key_digest)), material.revealed)
+        _check_label_key(
+            key, LabelKey.from_bytes(read(LABEL_KEY, manifest.label_key_digest)), material.revealed
+        )
     elif folder.file(LABEL_KEY).exists():
         raise VerificationError("there is a label key, and nothing that takes labels")
     if math.prod(material.plan.output_shape) != math.prod(material.program.input_shape):
@@ -148,8 +150,9 @@ def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
     return material
 
 
-def _check_label_key(key: LabelKey, revealed: Revealed) -> None:
-    if (key.frames, key.classes) != (revealed.frames, revealed.classes):
+def _check_label_key(key: VerificationKey, label_key: LabelKey, revealed: Revealed) -> None:
+    check_label_key(key, label_key)
+    if (label_key.frames, label_key.classes) != (revealed.frames, revealed.classes):
         raise VerificationError("the label key is for other frames or classes than the program's")
 
 

@@ -26,6 +26,7 @@ from pvcnn.campaign.folder import (
     MANIFEST,
     PROGRAM,
     REGISTRY,
+    VERIFICATION_KEY,
     CampaignFolder,
 )
 from pvcnn.campaign.identity import Identity, keep_secret
@@ -44,7 +45,8 @@ from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.keys import PublicKey
 from pvcnn.program.program import Program
-from pvcnn.qmp.labels import LabelKey
+from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.labels import LabelKey, check_label_key
 
 
 class TesterRole:
@@ -211,7 +213,12 @@ class TesterRole:
         data = self._folder.public.read(LABEL_KEY)
         if file_digest(data) != manifest.label_key_digest:
             raise VerificationError("the manifest was signed for another label key")
-        return LabelKey.from_bytes(data)
+        verification_key = self._folder.public.read(VERIFICATION_KEY)
+        if file_digest(verification_key) != manifest.verification_key_digest:
+            raise VerificationError("the manifest was signed for another verification key")
+        label_key = LabelKey.from_bytes(data)
+        check_label_key(VerificationKey.from_bytes(verification_key), label_key)
+        return label_key
 
     def _encryption(
         self, manifest: Manifest, cluster_fingerprint: str
