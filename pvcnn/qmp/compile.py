@@ -109,9 +109,9 @@ class _Compiler:
                 width = inputs[0].high - inputs[0].low
                 self.values[made] = pooling.maximum(assembly, layer, inputs[0], width)
             case AveragePool() as layer:
-                self.values[made] = pooling.total(layer, inputs[0])
+                self.values[made] = pooling.total(layer, inputs[0]).merged()
             case Combine() as layer:
-                self.values[made] = _combined(layer, inputs)
+                self.values[made] = _combined(layer, inputs).merged()
             case Concatenate():
                 self.values[made] = concatenated(inputs, 1)
             case Flatten():

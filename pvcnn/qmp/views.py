@@ -23,6 +23,8 @@ Integers = NDArray[np.int64]
 
 #: Coefficients and constants are int64, of smaller magnitude than this.
 COEFFICIENT_LIMIT = 1 << 63
+#: So many terms of one wire are no matter.
+FEW_TERMS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +140,23 @@ class View:
             self.low * length,
             self.high * length,
         )
+
+    def merged(self) -> View:
+        """The same entries, each with one term for a wire: else sums of sums double terms without end."""
+        entries, terms = self.wires.shape
+        if terms <= FEW_TERMS:
+            return self
+        _require_room(terms * _largest(self.coefficients))
+        order = np.argsort(self.wires, axis=1, kind="stable")
+        sorted_wires = np.take_along_axis(self.wires, order, axis=1)
+        places = np.zeros_like(order)
+        np.cumsum(sorted_wires[:, 1:] != sorted_wires[:, :-1], axis=1, out=places[:, 1:])
+        rows = np.arange(entries)[:, None]
+        wires = np.zeros((entries, int(places.max(initial=0)) + 1), np.int64)
+        coefficients = np.zeros_like(wires)
+        wires[rows, places] = sorted_wires
+        np.add.at(coefficients, (rows, places), np.take_along_axis(self.coefficients, order, axis=1))
+        return View(self.shape, wires, coefficients, self.constants, self.low, self.high)
 
     def evaluate(self, wires: Integers) -> Integers:
         """The entries, in `shape`, given the int64 values of stage-one wires and, behind, derived values."""

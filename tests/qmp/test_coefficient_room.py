@@ -14,11 +14,12 @@ import pytest
 from pvcnn.errors import RangeError, VerificationError
 from pvcnn.program.builder import ProgramBuilder
 from pvcnn.program.inference import LayerTrace
-from pvcnn.program.layers import Combine, Logits, Requantise
+from pvcnn.program.layers import AveragePool, Combine, Flatten, Logits, Requantise
 from pvcnn.program.program import FEATURES, Program
 from pvcnn.program.public_part import PublicPart
 from pvcnn.program.table import Table
 from pvcnn.program.weights import Weights
+from pvcnn.program.windows import Windows
 from pvcnn.qmp.api import setup
 from pvcnn.qmp.builder import MAX_COLUMNS, ConstraintBuilder, compress
 from pvcnn.qmp.circuit import compile_program
@@ -26,7 +27,7 @@ from pvcnn.qmp.combinations import Combinations
 from pvcnn.qmp.prover import prove_witness
 from pvcnn.qmp.system import Segments
 from pvcnn.qmp.verifier import verify
-from pvcnn.qmp.views import View
+from pvcnn.qmp.views import FEW_TERMS, View
 from pvcnn.qmp.witness import fill_stage_one
 
 #: Together 2^59: what they make of a bit has 60 bits.
@@ -128,3 +129,36 @@ def test_wires_have_numbers_of_32_bits(wires: int) -> None:
     else:
         with pytest.raises(ValueError, match="fewer frames"):
             builder.finish()
+
+
+def test_sums_of_sums_have_as_many_terms_as_wires() -> None:
+    """Not 6^6, and not 2^40 of 1600 bytes of program."""
+    network = ProgramBuilder((2, 1, 3), 0, 1)
+    value = FEATURES
+    for i in range(6):
+        value = network.add(Combine(f"twice{i}", (1, 1)), value, value)
+        value = network.add(AveragePool(f"pool{i}", Windows((1, 3), (1, 1), (0, 0, 1, 1))), value)
+    network.add(Logits("logits"), network.add(Flatten("flatten"), value))
+    part = PublicPart(network.finish(), Weights(network.finish(), {}, {}, 3))
+    features = np.array([[[[1, 0, 1]], [[0, 1, 0]]]])
+    circuit = compile_program(part.program)
+    outputs = part(features)
+    assert circuit.stage_one(part.weights, features).outputs.tolist() == outputs[0].tolist()
+    revealed = next(gate for gate in circuit.compiled.matrix_program.gates if gate.name == "logits: revealed")
+    view = revealed.operands()[1]
+    assert view.wires.shape[1] <= 3 * FEW_TERMS
+    values = np.concatenate([np.zeros(4 + outputs.size, np.int64), features.reshape(-1)])
+    assert view.evaluate(values).tolist() == outputs.tolist()
+
+
+def test_merged_views_show_the_same() -> None:
+    rng = np.random.default_rng(3)
+    wires = rng.integers(-3, 4, (5, 40))
+    coefficients, constants = rng.integers(-9, 9, (5, 40)), rng.integers(-9, 9, 5)
+    view = View((5,), wires, coefficients, constants, -1000, 1000)
+    merged = view.merged()
+    assert merged.wires.shape[1] == 7
+    values = rng.integers(-50, 50, 7)
+    assert np.array_equal(merged.evaluate(values), view.evaluate(values))
+    with pytest.raises(OverflowError, match="2\\^63"):
+        View((1,), wires[:1], np.full((1, 40), 1 << 60), constants[:1], 0, 0).merged()
