@@ -68,7 +68,7 @@ def test_cbor_reads_what_the_package_reads() -> None:
 @pytest.mark.parametrize("version", [True, False, "1", b"1", 0, 2, -1, [1], {}])
 def test_versions_are_integers(version: Any) -> None:
     """In Python True == 1."""
-    good = {"format": "pvcnn-label-opening", "version": 1, "salt": bytes(32), "label": 0}
+    good = {"format": "pvcnn-label-opening", "version": 1, "salt": bytes(32), "labels": [0]}
     for body, read in ((good, True), (good | {"version": version}, False)):
         data = cbor2.dumps(body, canonical=True)
         assert reads(data) == package_reads(data) == read
