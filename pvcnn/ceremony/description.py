@@ -197,6 +197,10 @@ def _segment_names(fields: Fields) -> tuple[str, ...]:
     names = fields.sequence("committed", MAX_SEGMENTS)
     if any(not isinstance(each, str) or not 0 < len(each) <= MAX_SEGMENT_NAME for each in names):
         raise DecodeError(f"{CIRCUIT_FORMAT}: a committed segment has no proper name")
-    if len({"pub", *names}) != 1 + len(names) or not all(each.isascii() and each.isalpha() for each in names):
+    if len({"pub", *names}) != 1 + len(names) or not all(map(_is_word, names)):
         raise DecodeError(f"{CIRCUIT_FORMAT}: the committed segments' names are not distinct words")
     return tuple(names)
+
+
+def _is_word(name: str) -> bool:
+    return name.isascii() and name.isalpha() and name.islower()

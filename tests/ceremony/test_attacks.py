@@ -268,6 +268,16 @@ def test_one_wrong_point_anywhere_in_the_powers(open_powers: PowersCeremony) -> 
     open_powers.check_state(state, points, _SILENCE)
 
 
+def test_one_wrong_point_anywhere_in_the_first_powers(tmp_path: Path) -> None:
+    fresh = PowersCeremony.create(tmp_path / "fresh", 2, 2)
+    state, points = fresh.verify().state, fresh.chain().points
+    for name, array in state.arrays().items():
+        for row in sorted({0, len(array) - 1}):
+            spoilt = type(state)(**changed(name, row, _other(name))(state.arrays()))
+            with pytest.raises(VerificationError, match=name):
+                fresh.check_state(spoilt, points, _SILENCE)
+
+
 def test_one_wrong_point_anywhere_in_the_keys(open_circuit: CircuitCeremony) -> None:
     state, points = open_circuit.verify().state, open_circuit.chain().points
     for name, array in state.arrays().items():

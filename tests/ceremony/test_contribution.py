@@ -106,7 +106,7 @@ def test_descriptions_that_are_refused(made: Folders) -> None:
         *(replace(powers, domain_log2=value) for value in (0, 25)),
         *(
             replace(circuit, committed=value)
-            for value in (("in", "in"), ("in", "pub"), ("",), ("x" * 17,), ("a b",), ("é",))
+            for value in (("in", "in"), ("in", "pub"), ("",), ("x" * 17,), ("a b",), ("é",), ("IN",))
         ),
         replace(circuit, frames=0),
     ]
