@@ -59,9 +59,9 @@ def compare(
         case.ours()
         ours, reference = [], []
         for _ in range(repeat):
-            ours.append(_turn(case.ours, least))
+            ours.append(turn(case.ours, least))
             if case.reference is not None:
-                reference.append(_turn(case.reference, least))
+                reference.append(turn(case.reference, least))
             tick()
         report["ours"][case.name] = _timing(ours).to_json()
         if reference:
@@ -72,7 +72,7 @@ def compare(
     return report
 
 
-def _turn(function: Callable[[], object], least: float) -> tuple[float, float]:
+def turn(function: Callable[[], object], least: float) -> tuple[float, float]:
     """Mean processor and wall time of as many calls as take `least` seconds, and of one at least."""
     calls, wall, cpu = 0, time.perf_counter(), time.process_time()
     while not calls or time.perf_counter() - wall < least:

@@ -90,6 +90,92 @@ def prove_command(repeat: int, as_json: bool) -> None:
         results.print(f"{name}: {size(count)}")
 
 
+_limit_option = click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=5_000_000,
+    show_default=True,
+    help="Count lowerings with more constraints than this, without proving them.",
+)
+_rounds_option = click.option("--repeat", type=click.IntRange(1, 100), default=3, show_default=True)
+
+
+@bench_command.command("matmul")
+@click.option("--n", type=click.IntRange(2, 1024), default=64, show_default=True, help="Rows and columns.")
+@_rounds_option
+@_limit_option
+@json_option
+def matmul_command(n: int, repeat: int, limit: int, as_json: bool) -> None:
+    """A product of two committed matrices under each lowering: setup, proof, verification, keys."""
+    from pvcnn.bench.products import MatrixShape
+
+    _compare_lowerings(
+        MatrixShape.square(n), {"n": n}, f"({n}, {n}) times ({n}, {n})", repeat, limit, as_json
+    )
+
+
+@bench_command.command("convolution")
+@click.option("--channels", type=click.IntRange(1, 2048), default=16, show_default=True)
+@click.option("--outputs", type=click.IntRange(1, 2048), default=32, show_default=True)
+@click.option("--side", type=click.IntRange(1, 256), default=32, show_default=True, help="Of the input.")
+@click.option("--kernel", type=click.IntRange(1, 15), default=3, show_default=True)
+@click.option("--stride", type=click.IntRange(1, 15), default=1, show_default=True)
+@click.option("--padding", type=click.IntRange(0, 14), default=1, show_default=True)
+@click.option("--dilation", type=click.IntRange(1, 15), default=1, show_default=True)
+@click.option("--groups", type=click.IntRange(1, 2048), default=1, show_default=True, help="Of channels.")
+@_rounds_option
+@_limit_option
+@json_option
+def convolution_command(repeat: int, limit: int, as_json: bool, **numbers: int) -> None:
+    """A convolution with committed input and kernels under each lowering."""
+    from pvcnn.bench.products import ConvolutionShape
+    from pvcnn.program.windows import Windows
+
+    names = ("kernel", "stride", "padding", "dilation")
+    windows = Windows.square(*(numbers[name] for name in names))
+    channels, outputs, side, groups = (numbers[name] for name in ("channels", "outputs", "side", "groups"))
+    try:
+        shape = ConvolutionShape(channels, outputs, side, windows, groups)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    details = ", ".join(f"{name} {numbers[name]}" for name in (*names, "groups"))
+    title = f"{channels} to {outputs} channels on {side}x{side}, {details}"
+    _compare_lowerings(shape, numbers, title, repeat, limit, as_json)
+
+
+def _compare_lowerings(
+    shape: Any, numbers: dict[str, int], title: str, repeat: int, limit: int, as_json: bool
+) -> None:
+    from rich.progress import Progress
+
+    from pvcnn.algebra.warmup import compile_kernels
+    from pvcnn.bench import lowerings
+
+    with notes.status("compiling kernels"):
+        compile_kernels()
+    with Progress(console=notes, transient=True) as progress:
+        rounds = len(lowerings.lowerings_of(shape)) * 3 * (repeat + 1)
+        task = progress.add_task("setting up and proving", total=rounds)
+        report = lowerings.measure(shape, repeat, limit, lambda: progress.advance(task))
+    report = {**_origin(), **numbers, **report}
+    if as_json:
+        print_json(report)
+        return
+    results.print(f"{report['date']}, {report['machine']}, {report['kernels']} kernels")
+    columns = ("", ">constraints", ">setup", ">prove", ">verify", ">setup, processor", ">prove", ">key")
+    shown = table(f"{title}, median of {repeat}", *columns)
+    for name, found in report["lowerings"].items():
+        cells = [name, f"{found['constraints']:,}"]
+        if "seconds" in found:
+            cells += [duration(found["seconds"][step]) for step in ("setup", "prove", "verify")]
+            cells += [duration(found["cpu"][step]) for step in ("setup", "prove")]
+            cells += [size(found["bytes"]["pk"])]
+        shown.add_row(*cells)
+    results.print(shown)
+    ratios = ", ".join(f"{name.replace('_', ' ')} {ratio:.2f}" for name, ratio in report["ratio"].items())
+    results.print(f"qap over qmp, processor time: {ratios}")
+
+
 def _unbuilt(name: str, what: str) -> click.Command:
     @click.command(name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
     def refuse() -> None:
@@ -102,7 +188,6 @@ def _unbuilt(name: str, what: str) -> click.Command:
 
 
 for _name, _what in (
-    ("matmul", "comparing lowerings of a matrix product"),
     ("model", "benchmarking other networks"),
     ("private", "comparing private parts"),
     ("aggregate", "benchmarking large aggregates"),

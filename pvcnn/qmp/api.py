@@ -10,6 +10,7 @@ from pvcnn.qmp import setup as circuit_setup
 from pvcnn.qmp.circuit import compile_program
 from pvcnn.qmp.commitments import commit_weights
 from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.lowering_plan import Lowering, circuit_digest
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.prover import Progress, prove_witness
 from pvcnn.qmp.proving_key import ProvingKey
@@ -18,14 +19,18 @@ from pvcnn.qmp.verifier import verify
 __all__ = ["prove", "setup", "verify"]
 
 
-def setup(public_part: PublicPart, frames: int = 1) -> tuple[ProvingKey, VerificationKey]:
+def setup(
+    public_part: PublicPart, frames: int = 1, lowering: Lowering = Lowering.AUTO
+) -> tuple[ProvingKey, VerificationKey]:
     """Keys for proofs about batches of exactly `frames` frames, and this model's weights.
+
+    They belong to one lowering, which the digest within them names; `prove` follows it.
 
     Whoever runs this could keep the secrets and prove anything. Raises ValueError if `frames` is not
     a positive number that the circuit can take.
     """
-    circuit = compile_program(public_part.program, frames)
-    key, circuit_key = circuit_setup.generate(circuit.system, public_part.program.digest(), frames)
+    circuit = compile_program(public_part.program, frames, lowering)
+    key, circuit_key = circuit_setup.generate(circuit.system, circuit.digest, frames)
     weights = public_part.weights
     return key, circuit_key.commit(commit_weights(key, weights.flat(), weights.blinding))
 
@@ -45,8 +50,7 @@ def prove(
     value and belongs in the prover's own log, for values that leave the program's ranges.
     """
     program = public_part.program
-    if key.circuit_key.program_digest != program.digest():
-        raise ValueError("the proving key belongs to another program")
+    lowering = _lowering_of(key, program.digest())
     array = np.asarray(features)
     if not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"features must be integers, not {array.dtype}")
@@ -56,6 +60,13 @@ def prove(
         raise ValueError(f"a frame's features have shape {program.input_shape}, got {array.shape[1:]}")
     if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
         raise ValueError("features must fit in 64-bit signed integers")
-    circuit = compile_program(program, key.frames)
+    circuit = compile_program(program, key.frames, lowering)
     stage_one = circuit.stage_one(public_part.weights, array.astype(np.int64))
     return prove_witness(key, circuit, stage_one, context, public_part.weights.blinding, progress=progress)
+
+
+def _lowering_of(key: ProvingKey, program_digest: bytes) -> Lowering:
+    for lowering in Lowering:
+        if key.circuit_key.program_digest == circuit_digest(program_digest, lowering):
+            return lowering
+    raise ValueError("the proving key belongs to another program")

@@ -80,7 +80,8 @@ class ConstraintBuilder:
         """Fresh wires a_i b_i, one row each."""
         wires, span = self._fresh(a.count)
         rows = self.constrain(gadget, purpose, a, b, Combinations.of_wires(wires))
-        self.steps.append(Step(Rule.PRODUCT, rows, span, 1))
+        if a.count:
+            self.steps.append(Step(Rule.PRODUCT, rows, span, 1))
         return wires
 
     def quotients(
@@ -89,7 +90,8 @@ class ConstraintBuilder:
         """Fresh wires numerator_i / denominator_i, one row each: wire * denominator = numerator."""
         wires, span = self._fresh(numerator.count)
         rows = self.constrain(gadget, purpose, Combinations.of_wires(wires), denominator, numerator)
-        self.steps.append(Step(Rule.QUOTIENT, rows, span, 1))
+        if numerator.count:
+            self.steps.append(Step(Rule.QUOTIENT, rows, span, 1))
         return wires
 
     def sums(self, gadget: str, purpose: str, combinations: Combinations) -> Integers:
@@ -145,9 +147,13 @@ def compress(
     height: int, width: int, rows: Integers, columns: Integers, coefficients: Integers
 ) -> SparseMatrix:
     """The (height, width) matrix with these entries; entries at the same place add, zeros vanish."""
-    places, inverse = np.unique(rows * width + columns, return_inverse=True)
-    sums = np.zeros(len(places), np.int64)
-    np.add.at(sums, inverse, coefficients)
-    places, sums = places[sums != 0], sums[sums != 0]
+    places = rows * width + columns
+    if not (places[1:] > places[:-1]).all():
+        order = np.argsort(places, kind="stable")  # most of it is sorted already
+        places = places[order]
+        first = np.flatnonzero(np.append(True, places[1:] != places[:-1]))[: len(places)]
+        places, coefficients = places[first], np.add.reduceat(coefficients[order], first)
+    present = coefficients != 0
+    places, coefficients = places[present], coefficients[present]
     starts = np.searchsorted(places, np.arange(height + 1) * width)
-    return SparseMatrix(starts.astype(np.int64), (places % width).astype(np.int32), sums)
+    return SparseMatrix(starts.astype(np.int64), (places % width).astype(np.int32), coefficients)

@@ -16,6 +16,7 @@ from pvcnn.program.weights import Weights
 from pvcnn.qmp import witness
 from pvcnn.qmp.compile import CompiledProgram, compile_layers
 from pvcnn.qmp.lowering import LoweredProgram, lower
+from pvcnn.qmp.lowering_plan import Lowering, LoweringPlan, circuit_digest, plan_lowerings
 from pvcnn.qmp.second_stage import SecondStage
 from pvcnn.qmp.system import ConstraintSystem, StageOne
 
@@ -26,8 +27,18 @@ class ProgramCircuit:
 
     program: Program
     frames: int
-    compiled: CompiledProgram
+    lowering: Lowering
+    plan: LoweringPlan
     lowered: LoweredProgram
+
+    @property
+    def compiled(self) -> CompiledProgram:
+        return self.plan.compiled
+
+    @property
+    def digest(self) -> bytes:
+        """What its keys call the circuit, beside the number of frames: 32 bytes."""
+        return circuit_digest(self.program.digest(), self.lowering)
 
     @property
     def system(self) -> ConstraintSystem:
@@ -64,15 +75,15 @@ class ProgramCircuit:
         return dict(counts)
 
 
-def compile_program(program: Program, frames: int = 1) -> ProgramCircuit:
+def compile_program(program: Program, frames: int = 1, lowering: Lowering = Lowering.AUTO) -> ProgramCircuit:
     """The circuit that proves `frames` runs of `program` at once; cached for equal programs.
 
     Raises ValueError, naming the layer, for a program whose values may wrap around r.
     """
-    return _compile(program, frames)
+    return _compile(program, frames, lowering)
 
 
 @lru_cache(maxsize=4)
-def _compile(program: Program, frames: int) -> ProgramCircuit:
-    compiled = compile_layers(program, frames)
-    return ProgramCircuit(program, frames, compiled, lower(compiled.matrix_program))
+def _compile(program: Program, frames: int, lowering: Lowering) -> ProgramCircuit:
+    plan = plan_lowerings(compile_layers(program, frames), lowering)
+    return ProgramCircuit(program, frames, lowering, plan, lower(plan))

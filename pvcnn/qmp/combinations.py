@@ -45,7 +45,7 @@ class Combinations:
         entries, terms = view.wires.shape
         rows = np.repeat(np.arange(entries), terms)
         linear = cls(entries, rows, view.wires.reshape(-1), view.coefficients.reshape(-1))
-        return linear + cls.of_constants(view.constants)
+        return linear + cls.of_constants(view.constants) if view.constants.any() else linear
 
     def __add__(self, other: Combinations) -> Combinations:
         assert self.count == other.count

@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 from pvcnn.program.windows import Windows
 from pvcnn.qmp.builder import ConstraintBuilder
 from pvcnn.qmp.combinations import Combinations
+from pvcnn.qmp.convolution_geometry import axes
+from pvcnn.qmp.kernels_by_channel import kernel_rows, kernels_by_channel
 from pvcnn.qmp.matrix_program import ConvolutionProduct
-from pvcnn.qmp.powers import Powers
-from pvcnn.qmp.weighted_sums import weighted_sums
+from pvcnn.qmp.powers import Powers, new_multiples
+from pvcnn.qmp.weighted_sums import constraints, weighted_sums
 
 Integers = NDArray[np.int64]
 
@@ -39,16 +41,24 @@ def highest_power(gate: ConvolutionProduct) -> int:
     return max(_outputs_per_channel(gate), _margin(gate), int(_input_exponents(gate).max()))
 
 
+def rows(gate: ConvolutionProduct) -> int:
+    """How many constraints `lower` makes, those of the powers rho^(n o) included."""
+    frames, channels = gate.inputs.shape[:2]
+    outputs, taps, places = gate.kernels.shape[0], channels * gate.windows.size, _outputs_per_channel(gate)
+    vertical, horizontal = axes(gate)
+    inputs = frames * channels * len(vertical.used) * len(horizontal.used)
+    alignments = len(np.unique(_alignments(gate)))
+    sums = constraints(outputs, places, outputs)
+    multiples = new_multiples(places, outputs, highest_power(gate))
+    return inputs + taps + kernel_rows(gate) + taps + alignments + sums + outputs + 1 + multiples
+
+
 def lower(builder: ConstraintBuilder, gate: ConvolutionProduct, powers: Powers) -> None:
     """About |x| + |w| + |y| + 3 C Kh Kw constraints."""
-    name, outputs, groups = gate.name, gate.kernels.shape[0], gate.groups
+    name, outputs = gate.name, gate.kernels.shape[0]
     windows = _window_sums(builder, gate, powers)
     of_channel = powers.multiples(_outputs_per_channel(gate), outputs)
-    # Rows: every (c, d, e), group by group; columns: the output channels of the group.
-    grouped = np.arange(gate.kernels.entries).reshape(groups, outputs // groups, -1)
-    kernels = gate.kernels.take(grouped.transpose(0, 2, 1).reshape(-1, outputs // groups))
-    of_group = np.repeat(of_channel.reshape(groups, -1), grouped.shape[2], axis=0)
-    filters = weighted_sums(builder, GADGET, f"{name}: kernels", kernels, of_group)
+    filters = kernels_by_channel(builder, GADGET, f"{name}: kernels", gate, of_channel)
     products = builder.products(GADGET, f"{name}: windows times kernels", windows, filters)
     left = _aligned(builder, gate, powers, products)
     order = np.arange(gate.result.entries).reshape(gate.result.shape).transpose(1, 0, 2, 3)
@@ -92,15 +102,19 @@ def _aligned(
     builder: ConstraintBuilder, gate: ConvolutionProduct, powers: Powers, products: Integers
 ) -> Combinations:
     """The left side: a b summed over channels, then each kernel position brought to its power."""
-    out_width = gate.result.shape[3]
-    down, across = (_offsets(gate.windows, axis) for axis in (0, 1))
-    exponents = _margin(gate) - (out_width * down[:, None] + across).reshape(-1)
-    distinct, group = np.unique(exponents, return_inverse=True)
+    distinct, group = np.unique(_alignments(gate), return_inverse=True)
     sums = Combinations.of_wires(products).grouped(np.tile(group, gate.inputs.shape[1]), len(distinct))
     aligned = builder.products(
         GADGET, f"{gate.name}: kernel positions", sums, Combinations.of_wires(powers.at(distinct))
     )
     return Combinations.of_wires(aligned).total()
+
+
+def _alignments(gate: ConvolutionProduct) -> Integers:
+    """(Kh Kw,): the power of rho that brings each kernel position to rho^D."""
+    down, across = (_offsets(gate.windows, axis) for axis in (0, 1))
+    exponents: Integers = _margin(gate) - (gate.result.shape[3] * down[:, None] + across).reshape(-1)
+    return exponents
 
 
 def _offsets(windows: Windows, axis: int) -> Integers:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pvcnn.qmp import lower_convolution, lower_entries, lower_lookups, lower_matmul
+from pvcnn.qmp import (
+    lower_convolution,
+    lower_entries,
+    lower_every_product,
+    lower_im2col,
+    lower_lookups,
+    lower_matmul,
+    lower_polynomials,
+)
 from pvcnn.qmp.builder import ConstraintBuilder, RowGroup, Step
+from pvcnn.qmp.lowering_plan import Choice, Lowering, LoweringPlan, option
 from pvcnn.qmp.matrix_program import (
     Boolean,
     ConvolutionProduct,
@@ -13,7 +22,6 @@ from pvcnn.qmp.matrix_program import (
     Equality,
     Gate,
     MatrixProduct,
-    MatrixProgram,
     ZeroProduct,
 )
 from pvcnn.qmp.peeling import wires_without_position
@@ -30,17 +38,18 @@ class LoweredProgram:
     groups: tuple[RowGroup, ...]
 
 
-def lower(program: MatrixProgram) -> LoweredProgram:
+def lower(plan: LoweringPlan) -> LoweredProgram:
     """The constraints of all gates and lookups, with linearly independent columns (see `peeling`)."""
+    program = plan.program
     builder = ConstraintBuilder(program.segments)
     bind_challenges(builder)
-    powers = Powers(builder, max([0, *map(_highest_power, program.gates)]))
-    for gate in program.gates:
+    gates = list(zip(program.gates, plan.choices, strict=True))
+    powers = Powers(builder, max([0, *(_highest_power(gate, choice) for gate, choice in gates)]))
+    for gate, choice in gates:
         match gate:
-            case MatrixProduct():
-                lower_matmul.lower(builder, gate, powers)
-            case ConvolutionProduct():
-                lower_convolution.lower(builder, gate, powers)
+            case MatrixProduct() | ConvolutionProduct():
+                assert choice is not None
+                _lower_product(builder, gate, choice, powers)
             case EntrywiseProduct():
                 lower_entries.lower_product(builder, gate)
             case ZeroProduct():
@@ -59,11 +68,26 @@ def lower(program: MatrixProgram) -> LoweredProgram:
     return LoweredProgram(system, tuple(builder.steps), tuple(builder.groups))
 
 
-def _highest_power(gate: Gate) -> int:
-    match gate:
-        case MatrixProduct():
-            return lower_matmul.highest_power(gate)
-        case ConvolutionProduct():
-            return lower_convolution.highest_power(gate)
+def _lower_product(
+    builder: ConstraintBuilder, gate: MatrixProduct | ConvolutionProduct, choice: Choice, powers: Powers
+) -> None:
+    match gate, choice.lowering:
+        case _, Lowering.QAP:
+            lower_every_product.lower(builder, gate)
+        case MatrixProduct(), Lowering.QMP:
+            lower_matmul.lower(builder, gate, powers)
+        case ConvolutionProduct(), Lowering.QMP:
+            lower_convolution.lower(builder, gate, powers)
+        case ConvolutionProduct(), Lowering.IM2COL:
+            lower_im2col.lower(builder, gate, powers)
+        case ConvolutionProduct(), Lowering.QPP:
+            assert choice.overhang is not None
+            lower_polynomials.lower(builder, gate, choice.overhang, powers)
         case _:
-            return 0
+            raise ValueError(f"{gate.name}: a matrix product has no lowering {choice.lowering.value!r}")
+
+
+def _highest_power(gate: Gate, choice: Choice | None) -> int:
+    if choice is None or not isinstance(gate, MatrixProduct | ConvolutionProduct):
+        return 0
+    return option(gate, choice.lowering).highest_power

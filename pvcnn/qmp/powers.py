@@ -29,7 +29,10 @@ class Powers:
 
     def at(self, exponents: Integers) -> Integers:
         """The wires of rho^e for each e of `exponents`, which must exist."""
-        return np.array([self._wires[int(exponent)] for exponent in exponents.reshape(-1)], np.int64)
+        distinct, inverse = np.unique(exponents.reshape(-1), return_inverse=True)
+        wires = np.array([self._wires[exponent] for exponent in distinct.tolist()], np.int64)
+        found: Integers = wires[inverse]
+        return found
 
     def multiples(self, step: int, count: int) -> Integers:
         """The wires of rho^0, rho^step, ..., rho^(step (count - 1)); rho^step must exist."""
@@ -42,6 +45,22 @@ class Powers:
             chain = self._builder.horner("powers", f"powers of rho^{step}", first, rest, base)
             self._wires |= dict(zip(exponents[known:].tolist(), chain[0].tolist(), strict=True))
         return self.at(exponents)
+
+    def sums(self, first: Integers, second: Integers) -> Integers:
+        """The wires of rho^(a + b), (len(first), len(second)), for exponents whose powers exist."""
+        a, b = (part.reshape(-1) for part in np.meshgrid(first, second, indexing="ij"))
+        exponents, places = np.unique(a + b, return_index=True)
+        missing = places[[exponent not in self._wires for exponent in exponents.tolist()]]
+        if len(missing):
+            factors = (Combinations.of_wires(self.at(part[missing])) for part in (a, b))
+            wires = self._builder.products("powers", "products of powers", *factors)
+            self._wires |= dict(zip((a + b)[missing].tolist(), wires.tolist(), strict=True))
+        return self.at(a + b).reshape(len(first), len(second))
+
+
+def new_multiples(step: int, count: int, highest: int) -> int:
+    """How many constraints `Powers.multiples` makes where the powers up to `highest` are all that exist."""
+    return max(0, count - 1 - max(highest, 1) // step)
 
 
 def bind_challenges(builder: ConstraintBuilder) -> None:

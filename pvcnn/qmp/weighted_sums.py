@@ -17,9 +17,11 @@ from pvcnn.qmp.combinations import Combinations
 from pvcnn.qmp.matrix_program import CONSTANT_WIRE
 from pvcnn.qmp.views import View
 
+Integers = NDArray[np.int64]
+
 
 def weighted_sums(
-    builder: ConstraintBuilder, gadget: str, purpose: str, terms: View, powers: NDArray[np.int64]
+    builder: ConstraintBuilder, gadget: str, purpose: str, terms: View, powers: Integers
 ) -> Combinations:
     """For each row of `terms` (rows, n): sum_k power_k y_k, where power_k is a wire.
 
@@ -28,15 +30,50 @@ def weighted_sums(
     no choice once terms and powers are fixed.
     """
     rows, length = terms.shape
-    powers = np.broadcast_to(powers, terms.shape)
-    of_row, place = np.nonzero(powers == CONSTANT_WIRE)
-    sums = Combinations.of_view(terms.take(of_row * length + place)).grouped(of_row, rows)
-    of_row, place = np.nonzero(powers != CONSTANT_WIRE)
-    if len(of_row):
-        factors = Combinations.of_wires(powers[of_row, place])
-        entries = Combinations.of_view(terms.take(of_row * length + place))
-        products = builder.products(gadget, purpose, entries, factors)
-        sums = sums + Combinations.of_wires(products).grouped(of_row, rows)
+    wires = np.broadcast_to(powers, terms.shape).reshape(-1)
+    row = np.repeat(np.arange(rows), length)
+    flat = terms.reshape(terms.entries)
     if length == 1:
-        return sums
+        return weighted_terms(builder, gadget, purpose, flat, wires, row, rows)
+    return grouped_sums(builder, gadget, purpose, flat, wires, row, rows)
+
+
+def constraints(rows: int, length: int, ones: int) -> int:
+    """What `weighted_sums` costs for `terms` (rows, length), of which `ones` have the power 1."""
+    return rows * length - ones + (rows if length > 1 else 0)
+
+
+def grouped_sums(
+    builder: ConstraintBuilder,
+    gadget: str,
+    purpose: str,
+    terms: View,
+    powers: Integers,
+    groups: Integers,
+    count: int,
+) -> Combinations:
+    """`count` sums of powers[t] terms[t], term t in the one numbered groups[t]; powers: wires.
+
+    Costs a constraint for each term whose power is not the wire 1, and one for each sum.
+    """
+    sums = weighted_terms(builder, gadget, purpose, terms, powers, groups, count)
     return Combinations.of_wires(builder.sums(gadget, f"{purpose}, summed", sums))
+
+
+def weighted_terms(
+    builder: ConstraintBuilder,
+    gadget: str,
+    purpose: str,
+    terms: View,
+    powers: Integers,
+    groups: Integers,
+    count: int,
+) -> Combinations:
+    """The same as combinations of the terms' products, without a wire for each sum."""
+    plain = powers == CONSTANT_WIRE
+    sums = Combinations.of_view(terms.take(np.flatnonzero(plain))).grouped(groups[plain], count)
+    weighted = np.flatnonzero(~plain)
+    products = builder.products(
+        gadget, purpose, Combinations.of_view(terms.take(weighted)), Combinations.of_wires(powers[weighted])
+    )
+    return sums + Combinations.of_wires(products).grouped(groups[weighted], count)

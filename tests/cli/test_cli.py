@@ -124,7 +124,6 @@ def test_changed_byte_is_exit_status_1_or_2(finished: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        (["bench", "matmul", "--n", "64"], "benchmarks/"),
         (["bench", "model", "lenet"], "benchmarks/"),
         (["demo", "--device", "cuda"], "--device cpu"),
         (["demo", "--weights", "published"], "--weights committed"),

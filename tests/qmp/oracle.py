@@ -9,6 +9,7 @@ import numpy as np
 from pvcnn.algebra import scalars, sparse
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.bench.products import ProductCircuit
 from pvcnn.qmp.circuit import ProgramCircuit
 from pvcnn.qmp.system import ConstraintSystem, SparseMatrix, StageOne
 
@@ -24,7 +25,9 @@ def elements(values: np.ndarray) -> ScalarVector:
     return values if values.dtype == np.uint64 else scalars.from_int64(values)
 
 
-def all_wires(circuit: ProgramCircuit, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
+def all_wires(
+    circuit: ProgramCircuit | ProductCircuit, stage_one: StageOne, challenges: tuple[int, int, int]
+) -> ScalarVector:
     """Every wire: 1, the challenges, stage one, and the second stage that the circuit computes."""
     committed = (stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux)
     fixed = scalars.from_integers([1, *challenges])
@@ -32,17 +35,22 @@ def all_wires(circuit: ProgramCircuit, stage_one: StageOne, challenges: tuple[in
     return np.concatenate([fixed, *map(elements, committed), second])
 
 
-def broken_rows(system: ConstraintSystem, wires: ScalarVector) -> np.ndarray:
-    """The rows j with (A z)_j (B z)_j != (C z)_j."""
+def residuals(system: ConstraintSystem, wires: ScalarVector) -> ScalarVector:
+    """(A z)_j (B z)_j - (C z)_j of each row j."""
 
     def times(matrix: SparseMatrix) -> ScalarVector:
         return sparse.rows_times(matrix.starts, matrix.columns, matrix.coefficients, wires)
 
     left = scalars.multiply(times(system.a), times(system.b))
-    return np.flatnonzero(~scalars.is_zero(scalars.subtract(left, times(system.c))))
+    return scalars.subtract(left, times(system.c))
 
 
-def objections(circuit: ProgramCircuit, stage_one: StageOne) -> set[str]:
+def broken_rows(system: ConstraintSystem, wires: ScalarVector) -> np.ndarray:
+    """The rows j with (A z)_j (B z)_j != (C z)_j."""
+    return np.flatnonzero(~scalars.is_zero(residuals(system, wires)))
+
+
+def objections(circuit: ProgramCircuit | ProductCircuit, stage_one: StageOne) -> set[str]:
     """The purposes of all rows that `stage_one` breaks under fresh challenges; empty for a true witness."""
     rows = broken_rows(circuit.system, all_wires(circuit, stage_one, random_challenges()))
     groups = circuit.lowered.groups

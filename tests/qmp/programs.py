@@ -13,6 +13,7 @@ from pvcnn.program.layers import (
     Flatten,
     Layer,
     Linear,
+    Logits,
     MaxPool,
     Requantise,
     Sign,
@@ -115,3 +116,31 @@ def convolution_case(
     layers += [Flatten("flatten"), Linear("head", outputs * sizes[0] * sizes[1], 1, 5, 9), Sign("decision")]
     program = Program.chain(shape, -8, 7, tuple(layers))
     return Case(program, random_weights(program, 7, 16), random_features(program, frames, 8))
+
+
+#: Windows, and into how many groups 4 channels fall: rectangles, dilation and padding of all kinds.
+GENERAL_WINDOWS = [
+    (Windows((3, 1)), 1),
+    (Windows((1, 3), (2, 1), (0, 0, 2, 1)), 1),
+    (Windows((2, 3), (1, 2), (1, 0, 0, 2), (3, 1)), 1),
+    (Windows.square(3, 2, 2, 2), 2),
+    (Windows.square(2, 3, 1, 4), 2),
+    (Windows((3, 2), (2, 3), (0, 1, 2, 0), (2, 3)), 2),
+    (Windows((3, 3), (1, 1), (1, 1, 1, 1)), 4),
+    (Windows((1, 1)), 4),
+    (Windows((6, 7)), 2),
+    (Windows((2, 2), (5, 4), (3, 0, 0, 5)), 4),
+    (Windows((1, 2), (1, 1), (2, 2, 2, 2), (1, 9)), 1),
+]
+
+#: What may object to a wrong output: the check of the product, and that of outputs that meet padding alone.
+PRODUCT_IS_WRONG = frozenset({"conv: both sides agree", "conv: sums of nothing"})
+
+
+def windows_case(windows: Windows, groups: int, frames: int = 1) -> Case:
+    """4 to 8 channels on 6x7, and a linear layer that reveals two logits."""
+    layer = Convolution("conv", 4, 8, windows, 3, 4, groups)
+    size = 8 * int(np.prod(windows.outputs(6, 7)))
+    head = (Flatten("flatten"), Linear("head", size, 2, 3, 0), Logits("logits"))
+    program = Program.chain((4, 6, 7), -8, 7, (layer, *head))
+    return Case(program, random_weights(program, 3, 4, 8), random_features(program, frames, 4))
