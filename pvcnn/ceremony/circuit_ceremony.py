@@ -57,11 +57,11 @@ class CircuitCeremony(Ceremony[CircuitState]):
         """
         progress = progress or Silence()
         verified = _verified_powers(powers, progress)
-        system = compile_program(program, frames).system
-        base, state = start_circuit(system, verified.state, progress)
+        circuit = compile_program(program, frames)
+        base, state = start_circuit(circuit.system, verified.state, progress)
         description = CircuitDescription(
             verified.chain.digest,
-            program.digest(),
+            circuit.digest,
             frames,
             state.shape.committed,
             base.digest(),
@@ -88,9 +88,10 @@ class CircuitCeremony(Ceremony[CircuitState]):
     def system(self) -> ConstraintSystem:
         """Compiled from the program beside it. Raises VerificationError if that is another program."""
         program = Program.from_bytes(read_bounded(self.folder.program, MAX_PROGRAM_BYTES))
-        if program.digest() != self.description.program_digest:
+        circuit = compile_program(program, self.description.frames)
+        if circuit.digest != self.description.program_digest:
             raise VerificationError("program.cbor is not the program that the ceremony names")
-        system = compile_program(program, self.description.frames).system
+        system = circuit.system
         if CircuitShape.of(system).committed != self.description.committed:
             raise VerificationError("the ceremony names other segments than the circuit has")
         return system
