@@ -149,8 +149,8 @@ def verify_command(folder: Path, contribution: str | None, as_json: bool) -> Non
 )
 @click.option(
     "--log2-iterations",
-    type=click.IntRange(10, 28),
-    default=22,
+    type=click.IntRange(10, 22),
+    default=20,
     show_default=True,
     help="The beacon is hashed 2^N times.",
 )
