@@ -76,7 +76,7 @@ def read_value(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
     return dict(zip(items[::2], items[1::2], strict=True)), at
 
 
-#: Every artefact: its format, and its fields with the length of a byte string or another type.
+#: Every artefact: its format, its version if not 1, its fields with lengths of byte strings or other types.
 FORMATS = {
     "pvcnn-signed": "key:32 body:bytes signature:64",
     "pvcnn-manifest": "campaign:32 owner_sealing_key:32 setup_party:str frames:int weights_commitment:48 "
@@ -90,8 +90,8 @@ FORMATS = {
     "pvcnn-cluster-refusal": "context:32",
     "pvcnn-label-opening": "salt:32 label:int",
     "pvcnn-statement": "features_commitment:48 outputs:list context:32",
-    "pvcnn-verification-key": "program_digest:32 frames:int alpha:48 beta:96 gamma:list delta:96 public:list "
-    "weights_commitment:48",
+    "pvcnn-verification-key": "version:2 program_digest:32 frames:int weights_digest:0|32 alpha:48 beta:96 "
+    "gamma:list delta:96 public:list weights_commitment:48",
     "pvcnn-aggregation-verifier-key": "max_proofs:int a_g1:48 b_g1:48 a_g2:96 b_g2:96",
     "pvcnn-aggregate": "auxiliary_commitments:list claim:2928 rounds:list final:480 openings:288",
 }
@@ -99,16 +99,16 @@ TYPES: dict[str, Any] = {"bytes": bytes, "str": str, "int": int, "list": list}
 
 
 def decode(data: bytes, name: str) -> Fields:
-    """The fields of an artefact of format `name`, version 1."""
+    """The fields of an artefact of format `name`."""
     body: Fields
     body, end = read_value(data, 0)
     well_formed(end == len(data) and isinstance(body, dict), f"{name}: not one CBOR map")
-    named = (body.pop("format", None), body.pop("version", None)) == (name, 1)
     expected = dict(field.split(":") for field in FORMATS[name].split())
+    named = (body.pop("format", None), body.pop("version", None)) == (name, int(expected.pop("version", 1)))
     well_formed(named and body.keys() == expected.keys(), f"{name}: another format, version or fields")
     for field, kind in expected.items():
         value: Any = body[field]
-        fits = type(value) is TYPES.get(kind, bytes) and (kind in TYPES or len(value) == int(kind))
+        fits = type(value) is TYPES.get(kind, bytes) and (kind in TYPES or str(len(value)) in kind.split("|"))
         well_formed(fits and (kind != "int" or value >= 0), f"{name}: field {field} does not fit")
     return body
 

@@ -84,6 +84,11 @@ def from_int64(values: NDArray[np.int64]) -> ScalarVector:
     return out
 
 
+def as_elements(values: NDArray[Any]) -> ScalarVector:
+    """int64 (n,) as a vector; a vector as it is."""
+    return from_int64(values) if values.dtype == np.int64 else checked(values)
+
+
 def random(length: int) -> ScalarVector:
     """Uniform scalars from the operating system's generator (512 bits each, reduced)."""
     entropy = np.frombuffer(os.urandom(64 * length), np.uint64)

@@ -42,8 +42,8 @@ class Transcript:
                 return value
 
 
-def digest(domain: str, *items: bytes) -> bytes:
-    """32-byte domain-separated digest of length-prefixed items (SHA-256)."""
+def digest(domain: str, *items: bytes | memoryview) -> bytes:
+    """32-byte domain-separated digest of length-prefixed items (SHA-256); views are of bytes."""
     hasher = hashlib.sha256()
     for item in (domain.encode(), *items):
         hasher.update(len(item).to_bytes(8, "little"))

@@ -127,8 +127,10 @@ class ProductCircuit:
     def _second_stage(self) -> SecondStage:
         return SecondStage(self.system, self.lowered.steps)
 
-    def second_stage(self, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
-        return self._second_stage(stage_one, challenges)
+    def second_stage(
+        self, stage_one: StageOne, challenges: tuple[int, int, int], derived: ScalarVector
+    ) -> ScalarVector:
+        return self._second_stage(stage_one, challenges, derived)
 
     def stage_one(self, operands: tuple[Integers, Integers, Integers]) -> StageOne:
         """The committed wires for A, B and what is to pass for A B."""

@@ -172,7 +172,15 @@ def _compare_lowerings(
             cells += [size(found["bytes"]["pk"])]
         shown.add_row(*cells)
     results.print(shown)
-    ratios = ", ".join(f"{name.replace('_', ' ')} {ratio:.2f}" for name, ratio in report["ratio"].items())
+    for name, found in report["lowerings"].items():
+        if "rate" in found:
+            rates = ", ".join(f"{step} {rate:,.0f}" for step, rate in found["rate"].items())
+            results.print(f"{name}, constraints a second of processor time: {rates}")
+    ratios = ", ".join(
+        f"{name.replace('_', ' ')} {ratio:.2f}"
+        for name, ratio in report["ratio"].items()
+        if not name.startswith("constraints_")
+    )
     results.print(f"qap over qmp, processor time: {ratios}")
 
 

@@ -1,8 +1,8 @@
 """The exact integer inference that is proved (docs/protocol.md, section "Programs").
 
-Everything is int64. Products of matrices go through float64 where every partial sum is an integer
+Everything is int64. Products with weights go through float64 where every partial sum is an integer
 below 2^53 in magnitude, hence exact in any order of summation; otherwise through int64, which
-`Program` guarantees to suffice.
+`Program` guarantees to suffice (`pvcnn.program.linear_maps`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.errors import RangeError
-from pvcnn.program.bounds import Range, accumulator_peak
 from pvcnn.program.layers import (
+    Affine,
     Argmax,
     AveragePool,
     Combine,
@@ -37,7 +37,6 @@ from pvcnn.program.windows import Windows
 
 Integers = NDArray[np.int64]
 
-_FLOAT64_EXACT = 1 << 53
 _REMEDY = "calibrate again with frames like this one: pvcnn.split(model, calibration_frames)"
 
 
@@ -99,8 +98,7 @@ def _evaluate(program: Program, weights: Weights, features: Integers) -> Iterato
     """What each node makes."""
     values = {FEATURES: features}
     for index, node in enumerate(program.nodes):
-        ranges = [program.ranges[number] for number in node.inputs]
-        made = _apply(node.layer, weights, [values[number] for number in node.inputs], ranges)
+        made = _apply(node.layer, weights, [values[number] for number in node.inputs])
         values[index + 1] = made.output
         for number in program.last_uses(index):
             del values[number]
@@ -133,13 +131,11 @@ def _check_range(name: str, values: Integers, low: int, high: int) -> None:
     )
 
 
-def _apply(layer: Layer, weights: Weights, inputs: Sequence[Integers], ranges: Sequence[Range]) -> LayerTrace:
+def _apply(layer: Layer, weights: Weights, inputs: Sequence[Integers]) -> LayerTrace:
     x = inputs[0]
     match layer:
-        case Convolution():
-            return LayerTrace(_convolve(layer, weights, x, ranges[0]))
-        case Linear():
-            return LayerTrace(_linear(layer, weights, x, ranges[0]))
+        case Convolution() | Linear():
+            return LayerTrace(_affine(layer, weights, x))
         case Requantise():
             return _requantise(layer, x)
         case MaxPool():
@@ -193,30 +189,12 @@ def _slices(windows: Windows, x: NDArray[Any], fill: int) -> Iterator[tuple[int,
             )
 
 
-def _convolve(layer: Convolution, weights: Weights, x: Integers, bounds: Range) -> Integers:
-    frames, groups = len(x), layer.groups
-    height, width = layer.windows.outputs(*x.shape[2:])
-    number = _number_type(accumulator_peak(layer, *bounds))
-    weight = weights.weight[layer.name].astype(number)
-    weight = weight.reshape(groups, layer.out_channels // groups, *weight.shape[1:])
-    result = np.zeros((frames, groups, layer.out_channels // groups, height * width), number)
-    for d, e, part in _slices(layer.windows, x.astype(number), 0):
-        met = part.reshape(frames, groups, layer.in_channels // groups, height * width)
-        result += weight[:, :, :, d, e] @ met
-    sums = result.astype(np.int64).reshape(frames, layer.out_channels, height, width)
+def _affine(layer: Affine, weights: Weights, x: Integers) -> Integers:
+    linear_map = weights.linear_maps[layer.name]
+    products = linear_map.times_integers(x.reshape(len(x), *linear_map.inputs))
     if layer.bias_bits:
-        sums += weights.bias[layer.name][:, None, None]
-    return sums
-
-
-def _linear(layer: Linear, weights: Weights, x: Integers, bounds: Range) -> Integers:
-    number = _number_type(accumulator_peak(layer, *bounds))
-    products: Integers = (x.astype(number) @ weights.weight[layer.name].astype(number).T).astype(np.int64)
-    return products + weights.bias[layer.name] if layer.bias_bits else products
-
-
-def _number_type(peak: int) -> np.dtype[Any]:
-    return np.dtype(np.float64 if peak < _FLOAT64_EXACT else np.int64)
+        products += weights.bias[layer.name][:, None, None]
+    return products if isinstance(layer, Convolution) else products[:, :, 0, 0]
 
 
 def _requantise(layer: Requantise, y: Integers) -> LayerTrace:

@@ -15,10 +15,14 @@ from pvcnn.program.weights import Weights
 
 @dataclass(frozen=True, eq=False)
 class PublicPart:
-    """From integer features to outputs. Raises ValueError if the weights are of another program."""
+    """From integer features to outputs. Raises ValueError if the weights are of another program.
+
+    `published`: whether the weights are known to everybody, as coefficients of the circuit, or committed.
+    """
 
     program: Program
     weights: Weights
+    published: bool = False
 
     def __post_init__(self) -> None:
         if self.weights.program != self.program:

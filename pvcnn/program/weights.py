@@ -8,19 +8,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra.constants import SCALAR_MODULUS
+from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError, RangeError
 from pvcnn.program.layers import Affine, Shape
+from pvcnn.program.linear_maps import LinearMap
 from pvcnn.program.program import Program
 
 FORMAT = "pvcnn-weights"
 VERSION = 1
+#: The blinding of weights that are published: there is nothing to hide.
+PUBLISHED_BLINDING = 1
 #: Room for names, lengths and the header of one layer, and of the file.
 _OVERHEAD = 1024
 
@@ -62,6 +67,16 @@ class Weights:
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "bias", bias)
 
+    @cached_property
+    def linear_maps(self) -> Mapping[str, LinearMap]:
+        """What each layer with weights does to its input, before its bias."""
+        nodes = self.program.nodes
+        shapes = {node.layer.name: self.program.shapes[node.inputs[0]] for node in nodes}
+        return {
+            layer.name: LinearMap.of_layer(layer, self.weight[layer.name], shapes[layer.name])
+            for layer in self.program.affine_layers
+        }
+
     def flat(self) -> Integers:
         """All entries in the order of the wires of segment w: for each layer, weights (C order), bias."""
         parts = []
@@ -71,13 +86,26 @@ class Weights:
                 parts.append(self.bias[layer.name])
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
+    def published_digest(self) -> bytes:
+        """32 bytes that name the program and these weights, for those who publish them.
+
+        H("pvcnn/published-weights", program digest, `flat()` as little-endian 64-bit integers). It does not
+        hide: never publish it for weights that are committed.
+        """
+        return self._published_digest
+
+    @cached_property
+    def _published_digest(self) -> bytes:
+        flat = self.flat().astype("<i8", copy=False)
+        return digest("pvcnn/published-weights", self.program.digest(), flat.data.cast("B"))
+
     def to_bytes(self) -> bytes:
         """Canonical and SECRET: little-endian integers of the fewest bytes that hold their bits."""
         layers: list[dict[str, Any]] = [
             {
                 "name": layer.name,
-                "weight": self.weight[layer.name].astype(_storage(layer.weight_bits)).tobytes(),
-                "bias": self.bias[layer.name].astype(_storage(layer.bias_bits)).tobytes()
+                "weight": self.weight[layer.name].astype(storage(layer.weight_bits)).tobytes(),
+                "bias": self.bias[layer.name].astype(storage(layer.bias_bits)).tobytes()
                 if layer.bias_bits
                 else b"",
             }
@@ -137,20 +165,21 @@ def _checked(what: str, array: Integers, shape: Shape, bits: int) -> Integers:
     return copy
 
 
-def _storage(bits: int) -> np.dtype[Any]:
+def storage(bits: int) -> np.dtype[Any]:
+    """Little-endian integers of the fewest bytes that hold `bits`."""
     return np.dtype(next(f"<i{size}" for size in (1, 2, 4, 8) if bits <= 8 * size))
 
 
 def _decode_array(fields: Fields, name: str, shape: Shape, bits: int) -> Integers:
-    storage = _storage(bits)
-    raw = fields.octets(name, length=math.prod(shape) * storage.itemsize)
-    return np.frombuffer(raw, storage).astype(np.int64).reshape(shape)
+    dtype = storage(bits)
+    raw = fields.octets(name, length=math.prod(shape) * dtype.itemsize)
+    return np.frombuffer(raw, dtype).astype(np.int64).reshape(shape)
 
 
 def _max_bytes(program: Program) -> int:
     return _OVERHEAD + sum(
-        math.prod(layer.weight_shape) * _storage(layer.weight_bits).itemsize
-        + math.prod(bias_shape(layer)) * _storage(layer.bias_bits).itemsize
+        math.prod(layer.weight_shape) * storage(layer.weight_bits).itemsize
+        + math.prod(bias_shape(layer)) * storage(layer.bias_bits).itemsize
         + _OVERHEAD
         for layer in program.affine_layers
     )

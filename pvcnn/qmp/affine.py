@@ -3,16 +3,20 @@
 Why a cheating prover fails: inputs, weights and biases are looked up in their ranges and committed
 before rho is drawn, so eq. (1) or (2) fixes every output modulo r, and with the compiler's bound on
 sums as an integer. Products entry by entry have a constraint each, and need no challenge.
+
+Published weights are coefficients of the circuit itself, and outputs derived values: no gate, nothing that a
+prover could choose (`pvcnn.qmp.derived`).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 
 from pvcnn.program.layers import Affine, Convolution, Hadamard, Linear
-from pvcnn.program.weights import bias_shape
+from pvcnn.program.weights import Weights, bias_shape
 from pvcnn.qmp.assembly import Assembly
 from pvcnn.qmp.matrix_program import ConvolutionProduct, EntrywiseProduct, MatrixProduct
 from pvcnn.qmp.views import View
@@ -58,6 +62,19 @@ def linear(assembly: Assembly, layer: Linear, inputs: View, weights: Parameters,
     positions = np.arange(matrix.entries).reshape(matrix.shape)
     sums = _less_bias(output, bias)
     assembly.gate(MatrixProduct(layer.name, inputs, matrix.take(positions.T), sums))
+
+
+def published(assembly: Assembly, layer: Affine, inputs: View, weights: Weights) -> View:
+    """The output (F, O, ...) of a layer whose weights are known: a view, which costs nothing."""
+    linear_map = weights.linear_maps[layer.name]
+    sums = assembly.derive(layer.name, linear_map, inputs.reshape(assembly.frames, *linear_map.inputs))
+    outputs = linear_map.outputs if isinstance(layer, Convolution) else linear_map.outputs[:1]
+    least, largest = linear_map.bounds(inputs.low, inputs.high)
+    bias = weights.bias.get(layer.name, np.zeros_like(least))
+    output = View.of_wires(sums.reshape(assembly.frames, *outputs), int(least.min()), int(largest.max()))
+    spread = np.broadcast_to(bias.reshape(-1, *[1] * (len(outputs) - 1)), output.shape)
+    biased = output.plus(View.of_constants(spread))
+    return replace(biased, low=int((least + bias).min()), high=int((largest + bias).max()))
 
 
 def hadamard(assembly: Assembly, layer: Hadamard, left: View, right: View, output: View) -> None:

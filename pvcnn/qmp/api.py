@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.program.public_part import PublicPart
+from pvcnn.program.weights import PUBLISHED_BLINDING
 from pvcnn.qmp import setup as circuit_setup
 from pvcnn.qmp.circuit import compile_program
-from pvcnn.qmp.commitments import commit_weights
+from pvcnn.qmp.commitments import commit_nothing, commit_weights
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.lowering_plan import Lowering, circuit_digest
 from pvcnn.qmp.proof import Proof
@@ -29,10 +30,12 @@ def setup(
     Whoever runs this could keep the secrets and prove anything. Raises ValueError if `frames` is not
     a positive number that the circuit can take.
     """
-    circuit = compile_program(public_part.program, frames, lowering)
-    key, circuit_key = circuit_setup.generate(circuit.system, circuit.digest, frames)
-    weights = public_part.weights
-    return key, circuit_key.commit(commit_weights(key, weights.flat(), weights.blinding))
+    program, weights = public_part.program, public_part.weights
+    circuit = compile_program(program, frames, lowering, weights if public_part.published else None)
+    published = circuit.weights_digest
+    key, circuit_key = circuit_setup.generate(circuit.system, circuit.digest, frames, published)
+    committed = commit_nothing(key) if published else commit_weights(key, weights.flat(), weights.blinding)
+    return key, circuit_key.commit(committed)
 
 
 def prove(
@@ -49,8 +52,10 @@ def prove(
     Raises ValueError for another shape, type, context length or key, and RangeError, which names the
     value and belongs in the prover's own log, for values that leave the program's ranges.
     """
-    program = public_part.program
+    program, weights = public_part.program, public_part.weights
     lowering = _lowering_of(key, program.digest())
+    if key.circuit_key.weights_digest != (weights.published_digest() if public_part.published else b""):
+        raise ValueError("the proving key is for other published weights, or for committed ones")
     array = np.asarray(features)
     if not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"features must be integers, not {array.dtype}")
@@ -60,9 +65,10 @@ def prove(
         raise ValueError(f"a frame's features have shape {program.input_shape}, got {array.shape[1:]}")
     if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
         raise ValueError("features must fit in 64-bit signed integers")
-    circuit = compile_program(program, key.frames, lowering)
-    stage_one = circuit.stage_one(public_part.weights, array.astype(np.int64))
-    return prove_witness(key, circuit, stage_one, context, public_part.weights.blinding, progress=progress)
+    circuit = compile_program(program, key.frames, lowering, weights if public_part.published else None)
+    stage_one = circuit.stage_one(weights, array.astype(np.int64))
+    blinding = PUBLISHED_BLINDING if public_part.published else weights.blinding
+    return prove_witness(key, circuit, stage_one, context, blinding, progress=progress)
 
 
 def _lowering_of(key: ProvingKey, program_digest: bytes) -> Lowering:

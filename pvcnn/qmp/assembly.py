@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.program.layers import Shape
+from pvcnn.program.linear_maps import LinearMap
+from pvcnn.qmp.derived import Derivation
 from pvcnn.qmp.hints import FromTrace, Hint, LowLimbs, Multiplicities, Traced
 from pvcnn.qmp.matrix_program import (
     FIRST_OUTPUT,
@@ -48,6 +50,8 @@ class Assembly:
         self._features = features
         self._weights = weights
         self._next = self._pub + features + weights
+        self._derived = 0
+        self._derivations: list[Derivation] = []
         self._gates: list[Gate] = []
         self._ranges: list[_Range] = []
         self._lookups: dict[LookupTable, list[Lookup]] = {}
@@ -76,6 +80,16 @@ class Assembly:
         wires = self.auxiliary(self.frames, *shape)
         self.hints.append(FromTrace(wires.reshape(-1), layer, what))
         return View.of_wires(wires, low, high)
+
+    def derive(self, name: str, linear_map: LinearMap, argument: View) -> Integers:
+        """The numbers of the values linear_map(argument), (frames, *outputs): no wires, and no constraint."""
+        shape = (self.frames, *linear_map.outputs)
+        last, self._derived = -self._derived, self._derived + prod(shape)
+        wires = np.arange(-self._derived, last)
+        derivation = Derivation(name, linear_map, argument, wires)
+        self._derivations.append(derivation)
+        self.hints.append(derivation)
+        return wires.reshape(shape)
 
     def gate(self, gate: Gate) -> None:
         self._gates.append(gate)
@@ -106,7 +120,7 @@ class Assembly:
         arguments = tuple(self._argument(table, tuple(lookups)) for table, lookups in self._lookups.items())
         aux = self._next - self._pub - self._features - self._weights
         segments = Segments(self._pub, self._features, self._weights, aux, 0)
-        return MatrixProgram(segments, tuple(self._gates), arguments)
+        return MatrixProgram(segments, tuple(self._gates), arguments, tuple(self._derivations))
 
     def _look_up_limbs(self, wanted: _Range, plan: LimbPlan) -> None:
         top = wanted.view.scaled(plan.stretch)

@@ -6,6 +6,7 @@ Every wire of segment `priv` is defined by a row of its own, so the rows say how
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.qmp.combinations import Combinations
-from pvcnn.qmp.system import ConstraintSystem, Segments, SparseMatrix
+from pvcnn.qmp.derived import Derivation
+from pvcnn.qmp.system import AppliedMap, ConstraintSystem, Segments, SparseMatrix
 
 Integers = NDArray[np.int64]
 
@@ -53,13 +55,15 @@ class RowGroup:
 
 
 class ConstraintBuilder:
-    """Rows and second-stage wires, on top of the stage-one wires that `segments` counts."""
+    """Rows and second-stage wires, on top of the stage-one wires of `segments` and of derived values."""
 
-    def __init__(self, segments: Segments) -> None:
+    def __init__(self, segments: Segments, derivations: Sequence[Derivation] = ()) -> None:
         self._segments = segments
+        self._derivations = derivations
+        self._derived = sum(len(derivation.wires) for derivation in derivations)
         self._wires = segments.total
         self._rows = 0
-        self._sides: tuple[list[Combinations], list[Combinations], list[Combinations]] = ([], [], [])
+        self._sides: tuple[list[SparseMatrix], list[SparseMatrix], list[SparseMatrix]] = ([], [], [])
         self.steps: list[Step] = []
         self.groups: list[RowGroup] = []
 
@@ -71,7 +75,7 @@ class ConstraintBuilder:
         rows = slice(self._rows, self._rows + a.count)
         self._rows = rows.stop
         for side, part in zip(self._sides, (a, b, c), strict=True):
-            side.append(replace(part, rows=part.rows + rows.start))
+            side.append(compress(part))
         if a.count:
             self.groups.append(RowGroup(gadget, purpose, rows))
         return rows
@@ -126,28 +130,36 @@ class ConstraintBuilder:
         self.constrain("independence", "positions", Combinations.of_wires(wires), nothing, nothing)
 
     def finish(self) -> ConstraintSystem:
-        a, b, c = (self._matrix(side) for side in self._sides)
+        """All of it so far."""
+        a, b, c = (self._stacked(side) for side in self._sides)
         priv = self._wires - self._segments.total
-        return ConstraintSystem(replace(self._segments, priv=priv), a, b, c)
+        applied = tuple(map(self._applied, self._derivations))
+        return ConstraintSystem(replace(self._segments, priv=priv), a, b, c, applied)
+
+    def _applied(self, derivation: Derivation) -> AppliedMap:
+        argument = self._stacked([compress(Combinations.of_view(derivation.argument))])
+        first = self._wires + self._derived + int(derivation.wires[0])
+        return AppliedMap(derivation.map, argument, slice(first, first + len(derivation.wires)))
 
     def _fresh(self, count: int) -> tuple[Integers, slice]:
         span = slice(self._wires, self._wires + count)
         self._wires = span.stop
         return np.arange(span.start, span.stop), span
 
-    def _matrix(self, side: list[Combinations]) -> SparseMatrix:
-        rows, wires, coefficients = (
-            np.concatenate([getattr(part, name) for part in side] or [np.zeros(0, np.int64)])
-            for name in ("rows", "wires", "coefficients")
-        )
-        return compress(self._rows, self._wires, rows, wires, coefficients)
+    def _stacked(self, parts: list[SparseMatrix]) -> SparseMatrix:
+        """The rows of all parts; numbers below 0 become columns behind those of the wires."""
+        counts = np.cumsum([0, *(len(part.columns) for part in parts)])
+        starts = [part.starts[1:] + before for part, before in zip(parts, counts, strict=False)]
+        columns = np.concatenate([np.zeros(0, np.int32), *(part.columns for part in parts)])
+        columns[columns < 0] += self._wires + self._derived
+        coefficients = np.concatenate([np.zeros(0, np.int64), *(part.coefficients for part in parts)])
+        return SparseMatrix(np.concatenate([np.zeros(1, np.int64), *starts]), columns, coefficients)
 
 
-def compress(
-    height: int, width: int, rows: Integers, columns: Integers, coefficients: Integers
-) -> SparseMatrix:
-    """The (height, width) matrix with these entries; entries at the same place add, zeros vanish."""
-    places = rows * width + columns
+def compress(combinations: Combinations) -> SparseMatrix:
+    """A row for each combination; terms of the same wire add, zeros vanish. Columns are as the wires are."""
+    places = (combinations.rows << 32) + combinations.wires
+    coefficients = combinations.coefficients
     if not (places[1:] > places[:-1]).all():
         order = np.argsort(places, kind="stable")  # most of it is sorted already
         places = places[order]
@@ -155,5 +167,6 @@ def compress(
         places, coefficients = places[first], np.add.reduceat(coefficients[order], first)
     present = coefficients != 0
     places, coefficients = places[present], coefficients[present]
-    starts = np.searchsorted(places, np.arange(height + 1) * width)
-    return SparseMatrix(starts.astype(np.int64), (places % width).astype(np.int32), coefficients)
+    rows = (places + (1 << 31)) >> 32  # numbers below 0 borrow from their row
+    starts = np.searchsorted(rows, np.arange(combinations.count + 1))
+    return SparseMatrix(starts.astype(np.int64), places.astype(np.int32), coefficients)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -30,6 +30,8 @@ class ProgramCircuit:
     lowering: Lowering
     plan: LoweringPlan
     lowered: LoweredProgram
+    #: The weights that are part of the circuit; None if they are committed.
+    published: Weights | None
 
     @property
     def compiled(self) -> CompiledProgram:
@@ -41,27 +43,39 @@ class ProgramCircuit:
         return circuit_digest(self.program.digest(), self.lowering)
 
     @property
+    def weights_digest(self) -> bytes:
+        """Of published weights, 32 bytes; empty if they are committed."""
+        return self.published.published_digest() if self.published else b""
+
+    @property
     def system(self) -> ConstraintSystem:
         return self.lowered.system
 
     def stage_one(self, weights: Weights, features: NDArray[np.int64]) -> StageOne:
         """The committed wires for integer features (frames, *program.input_shape).
 
-        Raises ValueError for another shape or batch length, and RangeError, naming layer, position
-        and value, for anything outside its range; the latter's message holds secrets.
+        Raises ValueError for another shape or batch length, or other weights than published ones, and
+        RangeError, naming layer, position and value, for anything outside its range; the latter's message
+        holds secrets.
         """
         if len(features) != self.frames:
             raise ValueError(f"this circuit proves {self.frames} frames at once, not {len(features)}")
+        if self.published and weights.published_digest() != self.weights_digest:
+            raise ValueError("this circuit was compiled with other published weights")
+        committed = np.zeros(0, np.int64) if self.published else weights.flat()
         traced = trace(self.program, weights, features)
-        stage_one = witness.fill_stage_one(
-            self.compiled, traced.outputs, traced.features, weights.flat(), traced.layers
+        return witness.fill_stage_one(
+            self.compiled, traced.outputs, traced.features, committed, traced.layers, check=True
         )
-        witness.check_lookups(self.compiled.matrix_program, stage_one)
-        return stage_one
 
-    def second_stage(self, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
-        """The priv wires given (rho, theta, chi), for any stage one, right or wrong."""
-        return self._second_stage(stage_one, challenges)
+    def second_stage(
+        self, stage_one: StageOne, challenges: tuple[int, int, int], derived: ScalarVector
+    ) -> ScalarVector:
+        """The priv wires given (rho, theta, chi), for any stage one, right or wrong.
+
+        `derived` are the values that `applied_maps.derived_values` makes of `stage_one`.
+        """
+        return self._second_stage(stage_one, challenges, derived)
 
     @cached_property
     def _second_stage(self) -> SecondStage:
@@ -75,15 +89,35 @@ class ProgramCircuit:
         return dict(counts)
 
 
-def compile_program(program: Program, frames: int = 1, lowering: Lowering = Lowering.AUTO) -> ProgramCircuit:
-    """The circuit that proves `frames` runs of `program` at once; cached for equal programs.
+def compile_program(
+    program: Program,
+    frames: int = 1,
+    lowering: Lowering = Lowering.AUTO,
+    published: Weights | None = None,
+) -> ProgramCircuit:
+    """The circuit that proves `frames` runs of `program` at once; cached for equal programs and weights.
 
-    Raises ValueError, naming the layer, for a program whose values may wrap around r.
+    With `published` weights these are coefficients of the circuit; else they are committed wires. Raises
+    ValueError, naming the layer, for a program whose values may wrap around r, and for weights of another.
     """
-    return _compile(program, frames, lowering)
+    if published and published.program != program:
+        raise ValueError("the weights belong to another program")
+    known = _Published(published, published.published_digest()) if published else None
+    return _compile(program, frames, lowering, known)
+
+
+@dataclass(frozen=True)
+class _Published:
+    """Weights that equal others if their digests are equal."""
+
+    weights: Weights = field(compare=False)
+    digest: bytes
 
 
 @lru_cache(maxsize=4)
-def _compile(program: Program, frames: int, lowering: Lowering) -> ProgramCircuit:
-    plan = plan_lowerings(compile_layers(program, frames), lowering)
-    return ProgramCircuit(program, frames, lowering, plan, lower(plan))
+def _compile(
+    program: Program, frames: int, lowering: Lowering, published: _Published | None
+) -> ProgramCircuit:
+    weights = published.weights if published else None
+    plan = plan_lowerings(compile_layers(program, frames, weights), lowering)
+    return ProgramCircuit(program, frames, lowering, plan, lower(plan), weights)

@@ -15,7 +15,10 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Combinations:
-    """`count` combinations: number i is the sum of coefficients[t] z[wires[t]] over t with rows[t] = i."""
+    """`count` combinations: number i is the sum of coefficients[t] z[wires[t]] over t with rows[t] = i.
+
+    Numbers of `wires` below 0 are those of derived values, as in views.
+    """
 
     count: int
     rows: Integers

@@ -16,6 +16,7 @@ from pvcnn.algebra.curve import g1_to_points, msm_g1
 from pvcnn.algebra.points import G1Point, scalar
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.errors import VerificationError
+from pvcnn.program.weights import PUBLISHED_BLINDING
 from pvcnn.qmp.proving_key import COMMITTED, ProvingKey
 
 
@@ -41,3 +42,8 @@ def commit_weights(key: ProvingKey, weights: NDArray[np.int64], blinding: int) -
     `weights` are those of `Weights.flat()`, int64, and `blinding` is the model's nu_w.
     """
     return commit(key, "w", weights, blinding)
+
+
+def commit_nothing(key: ProvingKey) -> G1Point:
+    """D_w of a circuit that has its weights as coefficients: [eta_w/gamma_w]1, which hides nothing."""
+    return commit(key, "w", np.zeros(0, np.int64), PUBLISHED_BLINDING)

@@ -20,7 +20,7 @@ from pvcnn.program.layers import (
     Sign,
 )
 from pvcnn.program.program import FEATURES, Program
-from pvcnn.program.weights import bias_shape
+from pvcnn.program.weights import Weights, bias_shape
 from pvcnn.qmp import affine, outputs, pooling, requantisation
 from pvcnn.qmp.assembly import Assembly
 from pvcnn.qmp.hints import Hint, Traced
@@ -36,18 +36,20 @@ class CompiledProgram:
     hints: tuple[Hint, ...]
 
 
-def compile_layers(program: Program, frames: int) -> CompiledProgram:
+def compile_layers(program: Program, frames: int, published: Weights | None = None) -> CompiledProgram:
     """The matrix program that computes `program` on `frames` frames at once.
 
     Segment `in` holds the features (frames, *input_shape), `w` the weights in the order of
-    `Weights.flat`; outputs come frame by frame. Raises ValueError, naming the layer, if a value
-    may reach r/2.
+    `Weights.flat`, or nothing if they are `published`; outputs come frame by frame. Raises ValueError,
+    naming the layer, if a value may reach r/2.
     """
     if frames < 1:
         raise ValueError("a batch has at least one frame")
     features = frames * prod(program.input_shape)
-    weights = sum(prod(layer.weight_shape) + prod(bias_shape(layer)) for layer in program.affine_layers)
-    compiler = _Compiler(program, Assembly(frames, frames * program.outputs, features, weights))
+    committed = () if published else program.affine_layers
+    weights = sum(prod(layer.weight_shape) + prod(bias_shape(layer)) for layer in committed)
+    assembly = Assembly(frames, frames * program.outputs, features, weights)
+    compiler = _Compiler(program, assembly, published)
     compiler.run()
     return CompiledProgram(compiler.assembly.finish(), tuple(compiler.assembly.hints))
 
@@ -55,10 +57,11 @@ def compile_layers(program: Program, frames: int) -> CompiledProgram:
 class _Compiler:
     """Walks the nodes, and keeps a view of every value that a later node needs."""
 
-    def __init__(self, program: Program, assembly: Assembly) -> None:
+    def __init__(self, program: Program, assembly: Assembly, published: Weights | None) -> None:
         self.program = program
         self.assembly = assembly
-        self.weights = affine.weight_views(assembly, program.affine_layers)
+        self.published = published
+        self.weights = {} if published else affine.weight_views(assembly, program.affine_layers)
         wires = assembly.features().reshape(assembly.frames, *program.input_shape)
         features = View.of_wires(wires, program.input_low, program.input_high)
         assembly.range("features", features, program.input_low, program.input_high)
@@ -80,6 +83,8 @@ class _Compiler:
         inputs = [self.values[number] for number in node.inputs]
         made = index + 1
         match node.layer:
+            case Convolution() | Linear() as layer if self.published:
+                self.values[made] = affine.published(assembly, layer, inputs[0], self.published)
             case Convolution() as layer:
                 output = self._product_output(index)
                 affine.convolution(assembly, layer, inputs[0], self.weights[layer.name], output)

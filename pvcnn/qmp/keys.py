@@ -17,7 +17,7 @@ from pvcnn.qmp.statement import MAX_OUTPUTS
 
 CIRCUIT_FORMAT = "pvcnn-circuit-key"
 FORMAT = "pvcnn-verification-key"
-VERSION = 1
+VERSION = 2
 DIGEST_BYTES = 32
 MAX_FRAMES = MAX_OUTPUTS
 #: The constant wire and the challenges come before the outputs.
@@ -44,7 +44,8 @@ class CircuitKey:
 
     alpha_g1 = [alpha]1, beta_g2 = [beta]2, delta_g2 = [delta]2; public_g1[i] = [K_i/gamma_pub]1 for
     the wires 1, rho, theta, chi and then the outputs; program_digest (32 bytes) names the program,
-    and frames the batch length, of the circuit.
+    and frames the batch length, of the circuit. weights_digest (32 bytes) names the published weights that
+    are coefficients of the circuit (`Weights.published_digest`); it is empty where weights are committed.
 
     Raises ValueError for a point that does not generate its group, for two equal [gamma_s]2 (a
     commitment could then be moved from one segment to another) or one equal to [delta]2, and for a
@@ -58,6 +59,7 @@ class CircuitKey:
     public_g1: tuple[G1Point, ...]
     program_digest: bytes
     frames: int
+    weights_digest: bytes
 
     def __post_init__(self) -> None:
         g2 = (*self.gamma_g2.in_order(), self.delta_g2)
@@ -70,6 +72,10 @@ class CircuitKey:
             raise ValueError(f"a circuit has 1 to {MAX_OUTPUTS} outputs")
         if len(self.program_digest) != DIGEST_BYTES:
             raise ValueError(f"a program digest has {DIGEST_BYTES} bytes")
+        if len(self.weights_digest) not in (0, DIGEST_BYTES):
+            raise ValueError(
+                f"a weights digest has {DIGEST_BYTES} bytes, or none where weights are committed"
+            )
         if not 1 <= self.frames <= MAX_FRAMES:
             raise ValueError(f"a batch has 1 to {MAX_FRAMES} frames")
 
@@ -101,6 +107,7 @@ class CircuitKey:
         return {
             "program_digest": self.program_digest,
             "frames": self.frames,
+            "weights_digest": self.weights_digest,
             "alpha": encode_g1(self.alpha_g1),
             "beta": encode_g2(self.beta_g2),
             "gamma": [encode_g2(point) for point in self.gamma_g2.in_order()],
@@ -156,6 +163,7 @@ def _take_circuit_fields(taken: Fields) -> dict[str, Any]:
     return {
         "program_digest": taken.octets("program_digest", length=DIGEST_BYTES),
         "frames": taken.integer("frames", 1, MAX_FRAMES + 1),
+        "weights_digest": taken.octets("weights_digest", max_length=DIGEST_BYTES),
         "alpha_g1": decode_g1(taken.octets("alpha", length=G1_BYTES)),
         "beta_g2": decode_g2(taken.octets("beta", length=G2_BYTES)),
         "gamma_g2": GammaPoints(*_decode_all_g2(gamma)),

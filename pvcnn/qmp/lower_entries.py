@@ -28,10 +28,10 @@ def lower_zero_product(builder: ConstraintBuilder, gate: ZeroProduct) -> None:
 
 
 def lower_equality(builder: ConstraintBuilder, gate: Equality) -> None:
-    """One constraint an entry."""
+    """One constraint an entry, left * 1 = right: the right adds nothing to A and B of a proof."""
     left, right = (Combinations.of_view(view) for view in gate.operands())
     ones = Combinations.of_constants(np.ones(left.count, np.int64))
-    builder.constrain(GADGET, gate.name, left - right, ones, Combinations.zero(left.count))
+    builder.constrain(GADGET, gate.name, left, ones, right)
 
 
 def lower_boolean(builder: ConstraintBuilder, gate: Boolean) -> None:

@@ -41,7 +41,7 @@ class LoweredProgram:
 def lower(plan: LoweringPlan) -> LoweredProgram:
     """The constraints of all gates and lookups, with linearly independent columns (see `peeling`)."""
     program = plan.program
-    builder = ConstraintBuilder(program.segments)
+    builder = ConstraintBuilder(program.segments, program.derivations)
     bind_challenges(builder)
     gates = list(zip(program.gates, plan.choices, strict=True))
     powers = Powers(builder, max([0, *(_highest_power(gate, choice) for gate, choice in gates)]))

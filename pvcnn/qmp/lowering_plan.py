@@ -112,7 +112,7 @@ def plan_lowerings(compiled: CompiledProgram, lowering: Lowering) -> LoweringPla
             choices.append(Choice(chosen, View.of_wires(wires, -peak, peak)))
         else:
             choices.append(None if chosen is None else Choice(chosen))
-    extended = MatrixProgram(segments, gates, program.arguments) if segments != program.segments else program
+    extended = replace(program, segments=segments) if segments != program.segments else program
     return LoweringPlan(CompiledProgram(extended, tuple(hints)), tuple(choices))
 
 

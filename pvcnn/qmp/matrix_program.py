@@ -1,10 +1,10 @@
 """Quadratic matrix programs: matrix wires and the gates between them (docs/protocol.md, QMP).
 
 A gate's operands are views of wires that are committed before any challenge is drawn: the constant
-1, outputs, features, weights and the auxiliary wires of stage one. `MatrixProgram` refuses anything
-else, because a cheating prover could otherwise choose an operand after seeing the challenge that
-checks it. It also refuses a gate whose integers could wrap around r, where "equal modulo r" would
-no longer mean "equal".
+1, outputs, features, weights and the auxiliary wires of stage one, and known linear functions of
+these. `MatrixProgram` refuses anything else, because a cheating prover could otherwise choose an
+operand after seeing the challenge that checks it. It also refuses a gate whose integers could wrap
+around r, where "equal modulo r" would no longer mean "equal".
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.program.windows import Windows
 from pvcnn.qmp.challenges import CHALLENGES
+from pvcnn.qmp.derived import Derivation
 from pvcnn.qmp.system import Segments
 from pvcnn.qmp.views import View
 
@@ -172,6 +173,8 @@ class LookupArgument:
 class MatrixProgram:
     """Gates and lookups over stage-one wires. `segments` counts the wires; its `priv` is 0.
 
+    `derivations`: the values that are no wires but linear functions of some, in the order of their making.
+
     Raises ValueError, naming the gate, if an operand is not a view of stage-one wires or if a
     product may leave (-r/2, r/2).
     """
@@ -179,25 +182,39 @@ class MatrixProgram:
     segments: Segments
     gates: tuple[Gate, ...]
     arguments: tuple[LookupArgument, ...]
+    derivations: tuple[Derivation, ...] = ()
 
     def __post_init__(self) -> None:
+        derived = 0
+        for derivation in self.derivations:
+            self._check_stage_one(derivation.name, derivation.argument, derived)
+            _require_small(derivation.name, derivation.peak)
+            derived += len(derivation.wires)
+            if not np.array_equal(derivation.wires, np.arange(len(derivation.wires)) - derived):
+                raise ValueError(f"{derivation.name}: derived values are not numbered in their order")
         for gate in self.gates:
             for operand in gate.operands():
-                self._check_stage_one(gate.name, operand)
+                self._check_stage_one(gate.name, operand, derived)
             _check_integers(gate)
         for argument in self.arguments:
             for lookup in argument.lookups:
                 for column in lookup.columns:
-                    self._check_stage_one(lookup.name, column)
+                    self._check_stage_one(lookup.name, column, derived)
                     _require_small(lookup.name, column.magnitude)
 
-    def _check_stage_one(self, name: str, view: View) -> None:
+    def _check_stage_one(self, name: str, view: View, derived: int) -> None:
+        """`derived`: how many derived values there are by then."""
         used = view.wires[view.coefficients != 0]
         if not len(used):
             return
         challenge = (used > CONSTANT_WIRE) & (used < FIRST_OUTPUT)
-        if challenge.any() or not 0 <= used.min() <= used.max() < self.segments.total:
+        if challenge.any() or not -derived <= used.min() <= used.max() < self.segments.total:
             raise ValueError(f"{name}: an operand is not an affine view of stage-one wires")
+
+    @property
+    def derived(self) -> int:
+        """How many derived values there are."""
+        return sum(len(derivation.wires) for derivation in self.derivations)
 
     def lookups(self) -> Iterator[tuple[LookupArgument, Lookup]]:
         for argument in self.arguments:

@@ -5,6 +5,8 @@ Wire i has the columns (u_i, v_i, w_i) of A, B and C, one under the other: its e
 segment s; across `pub` too, so that no change of a commitment equals a change of a public value
 (docs/protocol.md, "Why a cheating prover fails"). Peeling proves it: a wire that is the only one left at
 some position cannot be a combination of the others left; take it away, and go on until none is left.
+
+A derived value stands for many wires, which are not looked at: a position where one occurs is nobody's.
 """
 
 from __future__ import annotations
@@ -30,12 +32,15 @@ def wires_without_position(system: ConstraintSystem) -> Integers:
 
 
 def _entries(system: ConstraintSystem) -> tuple[Integers, Integers]:
-    """(position, wire) of all entries of A, B, C; position = matrix * rows + row."""
+    """(position, wire) of all entries of A, B, C without derived values; position = matrix * rows + row."""
     positions, wires = [], []
     for index, matrix in enumerate((system.a, system.b, system.c)):
-        lengths = np.diff(matrix.starts)
-        positions.append(index * system.constraints + np.repeat(np.arange(matrix.rows), lengths))
-        wires.append(matrix.columns.astype(np.int64))
+        rows = np.repeat(np.arange(matrix.rows), np.diff(matrix.starts))
+        derived = np.zeros(matrix.rows, bool)
+        derived[rows[matrix.columns >= system.segments.total]] = True
+        usable = ~derived[rows]
+        positions.append(index * system.constraints + rows[usable])
+        wires.append(matrix.columns[usable].astype(np.int64))
     return np.concatenate(positions), np.concatenate(wires)
 
 

@@ -27,6 +27,7 @@ from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.points import G1Point, G2Point, linear_combination_g1, random_scalar, scalar
 from pvcnn.algebra.repeated import merge_repeated
 from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.qmp.applied_maps import derived_values
 from pvcnn.qmp.challenges import derive_challenges
 from pvcnn.qmp.commitments import commit, commit_weights
 from pvcnn.qmp.key_check import check_proving_key
@@ -80,9 +81,11 @@ def prove_witness(
         verification_key = key.circuit_key.commit(weights)
         challenges = derive_challenges(verification_key, statement, auxiliary)
     with step("second stage"):
-        witness = _Witness.of(stage_one, challenges, circuit.second_stage(stage_one, challenges))
+        derived = derived_values(system, stage_one)
+        private = circuit.second_stage(stage_one, challenges, derived)
+        witness = _Witness.of(stage_one, challenges, private)
     with step("constraints"):
-        products = _matrix_products(system, witness.wires)
+        products = _matrix_products(system, np.concatenate([witness.wires, derived]))
         if check:
             _check_constraints(*products)
     with step("quotient"):
@@ -114,10 +117,10 @@ class _Witness:
     def of(cls, stage_one: StageOne, challenges: tuple[int, int, int], private: ScalarVector) -> _Witness:
         segments: list[WireValues] = [stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux]
         if any(values.dtype != np.int64 for values in segments):
-            segments = [_elements(values) for values in segments]
+            segments = [scalars.as_elements(values) for values in segments]
         given: NDArray[Any] = np.concatenate(segments)
         fixed = scalars.from_integers([1, *challenges])
-        return cls(np.concatenate([fixed, _elements(given), private]), given, private)
+        return cls(np.concatenate([fixed, scalars.as_elements(given), private]), given, private)
 
     def split(self, key: ProvingKey, wires: NDArray[np.int32]) -> tuple[WireValues, ScalarVector]:
         """The values of `wires` (`a_wires` or `b_wires` of `key`): those of stage one, and the rest."""
@@ -126,14 +129,8 @@ class _Witness:
         return self.stage_one[wires[:count] - first], self.wires[wires[count:]]
 
 
-def _elements(values: WireValues) -> ScalarVector:
-    if values.dtype == np.int64:
-        return scalars.from_int64(values.astype(np.int64, copy=False))
-    return values.astype(np.uint64, copy=False)
-
-
 def _output_values(outputs: WireValues) -> tuple[int, ...]:
-    values = outputs if outputs.dtype == np.int64 else scalars.to_integers(_elements(outputs))
+    values = outputs if outputs.dtype == np.int64 else scalars.to_integers(scalars.as_elements(outputs))
     return tuple(int(value) for value in values)
 
 
@@ -153,9 +150,9 @@ def _domain(size: int) -> Domain:
 Products = tuple[ScalarVector, ScalarVector, ScalarVector]
 
 
-def _matrix_products(system: ConstraintSystem, wires: ScalarVector) -> Products:
-    """A z, B z and C z, an element a constraint."""
-    a, b, c = (matrix.checked.times(wires) for matrix in (system.a, system.b, system.c))
+def _matrix_products(system: ConstraintSystem, columns: ScalarVector) -> Products:
+    """A z, B z and C z, an element a constraint, for the values of all columns."""
+    a, b, c = (matrix.checked.times(columns) for matrix in (system.a, system.b, system.c))
     return a, b, c
 
 

@@ -9,7 +9,8 @@ Why a cheating prover fails:
    [low, high]. Where quotients are pooled, their maximum is looked up; what it was taken from is then
    an integer in [low - steps (high - low), high], by pooling's argument. Entries that pooling drops
    are looked up alone.
-2. y is an integer: a sum of products of integers, which the layer before has proved, or pooled integers.
+2. y is an integer: a sum of products of integers, which the layer before has proved, pooled integers, or a
+   linear function of integers with integer coefficients, which published weights are.
 3. So 2^s q + rem - 2^(s-1) = y makes rem an integer, and its lookup puts it in [0, 2^s). As all of
    this is far below r, the equation holds between integers, and an integer y has exactly one such
    pair (q, rem). That q is in no way the prover's choice; neither is the maximum of a window.

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pvcnn.algebra import scalars
 from pvcnn.algebra.scalars import ScalarVector
@@ -25,21 +23,24 @@ class SecondStage:
     """How the priv wires of one circuit follow from the others."""
 
     def __init__(self, system: ConstraintSystem, steps: Sequence[Step]) -> None:
-        self._segments = system.segments
+        self._segments, self._width = system.segments, system.width
         self._batches = [_Batch.of(system, batch) for batch in independent(system, steps)]
 
-    def __call__(self, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
-        """(priv, 4), for any stage one, right or wrong.
+    def __call__(
+        self, stage_one: StageOne, challenges: tuple[int, int, int], derived: ScalarVector
+    ) -> ScalarVector:
+        """(priv, 4), for any stage one, right or wrong, and the derived values that follow from it.
 
         Raises ZeroDivisionError where theta equals a looked-up value, which happens with a probability
         of about lookups / r.
         """
-        z = scalars.zeros(self._segments.total)
+        z = scalars.zeros(self._width)
+        z[self._segments.total :] = derived
         committed = (stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux)
         start = 1 + len(challenges)
         z[:start] = scalars.from_integers([1, *challenges])
         for values in committed:
-            z[start : start + len(values)] = _elements(values)
+            z[start : start + len(values)] = scalars.as_elements(values)
             start += len(values)
         for batch in self._batches:
             found, place = batch.evaluate(z), 0
@@ -56,7 +57,7 @@ def independent(system: ConstraintSystem, steps: Sequence[Step]) -> list[list[St
     A step's depth is one more than that of the wires it reads. Horner's chains stay alone, because their
     bases and lengths differ.
     """
-    depth = np.zeros(system.segments.total, np.int64)
+    depth = np.zeros(system.width, np.int64)
     batches: dict[tuple[int, str, int], list[Step]] = defaultdict(list)
     for number, step in enumerate(steps):
         sides = (system.b, system.c) if step.rule is Rule.QUOTIENT else (system.a, system.b, system.c)
@@ -105,10 +106,3 @@ class _Batch:
         base = scalars.to_integers(b[:1])[0]
         sums = scalars.horner(np.ascontiguousarray(values.reshape(-1, limbs)), base, self.chains)
         return np.ascontiguousarray(sums.reshape(self.chains, -1, limbs)[:, 1:].reshape(-1, limbs))
-
-
-def _elements(values: NDArray[np.integer[Any]]) -> ScalarVector:
-    """Small integers as field elements; field elements as they are."""
-    if values.dtype == np.int64:
-        return scalars.from_int64(values.astype(np.int64, copy=False))
-    return values.astype(np.uint64, copy=False)

@@ -19,6 +19,7 @@ from pvcnn.algebra.curve import fixed_base_g1, fixed_base_g2, g1_to_points
 from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.points import G2Point, random_scalar, scalar
 from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.qmp.applied_maps import column_sums
 from pvcnn.qmp.keys import CircuitKey, GammaPoints
 from pvcnn.qmp.peeling import wires_without_position
 from pvcnn.qmp.proving_key import COMMITTED, ProvingKey, domain_size, wire_order
@@ -50,16 +51,19 @@ class Trapdoors:
         self.eta.clear()
 
 
-def generate(system: ConstraintSystem, program_digest: bytes, frames: int) -> tuple[ProvingKey, CircuitKey]:
+def generate(
+    system: ConstraintSystem, program_digest: bytes, frames: int, weights_digest: bytes = b""
+) -> tuple[ProvingKey, CircuitKey]:
     """The proving key of `system` and its part that the verifier gets.
 
+    weights_digest: of the published weights that `system` was compiled with; empty if they are committed.
     The verification key of a model is `circuit_key.commit(commit_weights(...))`. Raises ValueError for
     a system whose commitments would not bind.
     """
     _check_binding(system)
     trapdoors = Trapdoors.draw()
     try:
-        return keys_of_trapdoors(system, program_digest, frames, trapdoors)
+        return keys_of_trapdoors(system, program_digest, frames, trapdoors, weights_digest)
     finally:
         trapdoors.forget()
 
@@ -77,12 +81,16 @@ def _check_binding(system: ConstraintSystem) -> None:
 
 
 def keys_of_trapdoors(
-    system: ConstraintSystem, program_digest: bytes, frames: int, trapdoors: Trapdoors
+    system: ConstraintSystem,
+    program_digest: bytes,
+    frames: int,
+    trapdoors: Trapdoors,
+    weights_digest: bytes = b"",
 ) -> tuple[ProvingKey, CircuitKey]:
     """The keys that `trapdoors` give. Secret vectors are overwritten before it returns."""
     secrets: list[ScalarVector] = []
     try:
-        return _keys(system, program_digest, frames, trapdoors, secrets)
+        return _keys(system, program_digest, frames, trapdoors, weights_digest, secrets)
     finally:
         for vector in secrets:
             vector.fill(0)
@@ -93,6 +101,7 @@ def _keys(
     program_digest: bytes,
     frames: int,
     trapdoors: Trapdoors,
+    weights_digest: bytes,
     secrets: list[ScalarVector],
 ) -> tuple[ProvingKey, CircuitKey]:
     def keep(vector: ScalarVector) -> ScalarVector:
@@ -104,7 +113,7 @@ def _keys(
     lagrange = keep(domain.lagrange_at(trapdoors.tau))[: system.constraints]
     # The values at tau of the polynomials that interpolate the columns of A, B and C.
     matrices = (system.a, system.b, system.c)
-    u, v, w = (keep(m.checked.transposed(segments.total).times(lagrange)) for m in matrices)
+    u, v, w = (keep(column_sums(system, matrix, lagrange)) for matrix in matrices)
     alpha_v_w = keep(scalars.add(keep(scalars.scale(v, trapdoors.alpha)), w))
     k = keep(scalars.add(keep(scalars.scale(u, trapdoors.beta)), alpha_v_w))
 
@@ -144,6 +153,7 @@ def _keys(
         public_g1=tuple(g1_to_points(g1.pop("public_g1"))),
         program_digest=program_digest,
         frames=frames,
+        weights_digest=weights_digest,
     )
     return ProvingKey(circuit_key=circuit_key, a_wires=a_wires, b_wires=b_wires, v_g2=v_g2, **g1), circuit_key
 

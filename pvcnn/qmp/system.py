@@ -7,6 +7,9 @@ Constraint j is (A z)_j (B z)_j = (C z)_j over F_r. Wires are ordered by segment
     w     weights and biases of the public part  committed, D_w
     aux   the rest of stage one                  committed, D_aux
     priv  stage two: depends on the challenges
+
+Behind the columns of the wires the matrices may have more: those of values that are known linear functions
+of stage-one wires, and stand for them (`AppliedMap`).
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra.scalars import ScalarVector
+from pvcnn.program.linear_maps import LinearMap
 from pvcnn.qmp.challenges import CHALLENGES as CHALLENGES
 
 if TYPE_CHECKING:  # it needs numba, which a verifier may lack
@@ -76,11 +80,36 @@ class SparseMatrix:
 
 
 @dataclass(frozen=True, eq=False)
+class AppliedMap:
+    """The columns `columns` hold map(argument z): values that are no wires.
+
+    argument: a row for each entry of the map's inputs, frame by frame, over stage-one wires and the columns
+    of maps before it. `pvcnn.qmp.applied_maps` evaluates and transposes them.
+    """
+
+    map: LinearMap
+    argument: SparseMatrix
+    columns: slice
+
+    @property
+    def count(self) -> int:
+        return int(self.columns.stop - self.columns.start)
+
+
+@dataclass(frozen=True, eq=False)
 class ConstraintSystem:
+    """Matrices over the columns of all wires, and of the values that `applied` defines, in this order."""
+
     segments: Segments
     a: SparseMatrix
     b: SparseMatrix
     c: SparseMatrix
+    applied: tuple[AppliedMap, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return self.segments.total + sum(each.count for each in self.applied)
 
     @property
     def constraints(self) -> int:
@@ -106,6 +135,8 @@ class Circuit(Protocol):
     @property
     def system(self) -> ConstraintSystem: ...
 
-    def second_stage(self, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
-        """The priv wires, given stage one and (rho, theta, chi)."""
+    def second_stage(
+        self, stage_one: StageOne, challenges: tuple[int, int, int], derived: ScalarVector
+    ) -> ScalarVector:
+        """The priv wires, given stage one, (rho, theta, chi), and `derived_values` of stage one."""
         ...

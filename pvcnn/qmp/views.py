@@ -2,6 +2,10 @@
 
 Padding, flattening, window sums, additions, concatenation and requantised values are views. They are
 index arrays, and cost no constraint.
+
+A wire's number is its place among the wires. Numbers below 0 are those of derived values, which are linear
+functions of wires (`pvcnn.qmp.derived`): wherever values are held, they stand behind those of the wires, and
+are counted from the end as NumPy does.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ Integers = NDArray[np.int64]
 @dataclass(frozen=True, eq=False)
 class View:
     """Entry e is constants[e] + sum_t coefficients[e, t] z[wires[e, t]], entries in C order of `shape`.
+
+    z holds wires and derived values.
 
     wires, coefficients: (entries, terms) int64; constants: (entries,) int64; a term that an entry
     does not need has coefficient 0. Every entry lies in [low, high]: bounds that lookups or the
@@ -45,6 +51,13 @@ class View:
         """`value` everywhere."""
         none = np.zeros((prod(shape), 0), np.int64)
         return cls(shape, none, none, np.full(prod(shape), value, np.int64), value, value)
+
+    @classmethod
+    def of_constants(cls, values: Integers) -> View:
+        """Known integers, an array of any shape."""
+        none = np.zeros((values.size, 0), np.int64)
+        bounds = (int(values.min(initial=0)), int(values.max(initial=0)))
+        return cls(values.shape, none, none, values.reshape(-1), *bounds)
 
     @property
     def entries(self) -> int:
@@ -113,7 +126,7 @@ class View:
         )
 
     def evaluate(self, wires: Integers) -> Integers:
-        """The entries, in `shape`, given the int64 values of all stage-one wires."""
+        """The entries, in `shape`, given the int64 values of stage-one wires and, behind, derived values."""
         values: Integers = (self.coefficients * wires[self.wires]).sum(axis=1) + self.constants
         return values.reshape(self.shape)
 

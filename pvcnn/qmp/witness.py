@@ -22,32 +22,30 @@ def fill_stage_one(
     features: Integers,
     weights: Integers,
     layers: Sequence[LayerTrace],
+    *,
+    check: bool = False,
 ) -> StageOne:
     """All wires that are committed before the challenges, by following the hints in their order.
 
     outputs: (frames, outputs of a frame); features: (frames, *input_shape); weights: as `Weights.flat`;
-    layers: the values of every node. Nothing is checked: `check_lookups` does.
+    layers: the values of every node. With `check`, a value that its table lacks raises RangeError, naming
+    layer, position and value; its message holds secrets (see RangeError).
     """
     segments = compiled.matrix_program.segments
-    z = np.zeros(segments.total, np.int64)
+    z = np.zeros(segments.total + compiled.matrix_program.derived, np.int64)
     z[CONSTANT_WIRE] = 1
     z[FIRST_OUTPUT : segments.pub] = outputs.reshape(-1)
     z[segments.span("in")] = features.reshape(-1)
     z[segments.span("w")] = weights
     for hint in compiled.hints:
         z[hint.wires] = hint.values(layers, z)
+    if check:
+        _check_lookups(compiled.matrix_program, z)
     parts = (z[segments.span(name)] for name in ("in", "w", "aux"))
     return StageOne(z[FIRST_OUTPUT : segments.pub], *parts)
 
 
-def check_lookups(program: MatrixProgram, stage_one: StageOne) -> None:
-    """Raises RangeError, naming layer, position and value, for a value that its table lacks.
-
-    The message holds secrets (see RangeError). stage_one: int64 throughout.
-    """
-    public = np.zeros(FIRST_OUTPUT, np.int64)
-    public[CONSTANT_WIRE] = 1
-    z: Integers = np.concatenate([public, stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux])
+def _check_lookups(program: MatrixProgram, z: Integers) -> None:
     for argument, lookup in program.lookups():
         first, *others = (column.evaluate(z) for column in lookup.columns)
         positions = argument.table.positions(first)

@@ -48,6 +48,7 @@ class Trapdoor:
             public_g1=tuple(g1(value) for value in self.public),
             program_digest=self.rng.randbytes(32),
             frames=1,
+            weights_digest=b"",
             weights_commitment=g1(self.weights),
         )
 

@@ -64,7 +64,10 @@ def test_a_kernel_larger_than_its_input_is_named(capsys: pytest.CaptureFixture[s
 
 def test_tables_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "matmul", "--n", "2", "--repeat", "1"]) == 0
-    assert "constraints" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    for name in ("qmp", "qap"):
+        assert f"{name}, constraints a second of processor time: setup " in printed
+    assert "qap over qmp" in printed
 
 
 def test_what_is_over_the_limit_is_counted_only() -> None:

@@ -61,6 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     "pvcnn-verification-key": {
         "program_digest",
         "frames",
+        "weights_digest",
         "alpha",
         "beta",
         "gamma",

@@ -101,6 +101,8 @@ def test_blocking_works() -> None:
     [
         "pvcnn",
         "pvcnn.qmp.verifier",
+        "pvcnn.qmp.published",
+        "pvcnn.program.published",
         "pvcnn.aggregate.verifier",
         "pvcnn.campaign.auditor",
         "pvcnn.ceremony.record",

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvcnn.errors import RangeError
-from pvcnn.program import inference
+from pvcnn.program import linear_maps
 from pvcnn.program.inference import trace
 from pvcnn.program.layers import (
     AveragePool,
@@ -84,7 +84,7 @@ def test_convolution_is_exact(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both ways to multiply must be exact."""
-    monkeypatch.setattr(inference, "_FLOAT64_EXACT", float64_exact)
+    monkeypatch.setattr(linear_maps, "FLOAT64_EXACT", float64_exact)
     convolution = Convolution("c", *channels, Windows.square(kernel, stride, padding), bits, bits)
     tail = (Flatten("f"), Linear("l", _features(convolution, (6, 7)), 1, 2, 2), Sign("s"))
     program = Program.chain((channels[0], 6, 7), -high, high, (convolution, *tail))

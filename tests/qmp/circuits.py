@@ -70,7 +70,9 @@ class DotProduct:
         products = features * weights
         return StageOne(np.array([products.sum()]), features, weights, products)
 
-    def second_stage(self, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
+    def second_stage(
+        self, stage_one: StageOne, challenges: tuple[int, int, int], derived: ScalarVector
+    ) -> ScalarVector:
         rho, theta, chi = challenges
         aux: NDArray[Any] = stage_one.aux
         products = scalars.from_int64(aux) if aux.dtype == np.int64 else aux

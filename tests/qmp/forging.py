@@ -170,14 +170,20 @@ def continued(
     """
     shape = (circuit.frames, *circuit.program.input_shape)
     features = honest.in_ if features is None else features
-    weights = honest.w if weights is None else weights
+    weights = weights_of(circuit, honest) if weights is None else weights
     parameters = Parameters.of(circuit.program, weights)
+    committed = honest.w if circuit.published else _whole(weights)
     layers = run(circuit.program, parameters, features.reshape(shape), tamper)
     revealed = layers[-1].output if outputs is None else outputs
     compiled = circuit.compiled
     if advise:
         compiled = replace(compiled, hints=tuple(_Advised(hint, advise) for hint in compiled.hints))
-    return fill_stage_one(compiled, revealed, _whole(features), _whole(weights), layers)
+    return fill_stage_one(compiled, revealed, _whole(features), committed, layers)
+
+
+def weights_of(circuit: ProgramCircuit, stage_one: StageOne) -> Integers:
+    """The committed weights, or those that everybody knows."""
+    return circuit.published.flat() if circuit.published else stage_one.w
 
 
 @dataclass(frozen=True)
@@ -294,7 +300,7 @@ def other_features(circuit: ProgramCircuit, honest: StageOne) -> StageOne:
     in_[0] = in_[0] - 1 if in_[0] > circuit.program.input_low else in_[0] + 1
     layers = run(
         circuit.program,
-        Parameters.of(circuit.program, honest.w),
+        Parameters.of(circuit.program, weights_of(circuit, honest)),
         honest.in_.reshape(circuit.frames, *circuit.program.input_shape),
     )
     return fill_stage_one(circuit.compiled, honest.outputs, in_, honest.w, layers)

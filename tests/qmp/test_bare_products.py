@@ -27,7 +27,7 @@ from pvcnn.qmp.polynomial_layout import PolynomialLayout
 from pvcnn.qmp.system import StageOne
 from tests.qmp.bare_products import SHAPES, each_product
 from tests.qmp.forging import placed
-from tests.qmp.oracle import all_wires, broken_rows, objections, random_challenges, residuals
+from tests.qmp.oracle import all_columns, broken_rows, objections, random_challenges, residuals
 from tests.qmp.programs import GENERAL_WINDOWS, windows_case
 
 #: Convolutions with an overhang; the one called "groups" has none.
@@ -57,7 +57,7 @@ def test_every_wrong_entry_is_seen_and_no_two_alike(shape: ProductShape, lowerin
         values = getattr(honest, segment).copy()
         values[place] += 1
         forged = replace(honest, **{segment: values})
-        differences = residuals(made.system, all_wires(made, forged, challenges))
+        differences = residuals(made.system, all_columns(made, forged, challenges))
         (row,) = np.flatnonzero(~scalars.is_zero(differences))
         seen.add((int(row), scalars.to_integers(differences[row : row + 1])[0]))
     assert len(seen) == len(places)
@@ -76,7 +76,7 @@ def test_swapped_entries_are_caught(shape: ProductShape, lowering: Lowering) -> 
 
 def at_challenges(made: ProductCircuit, stage_one: StageOne, rho: int) -> bool:
     """Does a witness satisfy every row where rho is known beforehand?"""
-    return len(broken_rows(made.system, all_wires(made, stage_one, (rho, 5, 7)))) == 0
+    return len(broken_rows(made.system, all_columns(made, stage_one, (rho, 5, 7)))) == 0
 
 
 @pytest.mark.parametrize("lowering", [Lowering.QMP, Lowering.QPP, Lowering.IM2COL], ids=lambda x: x.value)

@@ -35,7 +35,7 @@ from tests.qmp.forging_activations import (
     the_first_is_lost,
     wrapping_entry,
 )
-from tests.qmp.oracle import all_wires, broken_rows, objections, random_challenges
+from tests.qmp.oracle import all_columns, broken_rows, objections, random_challenges
 from tests.qmp.programs import Integers, leaky_table, random_features, random_weights, small_case
 
 IDENTITY = Table(-16, np.arange(-16, 16))
@@ -280,7 +280,7 @@ def test_no_wire_of_stage_two_is_free() -> None:
     case = small_case()
     circuit = compile_program(case.program)
     stage_one = circuit.stage_one(case.weights, case.features)
-    wires = all_wires(circuit, stage_one, random_challenges())
+    wires = all_columns(circuit, stage_one, random_challenges())
     one = scalars.from_integers([1])
     span = circuit.system.segments.span("priv")
     for index in range(span.start, span.stop):
@@ -295,7 +295,8 @@ def test_second_stage_depends_on_every_challenge(position: int) -> None:
     circuit = compile_program(case.program)
     stage_one = circuit.stage_one(case.weights, case.features)
     challenges = list(random_challenges())
-    before = circuit.second_stage(stage_one, (challenges[0], challenges[1], challenges[2]))
+    none = scalars.zeros(0)
+    before = circuit.second_stage(stage_one, (challenges[0], challenges[1], challenges[2]), none)
     challenges[position] += 1
-    after = circuit.second_stage(stage_one, (challenges[0], challenges[1], challenges[2]))
+    after = circuit.second_stage(stage_one, (challenges[0], challenges[1], challenges[2]), none)
     assert (before != after).any()

@@ -70,9 +70,11 @@ def test_challenges_come_after_the_commitments(attack: Attack) -> None:
     class Spy:
         system = attack.circuit.system
 
-        def second_stage(self, stage_one: StageOne, challenges: tuple[int, int, int]) -> ScalarVector:
+        def second_stage(
+            self, stage_one: StageOne, challenges: tuple[int, int, int], derived: ScalarVector
+        ) -> ScalarVector:
             seen.append(challenges)
-            return attack.circuit.second_stage(stage_one, challenges)
+            return attack.circuit.second_stage(stage_one, challenges, derived)
 
     for _ in range(2):
         prove_witness(attack.key, Spy(), attack.honest, b"", BLINDING)

@@ -24,7 +24,7 @@ def values_of(builder: ConstraintBuilder, aux: list[int]) -> list[int]:
     """Every wire, after the second stage."""
     nothing = np.zeros(0, np.int64)
     stage_one = StageOne(nothing, nothing, nothing, np.array(aux, np.int64))
-    priv = SecondStage(builder.finish(), builder.steps)(stage_one, CHALLENGES)
+    priv = SecondStage(builder.finish(), builder.steps)(stage_one, CHALLENGES, scalars.zeros(0))
     return [1, *CHALLENGES, *aux, *scalars.to_integers(priv)]
 
 

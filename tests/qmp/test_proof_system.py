@@ -245,6 +245,7 @@ def other_key_values(key: VerificationKey) -> dict[str, Any]:
         "public_g1": (*key.public_g1[:-1], key.public_g1[-1] + G1Point()),
         "program_digest": bytes(32),
         "frames": key.frames + 1,
+        "weights_digest": bytes(32),
         "weights_commitment": key.weights_commitment + G1Point(),
     }
 

@@ -287,6 +287,8 @@ class TestVerificationKey:
             "no frames": {"frames": 0},
             "too many frames": {"frames": 1 << 20},
             "short digest": {"program_digest": bytes(31)},
+            "short digest of weights": {"weights_digest": bytes(31)},
+            "long digest of weights": {"weights_digest": bytes(33)},
             "a field more": {"more": 1},
             "alpha in G2": {"alpha": g2},
         }
@@ -305,6 +307,7 @@ class TestVerificationKey:
         honest = {
             "program_digest": key.program_digest,
             "frames": key.frames,
+            "weights_digest": key.weights_digest,
             "alpha": encode_g1(key.alpha_g1),
             "beta": encode_g2(key.beta_g2),
             "gamma": [encode_g2(point) for point in key.gamma_g2.in_order()],
@@ -312,8 +315,8 @@ class TestVerificationKey:
             "public": [encode_g1(point) for point in key.public_g1],
             "weights_commitment": encode_g1(key.weights_commitment),
         }
-        assert encode("pvcnn-verification-key", 1, honest) == key.to_bytes()
+        assert encode("pvcnn-verification-key", 2, honest) == key.to_bytes()
         for name, changes in self.bodies(proved).items():
-            data = encode("pvcnn-verification-key", 1, honest | changes)
+            data = encode("pvcnn-verification-key", 2, honest | changes)
             assert refuses(VerificationKey.from_bytes, data), name
-        assert refuses(VerificationKey.from_bytes, encode("pvcnn-verification-key", 2, honest))
+        assert refuses(VerificationKey.from_bytes, encode("pvcnn-verification-key", 1, honest))
