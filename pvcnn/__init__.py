@@ -33,11 +33,15 @@ if TYPE_CHECKING:
     from pvcnn.partition.split import split as split
     from pvcnn.qmp.api import prove as prove
     from pvcnn.qmp.api import setup as setup
+    from pvcnn.qmp.commitments import label_key as label_key
+    from pvcnn.qmp.labels import commit_labels as commit_labels
     from pvcnn.qmp.verifier import verify as verify
 
 _OPERATIONS = {
     "split": "pvcnn.partition.split",
     "setup": "pvcnn.qmp.api",
+    "label_key": "pvcnn.qmp.commitments",
+    "commit_labels": "pvcnn.qmp.labels",
     "prove": "pvcnn.qmp.api",
     "verify": "pvcnn.qmp.verifier",
     "aggregation_setup": "pvcnn.aggregate.reference_string",

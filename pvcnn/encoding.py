@@ -107,6 +107,10 @@ class Fields:
         except KeyError:
             raise DecodeError(f"{self._where}: field {name!r} is missing") from None
 
+    def holds(self, name: str) -> bool:
+        """Whether the field is there, of the few that an artefact may lack."""
+        return name in self._body
+
     def integer(self, name: str, low: int, high: int) -> int:
         """An integer in [low, high)."""
         value = self._take(name)

@@ -4,17 +4,16 @@
     python scripts/verify_aggregate.py DIR        DIR or DIR/public; exit 0 valid, 1 invalid, 2 malformed
 
 It shares no code with pvcnn and takes none of its shortcuts: equations are checked one by one, and
-membership of the target group is f^r = 1. Equation numbers are those of docs/protocol.md. Read it from
-top to bottom: encodings and hashes, signatures, the curve, the aggregate, the campaign.
+membership of the target group is f^r = 1. Equation numbers are those of docs/protocol.md.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 import time
 from functools import reduce
+from hashlib import sha256, sha512
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +75,7 @@ def read_value(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
     return dict(zip(items[::2], items[1::2], strict=True)), at
 
 
-#: Every artefact: its format, its version if not 1, its fields with lengths of byte strings or other types.
+#: Every artefact: its version if not 1, its fields with lengths of byte strings or types; ? may be absent.
 FORMATS = {
     "pvcnn-signed": "key:32 body:bytes signature:64",
     "pvcnn-manifest": "campaign:32 owner_sealing_key:32 setup_party:str frames:int weights_commitment:48 "
@@ -89,7 +88,7 @@ FORMATS = {
     "pvcnn-answer": "manifest_digest:32 registry_digest:32 index:int answer_digest:bytes reason:str",
     "pvcnn-cluster-refusal": "context:32",
     "pvcnn-label-opening": "salt:32 label:int",
-    "pvcnn-statement": "features_commitment:48 outputs:list context:32",
+    "pvcnn-statement": "features_commitment:48 outputs:list context:32 labels_commitment:48?",
     "pvcnn-verification-key": "version:2 program_digest:32 frames:int weights_digest:0|32 alpha:48 beta:96 "
     "gamma:list delta:96 public:list weights_commitment:48",
     "pvcnn-aggregation-verifier-key": "max_proofs:int a_g1:48 b_g1:48 a_g2:96 b_g2:96",
@@ -103,7 +102,8 @@ def decode(data: bytes, name: str) -> Fields:
     body: Fields
     body, end = read_value(data, 0)
     well_formed(end == len(data) and isinstance(body, dict), f"{name}: not one CBOR map")
-    expected = dict(field.split(":") for field in FORMATS[name].split())
+    declared = (field.split(":") for field in FORMATS[name].split())
+    expected = {field: kind.rstrip("?") for field, kind in declared if kind[-1] != "?" or field in body}
     named = (body.pop("format", None), body.pop("version", None)) == (name, int(expected.pop("version", 1)))
     well_formed(named and body.keys() == expected.keys(), f"{name}: another format, version or fields")
     for field, kind in expected.items():
@@ -124,18 +124,14 @@ def split(data: bytes, *lengths: int) -> list[bytes]:
 
 def digest(domain: str, *items: bytes) -> bytes:
     prefixed = (len(item).to_bytes(8, "little") + item for item in (domain.encode(), *items))
-    return hashlib.sha256(b"".join(prefixed)).digest()
-
-
-def sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
+    return sha256(b"".join(prefixed)).digest()
 
 
 class Transcript:
     """Fiat-Shamir: challenges that depend on everything absorbed before them."""
 
     def __init__(self, domain: str) -> None:
-        self.hash = hashlib.sha512()
+        self.hash = sha512()
         self.absorb(("domain", domain.encode()))
 
     def absorb(self, *items: tuple[str, bytes | int]) -> None:
@@ -188,7 +184,7 @@ def check_signature(key: bytes, message: bytes, signature: bytes) -> None:
     well_formed(y not in (0, 1, P - 1, ORDER_8_Y, P - ORDER_8_Y), "an Ed25519 key of small order")
     base = ed_decode((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
     r, s = signature[:32], int.from_bytes(signature[32:], "little")
-    h = int.from_bytes(hashlib.sha512(r + key + message).digest(), "little") % L
+    h = int.from_bytes(sha512(r + key + message).digest(), "little") % L
     got = ed_add(ed_multiply(base, s), ed_multiply((P - x, y), h))
     demand(s < L and (got[1] | got[0] % 2 << 255).to_bytes(32, "little") == r, "a signature does not verify")
 
@@ -252,13 +248,18 @@ class Aggregate:
 
     def __init__(self, data: bytes, string: Fields, key: Fields, statements: list[Fields]) -> None:
         self.fields, self.string, self.key = decode(data, "pvcnn-aggregate"), string, key
-        self.statements, self.count = statements, len(statements)
+        self.statements, self.count, self.labelled = statements, len(statements), len(key["gamma"]) == 5
         self.size = max(2, 1 << (self.count - 1).bit_length())
         self.auxiliary = byte_strings(self.fields["auxiliary_commitments"], 48)
         self.rounds = [split(both, 2928, 2928) for both in byte_strings(self.fields["rounds"], 2 * 2928)]
         demand(self.count == len(self.auxiliary), "the aggregate is of another number of proofs")
         demand(self.size <= string["max_proofs"], "more proofs than the reference string serves")
         well_formed(self.size == 1 << len(self.rounds), "the rounds do not fit the number of proofs")
+        for statement in statements:
+            good = all(type(n) is int and -(2**63) <= n < 2**63 for n in statement["outputs"])
+            well_formed(good, "an output has more than 64 bits")
+            demand(len(statement["outputs"]) == len(key["public"]) - 4, "another number of outputs")
+            demand(("labels_commitment" in statement) == self.labelled, "labels that key or statement lacks")
 
     def verify(self) -> None:
         self.draw_challenges()
@@ -299,8 +300,9 @@ class Aggregate:
         transcript, outputs = Transcript("pvcnn/challenges"), [n % 2**64 for n in statement["outputs"]]
         transcript.absorb(("verification key", self.key["digest"]), ("context", statement["context"]))
         transcript.absorb(("number of outputs", len(outputs)), *(("output", value) for value in outputs))
-        d_in, d_w = statement["features_commitment"], self.key["weights_commitment"]
-        transcript.absorb(("D_in", d_in), ("D_w", d_w), ("D_aux", auxiliary))
+        labels = [("D_lab", statement["labels_commitment"])] if self.labelled else []
+        transcript.absorb(("D_in", statement["features_commitment"]), ("D_w", self.key["weights_commitment"]))
+        transcript.absorb(*labels, ("D_aux", auxiliary))
         return [transcript.challenge(name) for name in ("rho", "theta", "chi")]
 
     def check_statements(self) -> None:
@@ -311,11 +313,12 @@ class Aggregate:
         for weight, statement, auxiliary in zip(weights, self.statements, self.auxiliary, strict=True):
             values = [1, *self.proof_challenges(statement, auxiliary), *statement["outputs"]]
             public = [total + weight * value for total, value in zip(public, values, strict=True)]
-        d_in = combine([decode_point(each["features_commitment"]) for each in self.statements], weights)
-        d_w = combine([decode_point(key["weights_commitment"])], [sum(powers)])
-        d_aux = combine([decode_point(each) for each in self.auxiliary], weights)
+        names = ["features_commitment"] + ["labels_commitment"] * self.labelled
+        sums = [combine([decode_point(each[name]) for each in self.statements], weights) for name in names]
+        sums.insert(1, combine([decode_point(key["weights_commitment"])], [sum(powers)]))
+        sums.append(combine([decode_point(each) for each in self.auxiliary], weights))
         pairs = [(combine([key["alpha"]], [sum(powers)]), key["beta"]), (self.total, key["delta"])]
-        pairs += zip([combine(key["public"], public), d_in, d_w, d_aux], key["gamma"], strict=True)
+        pairs += zip([combine(key["public"], public), *sums], key["gamma"], strict=True)
         demand(is_product(self.targets[4], pairs), "the statements do not satisfy equation (17)")
 
     def check_folding(self) -> None:
@@ -329,11 +332,9 @@ class Aggregate:
             values = [z * p**x * q**inverse for z, p, q in zip(values, left, right, strict=True)]
         final = split(self.fields["final"], 96, 96, 48, 48, 48, 96, 48)
         v_a, v_b, w_a, w_b, a, b, c = map(decode_point, final)
-        demand(is_product(values[0], [(a, v_a), (w_a, b)]), "T_AB does not fold to e(A, v_a) e(w_a, B)")
-        demand(is_product(values[1], [(a, v_b), (w_b, b)]), "U_AB does not fold to e(A, v_b) e(w_b, B)")
-        demand(is_product(values[2], [(c, v_a)]), "T_C does not fold to e(C, v_a)")
-        demand(is_product(values[3], [(c, v_b)]), "U_C does not fold to e(C, v_b)")
-        demand(is_product(values[4], [(a, b)]), "Z_AB does not fold to e(A, B)")
+        products = [[(a, v_a), (w_a, b)], [(a, v_b), (w_b, b)], [(c, v_a)], [(c, v_b)], [(a, b)]]
+        for name, value, pairs in zip(("T_AB", "U_AB", "T_C", "U_C", "Z_AB"), values, products, strict=True):
+            demand(is_product(value, pairs), f"{name} does not fold to the final vectors")
         demand(eq(total, combine([c], [scale])), "Z_C does not fold to the final C")
 
     def check_openings(self) -> None:
@@ -375,7 +376,7 @@ class Campaign:
             self.found.add(name)
         manifest = self.read("manifest.cbor")
         self.owner, self.manifest = decode_signed(manifest, "pvcnn-manifest")
-        self.manifest_digest, self.party = sha256(manifest), self.manifest["setup_party"]
+        self.manifest_digest, self.party = sha256(manifest).digest(), self.manifest["setup_party"]
         well_formed(self.party.isprintable() and self.party not in ("", "cluster"), "the setup party's name")
 
     def read(self, name: str, digest_name: str = "") -> bytes:
@@ -383,7 +384,8 @@ class Campaign:
         path = self.folder / name
         well_formed(name in self.found and path.stat().st_size <= 64 << 20, f"{name}: missing or too large")
         data = path.read_bytes()
-        demand(not digest_name or sha256(data) == self.manifest[digest_name], f"{name} is not the manifest's")
+        same = not digest_name or sha256(data).digest() == self.manifest[digest_name]
+        demand(same, f"{name} is not the manifest's")
         return data
 
     def read_verification_key(self) -> Fields:
@@ -391,14 +393,14 @@ class Campaign:
         key = decode(data, "pvcnn-verification-key")
         in_g2 = [*byte_strings(key["gamma"], 96), key["delta"]]
         outputs = len(byte_strings(key["public"], 48)) - 4
-        well_formed(len(in_g2) == len(set(in_g2)) == 5, "the verification key lacks points")
+        well_formed(len(in_g2) == len(set(in_g2)) == 5, "a key that lacks points, or takes labels")
         program = digest("pvcnn/program", self.read("program.cbor", "program_digest"))
         demand(key["program_digest"] == program, "the verification key is for another program")
         demand(key["weights_commitment"] == self.manifest["weights_commitment"], "a key for other weights")
         demand(key["frames"] == outputs == self.manifest["frames"] > 0, "a key for other numbers of frames")
         key |= {name: decode_point(key[name]) for name in ("alpha", "beta", "delta")}
         key |= {name: [decode_point(point) for point in key[name]] for name in ("gamma", "public")}
-        return key | {"outputs": outputs, "digest": digest("pvcnn/verification-key", data)}
+        return key | {"digest": digest("pvcnn/verification-key", data)}
 
     def read_reference_string(self) -> Fields:
         data = self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest")
@@ -413,7 +415,7 @@ class Campaign:
     def read_registry(self) -> list[tuple[bytes, Fields]]:
         """Every registration with its tester's key, in order."""
         data = self.read("registry.cbor")
-        self.registry_digest = sha256(data)
+        self.registry_digest = sha256(data).digest()
         signer, registry = decode_signed(data, "pvcnn-registry")
         demand(signer == self.owner, "the registry is not signed by the owner")
         items = registry["registrations"]
@@ -437,11 +439,10 @@ class Campaign:
         well_formed(len(reason) <= 200 and reason.isprintable(), f"answer {index} has no printable reason")
         return answer
 
-    def read_statement(self, index: int, outputs: int, context: bytes) -> Fields:
+    def read_statement(self, index: int, context: bytes) -> Fields:
         data = self.read(f"statements/{index:06d}.cbor")
         statement = decode(data, "pvcnn-statement")
         demand(all(type(n) is int and 0 <= n < 2 for n in statement["outputs"]), "a decision is 0 or 1")
-        demand(len(statement["outputs"]) == outputs, f"statement {index} has another number of outputs")
         demand(statement["context"] == context, f"statement {index} is for another submission")
         return statement | {"data": data}
 
@@ -455,8 +456,8 @@ class Campaign:
     def verify(self) -> None:
         progress("registry and keys")
         cluster, card = decode_signed(self.read("cluster.cbor", "cluster_card_digest"), "pvcnn-cluster-card")
-        plan = self.read("encryption_plan.cbor", "encryption_plan_digest")
-        demand(card["encryption_plan_digest"] == sha256(plan), "the cluster's keys are for another plan")
+        plan_digest = sha256(self.read("encryption_plan.cbor", "encryption_plan_digest")).digest()
+        demand(card["encryption_plan_digest"] == plan_digest, "the cluster's keys are for another plan")
         registrations, key = self.read_registry(), self.read_verification_key()
         statements, failures = list[Fields](), list[str]()
         for index, (tester, registration) in enumerate(registrations):
@@ -472,14 +473,14 @@ class Campaign:
                 signer, refusal = decode_signed(self.read(f"refusals/{file}"), "pvcnn-cluster-refusal")
                 demand((signer, refusal["context"]) == (cluster, context), f"refusal {index} is for another")
             if proved:
-                statements.append(self.read_statement(index, key["outputs"], context))
+                statements.append(self.read_statement(index, context))
                 outcome = ", ".join("fake" if output else "real" for output in statements[-1]["outputs"])
             else:
                 failures.append("refused" if refused or answer["reason"] else "missing")
                 outcome = f"{failures[-1]} {answer['reason']}"
             if "labels" in present:
                 outcome += f" (label: {self.read_label(index, tester, registration)})"
-            print(f"#{index} tester {sha256(tester).hex()[:16]}: {outcome}")
+            print(f"#{index} tester {sha256(tester).hexdigest()[:16]}: {outcome}")
         demand("missing" not in failures, "a submission has neither a proof nor a signed refusal")
         demand(bool(statements), "nothing was proved")
         Aggregate(self.read("aggregate.cbor"), self.read_reference_string(), key, statements).verify()

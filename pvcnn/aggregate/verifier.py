@@ -1,4 +1,5 @@
-"""The verifier of an aggregate: docs/protocol.md, eqs. (14) to (18), as one product of fourteen pairings.
+"""The verifier of an aggregate: docs/protocol.md, eqs. (14) to (18), as one product of fourteen pairings,
+or fifteen with labels.
 
 With the challenges recomputed, each of the six values of the claim is folded, Z becomes
 Z prod_j Z_left,j^(x_j) Z_right,j^(1/x_j), and must be what the final vectors say:
@@ -36,7 +37,7 @@ from pvcnn.errors import VerificationError
 from pvcnn.qmp.challenges import derive_challenges
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.statement import Statement
-from pvcnn.qmp.verifier import public_values
+from pvcnn.qmp.verifier import check_statement, public_values
 
 _WEIGHT_BITS = 128
 
@@ -107,10 +108,10 @@ def _check_shape(
     if padded_size(len(statements)) > key.max_proofs:
         raise VerificationError(f"the reference string serves {key.max_proofs} proofs at most")
     for i, statement in enumerate(statements):
-        if len(statement.outputs) != vk.outputs:
-            raise VerificationError(
-                f"statement {i} has {len(statement.outputs)} outputs, the key {vk.outputs}"
-            )
+        try:
+            check_statement(vk, statement)
+        except VerificationError as error:
+            raise VerificationError(f"statement {i}: {error}") from error
 
 
 def _challenges(
@@ -152,13 +153,19 @@ def _add_statements(
         ]
     total_weight = sum(powers) % SCALAR_MODULUS
     features = [statement.features_commitment for statement in statements]
+    labels = [s.labels_commitment for s in statements if s.labels_commitment is not None]
+    sums = {
+        "pub": (1, linear_combination_g1(vk.public_g1, public)),
+        "in": (1, linear_combination_g1(features, weights)),
+        "w": (total_weight, vk.weights_commitment),
+        "aux": (1, linear_combination_g1(aggregate.auxiliary_commitments, weights)),
+    }
+    if vk.takes_labels:
+        sums["lab"] = (1, linear_combination_g1(labels, weights))
     merged.add(
         [
             (total_weight, vk.alpha_g1, vk.beta_g2),
-            (1, linear_combination_g1(vk.public_g1, public), vk.gamma_g2.pub),
-            (1, linear_combination_g1(features, weights), vk.gamma_g2.in_),
-            (total_weight, vk.weights_commitment, vk.gamma_g2.w),
-            (1, linear_combination_g1(aggregate.auxiliary_commitments, weights), vk.gamma_g2.aux),
+            *((*sums[segment], gamma_s) for segment, gamma_s in vk.gamma_g2.by_segment().items()),
             (1, aggregate.claim.total, vk.delta_g2),
         ],
         [(1, aggregate.claim.product)],

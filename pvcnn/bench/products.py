@@ -136,7 +136,7 @@ class ProductCircuit:
         """The committed wires for A, B and what is to pass for A B."""
         left, right, result = (operand.reshape(-1) for operand in operands)
         trace = LayerTrace(result[1:])
-        return fill_stage_one(self.plan.compiled, result[:1], left, right, [trace])
+        return fill_stage_one(self.plan.compiled, result[:1], left, right, [trace], np.zeros(0, np.int64))
 
 
 def compiled_product(shape: ProductShape) -> CompiledProgram:

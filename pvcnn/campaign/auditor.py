@@ -112,6 +112,8 @@ def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
         raise VerificationError("the verification key is for another program")
     if encode_g1(key.weights_commitment) != manifest.weights_commitment:
         raise VerificationError("the verification key commits to other weights than the manifest")
+    if key.takes_labels:
+        raise VerificationError("the verification key takes labels, to which no registration commits")
     if not key.frames == key.outputs == manifest.frames:
         raise VerificationError("the verification key is for another number of frames")
     if math.prod(material.plan.output_shape) != math.prod(material.program.input_shape):

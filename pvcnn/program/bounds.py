@@ -13,6 +13,7 @@ from pvcnn.program.layers import (
     Combine,
     Concatenate,
     Convolution,
+    Correct,
     Flatten,
     Hadamard,
     Layer,
@@ -74,6 +75,10 @@ def output_shape(layer: Layer, *shapes: Shape) -> Shape:
             if len(shape) != 1:
                 raise ValueError(f"{layer.name}: expects logits, gets shape {shape}")
             result = shape
+        case Correct():
+            if len(shape) != 1:
+                raise ValueError(f"{layer.name}: expects logits, gets shape {shape}")
+            result = (1,)
         case Requantise():
             result = shape
     if min(result) < 1:
@@ -113,7 +118,7 @@ def output_range(layer: Layer, shapes: Sequence[Shape], ranges: Sequence[Range])
         case Hadamard():
             corners = [left * right for left in ranges[0] for right in ranges[1]]
             return min(corners), max(corners)
-        case Sign():
+        case Sign() | Correct():
             return 0, 1
         case Argmax():
             return 0, shapes[0][0] - 1

@@ -22,12 +22,14 @@ from pvcnn.program.layers import (
     Combine,
     Concatenate,
     Convolution,
+    Correct,
     Flatten,
     Hadamard,
     Layer,
     Linear,
     Logits,
     MaxPool,
+    Output,
     Requantise,
     Sign,
 )
@@ -56,15 +58,21 @@ class LayerTrace:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
-    """The features (N, *input_shape), and what each node makes, in the program's order."""
+    """The features (N, *input_shape), and what each node makes, in the program's order.
+
+    `labels` (N,), of a program that takes none (0,). A Correct node makes 1 of a frame whose decision is its
+    label, else 0.
+    """
 
     features: Integers
+    labels: Integers
     layers: tuple[LayerTrace, ...]
+    output: Output
 
     @property
     def outputs(self) -> Integers:
-        """What is revealed: (N, outputs of a frame)."""
-        return self.layers[-1].output
+        """What is revealed: (N, outputs of a frame), or (1, 1), a count, if the program ends with Correct."""
+        return _revealed(self.output, self.layers[-1].output)
 
     @property
     def decisions(self) -> Integers:
@@ -72,33 +80,45 @@ class Trace:
         return self.outputs[:, 0]
 
 
-def trace(program: Program, weights: Weights, features: Integers) -> Trace:
+def trace(program: Program, weights: Weights, features: Integers, labels: Integers | None = None) -> Trace:
     """All values of the program on N frames. `features`: integers, (N, *program.input_shape).
 
-    Raises ValueError for another shape or type, and RangeError, naming layer, position, value and
-    remedy, for a value outside its range. The latter's message holds secrets.
+    `labels`: integers (N,) in [0, program.label_classes), where that is not None.
+
+    Raises ValueError for another shape or type, for labels that are missing or not asked for, and RangeError,
+    naming layer, position, value and remedy, for a value outside its range. The latter's message holds
+    secrets.
     """
     checked = _checked_features(program, weights, features)
-    return Trace(checked, tuple(_evaluate(program, weights, checked)))
+    classes = _checked_labels(program, labels, len(checked))
+    return Trace(checked, classes, tuple(_evaluate(program, weights, checked, classes)), program.output)
 
 
-def infer(program: Program, weights: Weights, features: Integers) -> Integers:
-    """The outputs alone, (N, outputs of a frame). Holds no value longer than a later node needs it.
+def infer(program: Program, weights: Weights, features: Integers, labels: Integers | None = None) -> Integers:
+    """The outputs alone, as `Trace.outputs`. Holds no value longer than a later node needs it.
 
     Raises what `trace` raises.
     """
+    checked = _checked_features(program, weights, features)
     last = None
-    for made in _evaluate(program, weights, _checked_features(program, weights, features)):
+    for made in _evaluate(program, weights, checked, _checked_labels(program, labels, len(checked))):
         last = made.output
     assert last is not None
-    return last
+    return _revealed(program.output, last)
 
 
-def _evaluate(program: Program, weights: Weights, features: Integers) -> Iterator[LayerTrace]:
+def _revealed(layer: Output, made: Integers) -> Integers:
+    """Of what the last node makes (N, outputs of a frame)."""
+    return made.sum(axis=0, keepdims=True) if isinstance(layer, Correct) else made
+
+
+def _evaluate(
+    program: Program, weights: Weights, features: Integers, labels: Integers
+) -> Iterator[LayerTrace]:
     """What each node makes."""
     values = {FEATURES: features}
     for index, node in enumerate(program.nodes):
-        made = _apply(node.layer, weights, [values[number] for number in node.inputs])
+        made = _apply(node.layer, weights, [values[number] for number in node.inputs], labels)
         values[index + 1] = made.output
         for number in program.last_uses(index):
             del values[number]
@@ -120,6 +140,23 @@ def _checked_features(program: Program, weights: Weights, features: Integers) ->
     return features.astype(np.int64)
 
 
+def _checked_labels(program: Program, labels: Integers | None, frames: int) -> Integers:
+    classes = program.label_classes
+    if labels is None or classes is None:
+        if labels is not None or classes is not None:
+            raise ValueError(f"{program.output.name}: {'takes' if classes else 'takes no'} labels")
+        return np.zeros(0, np.int64)
+    labels = np.asarray(labels)
+    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (frames,):
+        raise ValueError(f"labels must be {frames} integers, one a frame")
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise RangeError(
+            f"label of frame {wrong[0]}: {labels[wrong[0]]} is not a class from 0 to {classes - 1}"
+        )
+    return labels.astype(np.int64)
+
+
 def _check_range(name: str, values: Integers, low: int, high: int) -> None:
     outside = (values < low) | (values > high)
     if not outside.any():
@@ -131,7 +168,7 @@ def _check_range(name: str, values: Integers, low: int, high: int) -> None:
     )
 
 
-def _apply(layer: Layer, weights: Weights, inputs: Sequence[Integers]) -> LayerTrace:
+def _apply(layer: Layer, weights: Weights, inputs: Sequence[Integers], labels: Integers) -> LayerTrace:
     x = inputs[0]
     match layer:
         case Convolution() | Linear():
@@ -161,12 +198,18 @@ def _apply(layer: Layer, weights: Weights, inputs: Sequence[Integers]) -> LayerT
             return LayerTrace(x * inputs[1])
         case Flatten():
             return LayerTrace(x.reshape(len(x), int(np.prod(x.shape[1:]))))
-        case Sign():
-            return LayerTrace((x > 0).astype(np.int64))
-        case Argmax():
-            return LayerTrace(x.argmax(axis=1).astype(np.int64)[:, None])
+        case Sign() | Argmax():
+            return LayerTrace(_decisions(x))
         case Logits():
             return LayerTrace(x)
+        case Correct():
+            return LayerTrace((_decisions(x) == labels[:, None]).astype(np.int64))
+
+
+def _decisions(logits: Integers) -> Integers:
+    """(N, 1): whether a single logit is positive, or which of several is the largest, the first if equal."""
+    decided = logits > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)[:, None]
+    return decided.astype(np.int64)
 
 
 def _slices(windows: Windows, x: NDArray[Any], fill: int) -> Iterator[tuple[int, int, NDArray[Any]]]:

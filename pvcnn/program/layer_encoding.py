@@ -20,6 +20,7 @@ from pvcnn.program.layers import (
     Combine,
     Concatenate,
     Convolution,
+    Correct,
     Flatten,
     Hadamard,
     Layer,
@@ -153,6 +154,7 @@ _DECODERS: dict[str, Callable[[Fields, str], Layer]] = {
     "sign": lambda fields, name: Sign(name),
     "argmax": lambda fields, name: Argmax(name),
     "logits": lambda fields, name: Logits(name),
+    "correct": lambda fields, name: Correct(name),
 }
 
 _KIND_NAMES: dict[type[Layer], str] = {
@@ -168,4 +170,5 @@ _KIND_NAMES: dict[type[Layer], str] = {
     Sign: "sign",
     Argmax: "argmax",
     Logits: "logits",
+    Correct: "correct",
 }

@@ -231,8 +231,22 @@ class Logits:
         check_name(self.name)
 
 
+@dataclass(frozen=True)
+class Correct:
+    """Output: how many of all frames' decisions are their labels, and nothing else: one number a proof.
+
+    The decision is that of Sign for a single logit, of Argmax for two or more. A label is a class, counted
+    from 0, and with a single logit 0 or 1. Labels come with the features: who knows them committed to them.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+
 Affine: TypeAlias = Convolution | Linear
-Output: TypeAlias = Sign | Argmax | Logits
+Output: TypeAlias = Sign | Argmax | Logits | Correct
 Layer: TypeAlias = (
     Affine | Requantise | MaxPool | AveragePool | Combine | Concatenate | Hadamard | Flatten | Output
 )

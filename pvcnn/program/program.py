@@ -18,6 +18,7 @@ from pvcnn.program.layers import (
     Affine,
     Argmax,
     Convolution,
+    Correct,
     Layer,
     Linear,
     Logits,
@@ -52,7 +53,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Program:
-    """A directed acyclic graph of integer layers, from features to the outputs of a frame.
+    """A directed acyclic graph of integer layers, from features to what is revealed.
 
     `input_shape` is that of one frame's features, (channels, height, width) or (features,);
     features are integers in [input_low, input_high]. Nodes take what earlier ones make; the last is
@@ -73,7 +74,9 @@ class Program:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.nodes) <= MAX_NODES or not isinstance(self.nodes[-1].layer, Output):
-            raise ValueError(f"a program has at most {MAX_NODES} layers and ends with Sign, Argmax or Logits")
+            raise ValueError(
+                f"a program has at most {MAX_NODES} layers and ends with Sign, Argmax, Logits or Correct"
+            )
         if len(self.input_shape) not in (1, 3) or not all(1 <= n <= MAX_SIDE for n in self.input_shape):
             raise ValueError(f"features cannot have the shape {self.input_shape}")
         if not -FEATURE_LIMIT <= self.input_low <= 0 <= self.input_high < FEATURE_LIMIT:
@@ -156,13 +159,20 @@ class Program:
     def output(self) -> Output:
         """The last layer, which says what is revealed."""
         last = self.nodes[-1].layer
-        assert isinstance(last, Sign | Argmax | Logits)
+        assert isinstance(last, Sign | Argmax | Logits | Correct)
         return last
 
+    def outputs_of(self, frames: int) -> int:
+        """How many integers are revealed of so many frames: one for Correct, else as many for each frame."""
+        return 1 if isinstance(self.output, Correct) else frames * math.prod(self.shapes[-1])
+
     @property
-    def outputs(self) -> int:
-        """How many integers are revealed of a frame."""
-        return math.prod(self.shapes[-1])
+    def label_classes(self) -> int | None:
+        """A frame's label lies in [0, label_classes); None if the program takes no labels."""
+        if not isinstance(self.output, Correct):
+            return None
+        (logits,) = self.nodes[-1].inputs
+        return max(2, *self.shapes[logits])
 
     @property
     def affine_layers(self) -> tuple[Affine, ...]:

@@ -44,11 +44,19 @@ def prove(
     features: NDArray[np.integer],
     context: bytes = b"",
     *,
+    features_blinding: int | None = None,
+    labels: NDArray[np.int64] | None = None,
+    labels_blinding: int | None = None,
     progress: Progress | None = None,
 ) -> Proof:
-    """A proof that the decisions in `proof.statement` are the public part's on `features`.
+    """A proof that the outputs in `proof.statement` are the public part's on `features`.
 
-    `features` are integers, (frames, *input_shape), with the number of frames that the key is for.
+    `features` are integers, (frames, *input_shape), with the number of frames that the key is for. Programs
+    that end with Correct, and no others, take `labels` (frames,) and the blinding with which their owner
+    committed to them, so that `proof.statement.labels_commitment` is what `pvcnn.qmp.labels.commit_labels`
+    gave; likewise `features_blinding` is that of `commit_features`, where there is an earlier commitment to
+    features to go by.
+
     Raises ValueError for another shape, type, context length or key, and RangeError, which names the
     value and belongs in the prover's own log, for values that leave the program's ranges.
     """
@@ -66,9 +74,17 @@ def prove(
     if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
         raise ValueError("features must fit in 64-bit signed integers")
     circuit = compile_program(program, key.frames, lowering, weights if public_part.published else None)
-    stage_one = circuit.stage_one(weights, array.astype(np.int64))
-    blinding = PUBLISHED_BLINDING if public_part.published else weights.blinding
-    return prove_witness(key, circuit, stage_one, context, blinding, progress=progress)
+    stage_one = circuit.stage_one(weights, array.astype(np.int64), labels)
+    return prove_witness(
+        key,
+        circuit,
+        stage_one,
+        context,
+        PUBLISHED_BLINDING if public_part.published else weights.blinding,
+        features_blinding=features_blinding,
+        labels_blinding=labels_blinding,
+        progress=progress,
+    )
 
 
 def _lowering_of(key: ProvingKey, program_digest: bytes) -> Lowering:

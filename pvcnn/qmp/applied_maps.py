@@ -31,7 +31,7 @@ def derived_values(system: ConstraintSystem, stage_one: StageOne) -> ScalarVecto
     """
     if not system.applied:
         return scalars.zeros(0)
-    given = (stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux)
+    given = stage_one.in_order()
     if all(values.dtype == np.int64 for values in given):
         integers = _derived_integers(system, np.concatenate(given))
         if integers is not None:

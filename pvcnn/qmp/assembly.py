@@ -40,16 +40,17 @@ class _Range:
 class Assembly:
     """Collects gates, lookups and hints, and hands out the wires of stage one.
 
-    `outputs`, `features` and `weights` are their numbers, of all frames together. Ranges are planned in
-    `finish`, when all of them are known and can share tables.
+    `outputs`, `features`, `weights` and `labels` are their numbers, of all frames together. Ranges are
+    planned in `finish`, when all of them are known and can share tables.
     """
 
-    def __init__(self, frames: int, outputs: int, features: int, weights: int) -> None:
+    def __init__(self, frames: int, outputs: int, features: int, weights: int, labels: int = 0) -> None:
         self.frames = frames
         self._pub = FIRST_OUTPUT + outputs
         self._features = features
         self._weights = weights
-        self._next = self._pub + features + weights
+        self._labels = labels
+        self._next = self._first_auxiliary = self._pub + features + weights + labels
         self._derived = 0
         self._derivations: list[Derivation] = []
         self._gates: list[Gate] = []
@@ -69,6 +70,10 @@ class Assembly:
     def weights(self) -> Integers:
         """The wires of segment `w`, in the order of `Weights.flat`."""
         return self._pub + self._features + np.arange(self._weights)
+
+    def labels(self) -> Integers:
+        """The wires of segment `lab`, one a frame."""
+        return self._first_auxiliary - self._labels + np.arange(self._labels)
 
     def auxiliary(self, *shape: int) -> Integers:
         """Fresh wires of segment `aux`."""
@@ -118,8 +123,8 @@ class Assembly:
         for wanted in self._ranges:
             self._look_up_limbs(wanted, plans[wanted.demand])
         arguments = tuple(self._argument(table, tuple(lookups)) for table, lookups in self._lookups.items())
-        aux = self._next - self._pub - self._features - self._weights
-        segments = Segments(self._pub, self._features, self._weights, aux, 0)
+        aux = self._next - self._first_auxiliary
+        segments = Segments(self._pub, self._features, self._weights, aux, 0, self._labels)
         return MatrixProgram(segments, tuple(self._gates), arguments, tuple(self._derivations))
 
     def _look_up_limbs(self, wanted: _Range, plan: LimbPlan) -> None:

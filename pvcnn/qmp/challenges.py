@@ -1,6 +1,8 @@
 """The challenges rho, theta and chi: docs/protocol.md, eq. (9).
 
-    rho, theta, chi = H(domain, vk digest, context, outputs, D_in, D_w, D_aux)
+    rho, theta, chi = H(domain, vk digest, context, outputs, D_in, D_w, D_lab, D_aux)
+
+D_lab is absent where a program takes no labels: the key, whose digest comes first, says which.
 
 Everything a prover commits to is hashed before it learns a challenge. That is what makes matrix
 products, lookups and tuples sound, and what stops the one move that the pairing equation alone would
@@ -36,6 +38,7 @@ def derive_challenges(
         encode_g1(statement.features_commitment),
         encode_g1(key.weights_commitment),
         encode_g1(auxiliary_commitment),
+        None if statement.labels_commitment is None else encode_g1(statement.labels_commitment),
     )
 
 
@@ -46,6 +49,7 @@ def challenges_of_encodings(
     features_commitment: bytes,
     weights_commitment: bytes,
     auxiliary_commitment: bytes,
+    labels_commitment: bytes | None = None,
 ) -> tuple[int, int, int]:
     """Eq. (9) on encodings: points compressed, outputs integers in [-2^63, 2^63)."""
     transcript = Transcript(DOMAIN)
@@ -56,6 +60,8 @@ def challenges_of_encodings(
         transcript.absorb("output", value.to_bytes(8, "little", signed=True))
     transcript.absorb("D_in", features_commitment)
     transcript.absorb("D_w", weights_commitment)
+    if labels_commitment is not None:
+        transcript.absorb("D_lab", labels_commitment)
     transcript.absorb("D_aux", auxiliary_commitment)
     rho, theta, chi = (transcript.challenge(name) for name in CHALLENGES)
     return rho, theta, chi

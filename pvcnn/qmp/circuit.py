@@ -51,21 +51,29 @@ class ProgramCircuit:
     def system(self) -> ConstraintSystem:
         return self.lowered.system
 
-    def stage_one(self, weights: Weights, features: NDArray[np.int64]) -> StageOne:
+    def stage_one(
+        self, weights: Weights, features: NDArray[np.int64], labels: NDArray[np.int64] | None = None
+    ) -> StageOne:
         """The committed wires for integer features (frames, *program.input_shape).
 
-        Raises ValueError for another shape or batch length, or other weights than published ones, and
-        RangeError, naming layer, position and value, for anything outside its range; the latter's message
-        holds secrets.
+        labels: (frames,), of a program that takes them. Raises ValueError for another shape or batch length,
+        labels that are missing or too much, or other weights than published ones, and RangeError, naming
+        layer, position and value, for anything outside its range; the latter's message holds secrets.
         """
         if len(features) != self.frames:
             raise ValueError(f"this circuit proves {self.frames} frames at once, not {len(features)}")
         if self.published and weights.published_digest() != self.weights_digest:
             raise ValueError("this circuit was compiled with other published weights")
         committed = np.zeros(0, np.int64) if self.published else weights.flat()
-        traced = trace(self.program, weights, features)
+        traced = trace(self.program, weights, features, labels)
         return witness.fill_stage_one(
-            self.compiled, traced.outputs, traced.features, committed, traced.layers, check=True
+            self.compiled,
+            traced.outputs,
+            traced.features,
+            committed,
+            traced.layers,
+            traced.labels,
+            check=True,
         )
 
     def second_stage(

@@ -11,6 +11,7 @@ from pvcnn.program.layers import (
     Combine,
     Concatenate,
     Convolution,
+    Correct,
     Flatten,
     Hadamard,
     Linear,
@@ -40,15 +41,17 @@ def compile_layers(program: Program, frames: int, published: Weights | None = No
     """The matrix program that computes `program` on `frames` frames at once.
 
     Segment `in` holds the features (frames, *input_shape), `w` the weights in the order of
-    `Weights.flat`, or nothing if they are `published`; outputs come frame by frame. Raises ValueError,
-    naming the layer, if a value may reach r/2.
+    `Weights.flat`, or nothing if they are `published`, `lab` a label a frame if the program takes them;
+    outputs come frame by frame, but for a count. Raises ValueError, naming the layer, if a value may
+    reach r/2.
     """
     if frames < 1:
         raise ValueError("a batch has at least one frame")
     features = frames * prod(program.input_shape)
     committed = () if published else program.affine_layers
     weights = sum(prod(layer.weight_shape) + prod(bias_shape(layer)) for layer in committed)
-    assembly = Assembly(frames, frames * program.outputs, features, weights)
+    labels = 0 if program.label_classes is None else frames
+    assembly = Assembly(frames, program.outputs_of(frames), features, weights, labels)
     compiler = _Compiler(program, assembly, published)
     compiler.run()
     return CompiledProgram(compiler.assembly.finish(), tuple(compiler.assembly.hints))
@@ -116,6 +119,8 @@ class _Compiler:
                 outputs.argmax(assembly, layer, inputs[0])
             case Logits() as layer:
                 outputs.reveal(assembly, layer, inputs[0])
+            case Correct() as layer:
+                outputs.correct(assembly, layer, inputs[0])
 
     def _product_output(self, index: int) -> View:
         """What an affine or product node makes: fresh wires, or 2^s q + rem - 2^(s-1) for a Requantise.

@@ -80,16 +80,42 @@ class DecisionMargin:
 
 
 @dataclass(frozen=True, eq=False)
+class Positive:
+    """1 where the logit is positive, else 0."""
+
+    wires: Integers
+    logit: View
+
+    def values(self, layers: Sequence[LayerTrace], stage_one: Integers) -> Integers:
+        return (self.logit.evaluate(stage_one).reshape(-1) > 0).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class FromLargest:
+    """For each frame the bits j >= index of its largest logit, j < logits - 1: eq. (22)."""
+
+    wires: Integers
+    logits: View
+
+    def values(self, layers: Sequence[LayerTrace], stage_one: Integers) -> Integers:
+        logits = self.logits.evaluate(stage_one)
+        return _bits_from(logits.argmax(axis=1), logits.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
 class FromPlace:
-    """For each frame the bits j >= index, j < count - 1: eq. (22)."""
+    """For each frame the bits j >= index, j < count - 1: eqs. (22), (23)."""
 
     wires: Integers
     index: View
     count: int
 
     def values(self, layers: Sequence[LayerTrace], stage_one: Integers) -> Integers:
-        index = self.index.evaluate(stage_one).reshape(-1, 1)
-        return (np.arange(self.count - 1) >= index).astype(np.int64).reshape(-1)
+        return _bits_from(self.index.evaluate(stage_one), self.count)
+
+
+def _bits_from(index: Integers, count: int) -> Integers:
+    return (np.arange(count - 1) >= index.reshape(-1, 1)).astype(np.int64).reshape(-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,9 +22,9 @@ from pvcnn.algebra.curve import g1_on_curve, g1_to_points, g2_on_curve
 from pvcnn.algebra.points import G1Point, G2Point, pairing_product_is_one
 from pvcnn.algebra.subgroups import g1_in_subgroup, g2_in_subgroup
 from pvcnn.errors import VerificationError
-from pvcnn.qmp.proving_key import COMMITTED, PointsG1, ProvingKey
+from pvcnn.qmp.proving_key import PointsG1, ProvingKey
 
-_MANY_G1 = ("u_g1", "v_g1", "in_g1", "w_g1", "aux_g1", "private_g1", "quotient_g1")
+_MANY_G1 = ("u_g1", "v_g1", "in_g1", "w_g1", "lab_g1", "aux_g1", "private_g1", "quotient_g1")
 _FEW_G1 = ("beta_g1", "delta_g1", "blinding_gamma_g1", "blinding_delta_g1")
 
 
@@ -42,9 +42,9 @@ def check_proving_key(key: ProvingKey) -> None:
         raise VerificationError("proving key: beta or delta differs between G1 and G2")
     over_gamma = _in_subgroup("eta/gamma", key.blinding_gamma_g1)
     over_delta = _in_subgroup("eta/delta", key.blinding_delta_g1)
-    gamma = circuit_key.gamma_g2.in_order()[1:]
-    for segment, left, gamma_s, right in zip(COMMITTED, over_gamma, gamma, over_delta, strict=True):
-        if not pairing_product_is_one([(left, gamma_s), (-right, circuit_key.delta_g2)]):
+    gamma = circuit_key.gamma_g2.by_segment()
+    for segment, left, right in zip(key.committed, over_gamma, over_delta, strict=True):
+        if not pairing_product_is_one([(left, gamma[segment]), (-right, circuit_key.delta_g2)]):
             raise VerificationError(f"proving key: the blinding points of segment {segment!r} disagree")
 
 

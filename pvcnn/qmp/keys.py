@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -22,20 +22,34 @@ DIGEST_BYTES = 32
 MAX_FRAMES = MAX_OUTPUTS
 #: The constant wire and the challenges come before the outputs.
 FIXED_PUBLIC_WIRES = 1 + len(CHALLENGES)
+#: Those that the verifier sees: the number of gamma points says which.
+_SEGMENTS = ("pub", "in", "w", "aux")
+_SEGMENTS_WITH_LABELS = ("pub", "in", "w", "lab", "aux")
 MAX_BYTES = 4096 + (G1_BYTES + 2) * (FIXED_PUBLIC_WIRES + MAX_OUTPUTS)
 
 
 @dataclass(frozen=True)
 class GammaPoints:
-    """[gamma_s]2 for the four segments that the verifier sees. [gamma_s]1 is published nowhere."""
+    """[gamma_s]2 for the segments that the verifier sees; lab is one of them where there are labels.
+
+    [gamma_s]1 is published nowhere.
+    """
 
     pub: G2Point
     in_: G2Point
     w: G2Point
     aux: G2Point
+    lab: G2Point | None = None
 
-    def in_order(self) -> tuple[G2Point, G2Point, G2Point, G2Point]:
-        return self.pub, self.in_, self.w, self.aux
+    def by_segment(self) -> dict[str, G2Point]:
+        """Those that there are, in the order of the segments."""
+        labels = {} if self.lab is None else {"lab": self.lab}
+        return {"pub": self.pub, "in": self.in_, "w": self.w, **labels, "aux": self.aux}
+
+    @classmethod
+    def of_segments(cls, points: Mapping[str, G2Point]) -> GammaPoints:
+        """Inverse of `by_segment`."""
+        return cls(points["pub"], points["in"], points["w"], points["aux"], points.get("lab"))
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ class CircuitKey:
     weights_digest: bytes
 
     def __post_init__(self) -> None:
-        g2 = (*self.gamma_g2.in_order(), self.delta_g2)
+        g2 = (*self.gamma_g2.by_segment().values(), self.delta_g2)
         if any(left == right for i, left in enumerate(g2) for right in g2[:i]):
             raise ValueError("the gamma points and delta must differ from each other")
         in_g1 = all(_generates_g1(point) for point in (self.alpha_g1, *self.public_g1))
@@ -78,6 +92,11 @@ class CircuitKey:
             )
         if not 1 <= self.frames <= MAX_FRAMES:
             raise ValueError(f"a batch has 1 to {MAX_FRAMES} frames")
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether statements for this key have a commitment to labels."""
+        return self.gamma_g2.lab is not None
 
     @property
     def outputs(self) -> int:
@@ -110,7 +129,7 @@ class CircuitKey:
             "weights_digest": self.weights_digest,
             "alpha": encode_g1(self.alpha_g1),
             "beta": encode_g2(self.beta_g2),
-            "gamma": [encode_g2(point) for point in self.gamma_g2.in_order()],
+            "gamma": [encode_g2(point) for point in self.gamma_g2.by_segment().values()],
             "delta": encode_g2(self.delta_g2),
             "public": [encode_g1(point) for point in self.public_g1],
         }
@@ -156,17 +175,18 @@ class VerificationKey(CircuitKey):
 
 
 def _take_circuit_fields(taken: Fields) -> dict[str, Any]:
-    gamma = taken.octets_sequence("gamma", 4, G2_BYTES)
+    gamma = taken.octets_sequence("gamma", len(_SEGMENTS_WITH_LABELS), G2_BYTES)
     public = taken.octets_sequence("public", FIXED_PUBLIC_WIRES + MAX_OUTPUTS, G1_BYTES)
-    if len(gamma) != 4:
-        raise DecodeError("a key has four gamma points")
+    segments = _SEGMENTS_WITH_LABELS if len(gamma) == len(_SEGMENTS_WITH_LABELS) else _SEGMENTS
+    if len(gamma) != len(segments):
+        raise DecodeError("a key has four gamma points, or five where there are labels")
     return {
         "program_digest": taken.octets("program_digest", length=DIGEST_BYTES),
         "frames": taken.integer("frames", 1, MAX_FRAMES + 1),
         "weights_digest": taken.octets("weights_digest", max_length=DIGEST_BYTES),
         "alpha_g1": decode_g1(taken.octets("alpha", length=G1_BYTES)),
         "beta_g2": decode_g2(taken.octets("beta", length=G2_BYTES)),
-        "gamma_g2": GammaPoints(*_decode_all_g2(gamma)),
+        "gamma_g2": GammaPoints.of_segments(dict(zip(segments, map(decode_g2, gamma), strict=True))),
         "delta_g2": decode_g2(taken.octets("delta", length=G2_BYTES)),
         "public_g1": tuple(decode_g1(data) for data in public),
     }
@@ -178,7 +198,3 @@ def _generates_g1(point: G1Point) -> bool:
 
 def _generates_g2(point: G2Point) -> bool:
     return bool(point != G2Point.identity() and point.is_in_subgroup())
-
-
-def _decode_all_g2(encodings: Sequence[bytes]) -> list[G2Point]:
-    return [decode_g2(data) for data in encodings]

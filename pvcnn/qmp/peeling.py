@@ -14,11 +14,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pvcnn.qmp.system import ConstraintSystem
+from pvcnn.qmp.system import SEGMENTS, ConstraintSystem
 
 Integers = NDArray[np.int64]
-
-SEGMENTS = ("pub", "in", "w", "aux", "priv")
 
 
 def wires_without_position(system: ConstraintSystem) -> Integers:

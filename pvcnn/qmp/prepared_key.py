@@ -30,7 +30,7 @@ from pvcnn.qmp.proving_key import LAYOUT, ProvingKey
 FORMAT: Final = "pvcnn-prepared-key"
 VERSION: Final = 1
 _MODE: Final = 0o600
-#: The arrays that a proof sums, and the degree of their coordinates' field.
+#: The arrays that a proof sums, and the degree of their coordinates' field; not lab_g1, which is small.
 _DEGREES: Final = {
     "v_g2": 2,
     "u_g1": 1,

@@ -33,7 +33,7 @@ from pvcnn.qmp.commitments import commit, commit_weights
 from pvcnn.qmp.key_check import check_proving_key
 from pvcnn.qmp.prepared_key import PreparedKey
 from pvcnn.qmp.proof import Proof
-from pvcnn.qmp.proving_key import COMMITTED, ProvingKey, domain_size
+from pvcnn.qmp.proving_key import ProvingKey, domain_size
 from pvcnn.qmp.statement import Statement
 from pvcnn.qmp.system import Circuit, ConstraintSystem, StageOne
 from pvcnn.qmp.verifier import verify
@@ -53,14 +53,19 @@ def prove_witness(
     context: bytes,
     weights_blinding: int,
     *,
+    features_blinding: int | None = None,
+    labels_blinding: int | None = None,
     check: bool = True,
     progress: Progress | None = None,
 ) -> Proof:
     """A proof, with its statement attached, that `stage_one` extends to a witness of `circuit`.
 
-    `weights_blinding` is the model's nu_w, so that D_w comes out as in its verification key; nu_in,
-    nu_aux, a and b are fresh. Raises ValueError if the key is of another circuit or the context is too
-    long, and VerificationError for a key that fails `check_proving_key`.
+    `weights_blinding` is the model's nu_w, so that D_w comes out as in its verification key;
+    `labels_blinding` the nu_lab of whoever committed to the labels, if there are any; `features_blinding`
+    the nu_in of a commitment made before, if there is one. All other nu_s, a and b are fresh.
+
+    Raises ValueError if the key is of another circuit or the context is too long, and VerificationError
+    for a key that fails `check_proving_key`.
 
     With `check`, a witness that breaks a constraint raises ValueError naming the first one before any
     proof is made, and the finished proof is verified before it is returned. Without, a wrong witness
@@ -70,14 +75,20 @@ def prove_witness(
     system = circuit.system
     if key.segments != system.segments or key.domain_size != domain_size(system.constraints):
         raise ValueError("the proving key belongs to another circuit")
+    if (labels_blinding is not None) != ("lab" in key.committed):
+        raise ValueError("labels need the blinding of their commitment, and nothing else has one")
     with step("key check"):
         _check_once(key)
     with step("commit"):
-        nu = {"in": random_scalar(), "w": weights_blinding, "aux": random_scalar()}
+        nu = {"in": _given_or_fresh(features_blinding), "w": weights_blinding, "aux": random_scalar()}
         features = commit(key, "in", stage_one.in_, nu["in"])
         weights = commit_weights(key, stage_one.w, nu["w"])
         auxiliary = commit(key, "aux", stage_one.aux, nu["aux"])
-        statement = Statement(features, _output_values(stage_one.outputs), context)
+        labels = None
+        if labels_blinding is not None:
+            nu["lab"] = labels_blinding
+            labels = commit(key, "lab", stage_one.lab, labels_blinding)
+        statement = Statement(features, _output_values(stage_one.outputs), context, labels)
         verification_key = key.circuit_key.commit(weights)
         challenges = derive_challenges(verification_key, statement, auxiliary)
     with step("second stage"):
@@ -115,7 +126,7 @@ class _Witness:
 
     @classmethod
     def of(cls, stage_one: StageOne, challenges: tuple[int, int, int], private: ScalarVector) -> _Witness:
-        segments: list[WireValues] = [stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux]
+        segments: list[WireValues] = [*stage_one.in_order()]
         if any(values.dtype != np.int64 for values in segments):
             segments = [scalars.as_elements(values) for values in segments]
         given: NDArray[Any] = np.concatenate(segments)
@@ -127,6 +138,10 @@ class _Witness:
         count = key.stage_one_count(wires)
         first = len(self.wires) - len(self.private) - len(self.stage_one)
         return self.stage_one[wires[:count] - first], self.wires[wires[count:]]
+
+
+def _given_or_fresh(blinding: int | None) -> int:
+    return random_scalar() if blinding is None else blinding
 
 
 def _output_values(outputs: WireValues) -> tuple[int, ...]:
@@ -186,7 +201,7 @@ def _blinding_of_c(
 ) -> G1Point:
     """b A + a B - a b [delta]1 - sum_s nu_s [eta_s/delta]1."""
     points = [a, b_g1, _single(key.delta_g1), *g1_to_points(key.blinding_delta_g1)]
-    factors = [b_blinding, a_blinding, -a_blinding * b_blinding, *(-nu[segment] for segment in COMMITTED)]
+    factors = [b_blinding, a_blinding, -a_blinding * b_blinding, *(-nu[segment] for segment in key.committed)]
     return linear_combination_g1(points, factors)
 
 

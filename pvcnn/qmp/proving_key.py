@@ -22,20 +22,19 @@ from pvcnn.qmp.system import Segments
 PointsG1 = NDArray[np.uint64]
 PointsG2 = NDArray[np.uint64]
 
-#: The committed segments, in the order of the rows of `blinding_gamma_g1` and `blinding_delta_g1`.
-COMMITTED: Final = ("in", "w", "aux")
 MIN_DOMAIN: Final = 2
 _G1, _G2 = Column("U64", 12), Column("U64", 24)
 
 LAYOUT: Final = Layout(
     "pvcnn-proving-key",
-    1,
+    2,
     {
         "v_g2": _G2,
         "u_g1": _G1,
         "v_g1": _G1,
         "in_g1": _G1,
         "w_g1": _G1,
+        "lab_g1": _G1,
         "aux_g1": _G1,
         "private_g1": _G1,
         "quotient_g1": _G1,
@@ -58,7 +57,7 @@ def domain_size(constraints: int) -> int:
 def wire_order(segments: Segments, present: NDArray[np.bool_]) -> NDArray[np.int32]:
     """The present wires, those of stage one first: they hold small integers, the rest full scalars.
 
-    Stage one is outputs, in, w and aux; the rest is the constant, the challenges and priv.
+    Stage one is outputs, in, w, lab and aux; the rest is the constant, the challenges and priv.
     """
     first, last = segments.pub - segments.outputs, segments.total - segments.priv
     wires = np.arange(segments.total, dtype=np.int32)
@@ -73,10 +72,10 @@ class ProvingKey:
     circuit_key: what the verifier gets, without a model's weights.
     a_wires, b_wires: the wires whose u_i, v_i are not zero, in the order of `wire_order`;
     u_g1, v_g1, v_g2: [u_i(tau)]1, [v_i(tau)]1, [v_i(tau)]2 of those wires.
-    in_g1, w_g1, aux_g1: [K_i/gamma_s]1 of every wire of the segment; private_g1: [K_i/delta]1.
+    in_g1, w_g1, lab_g1, aux_g1: [K_i/gamma_s]1 of every wire of the segment; private_g1: [K_i/delta]1.
     quotient_g1: [tau^j T(tau)/delta]1 for j < n - 1, n the size of the evaluation domain.
     beta_g1, delta_g1: one row each. blinding_gamma_g1, blinding_delta_g1: [eta_s/gamma_s]1 and
-    [eta_s/delta]1, a row for each of in, w, aux.
+    [eta_s/delta]1, a row for each of `committed`. With labels, lab has a wire a frame.
 
     Raises ValueError if the numbers of rows or the wires contradict each other. Whether the points
     are points is a matter for `pvcnn.qmp.key_check`, and their layout for sums one for
@@ -91,6 +90,7 @@ class ProvingKey:
     v_g2: PointsG2
     in_g1: PointsG1
     w_g1: PointsG1
+    lab_g1: PointsG1
     aux_g1: PointsG1
     private_g1: PointsG1
     quotient_g1: PointsG1
@@ -107,7 +107,9 @@ class ProvingKey:
             raise ValueError("the wires of A and B do not match their points")
         if (len(self.beta_g1), len(self.delta_g1)) != (1, 1):
             raise ValueError("beta and delta must be one point each")
-        if not len(self.blinding_gamma_g1) == len(self.blinding_delta_g1) == len(COMMITTED):
+        if len(self.lab_g1) != (self.frames if self.circuit_key.takes_labels else 0):
+            raise ValueError("there must be one point for each frame's label, and none without labels")
+        if not len(self.blinding_gamma_g1) == len(self.blinding_delta_g1) == len(self.committed):
             raise ValueError("there must be one blinding point for each committed segment")
         for wires in (self.a_wires, self.b_wires):
             self._check_wires(wires)
@@ -133,7 +135,13 @@ class ProvingKey:
             len(self.w_g1),
             len(self.aux_g1),
             len(self.private_g1),
+            len(self.lab_g1),
         )
+
+    @property
+    def committed(self) -> tuple[str, ...]:
+        """The committed segments, in the order of the rows of the blinding points."""
+        return self.segments.committed
 
     @property
     def domain_size(self) -> int:
@@ -146,8 +154,8 @@ class ProvingKey:
         return int(np.count_nonzero((wires >= first) & (wires < last)))
 
     def committed_g1(self, segment: str) -> PointsG1:
-        """[K_i/gamma_s]1 of segment 'in', 'w' or 'aux'."""
-        return {"in": self.in_g1, "w": self.w_g1, "aux": self.aux_g1}[segment]
+        """[K_i/gamma_s]1 of segment 'in', 'w', 'lab' or 'aux'."""
+        return {"in": self.in_g1, "w": self.w_g1, "lab": self.lab_g1, "aux": self.aux_g1}[segment]
 
     def digest(self) -> bytes:
         """SHA-256 of the encoding."""

@@ -36,10 +36,9 @@ class SecondStage:
         """
         z = scalars.zeros(self._width)
         z[self._segments.total :] = derived
-        committed = (stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux)
         start = 1 + len(challenges)
         z[:start] = scalars.from_integers([1, *challenges])
-        for values in committed:
+        for values in stage_one.in_order():
             z[start : start + len(values)] = scalars.as_elements(values)
             start += len(values)
         for batch in self._batches:

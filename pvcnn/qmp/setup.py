@@ -9,6 +9,7 @@ may keep copies of integers until their memory is used again). [gamma_s]1 is com
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.qmp.applied_maps import column_sums
 from pvcnn.qmp.keys import CircuitKey, GammaPoints
 from pvcnn.qmp.peeling import wires_without_position
-from pvcnn.qmp.proving_key import COMMITTED, ProvingKey, domain_size, wire_order
+from pvcnn.qmp.proving_key import ProvingKey, domain_size, wire_order
 from pvcnn.qmp.system import ConstraintSystem
 
 
@@ -38,11 +39,11 @@ class Trapdoors:
     eta: dict[str, int]
 
     @classmethod
-    def draw(cls) -> Trapdoors:
-        """Fresh ones from the operating system's generator."""
+    def draw(cls, committed: Sequence[str]) -> Trapdoors:
+        """Fresh ones for these committed segments, from the operating system's generator."""
         alpha, beta, delta, tau = (random_scalar() for _ in range(4))
-        gamma = {segment: random_scalar() for segment in ("pub", *COMMITTED)}
-        return cls(alpha, beta, delta, tau, gamma, {segment: random_scalar() for segment in COMMITTED})
+        gamma = {segment: random_scalar() for segment in ("pub", *committed)}
+        return cls(alpha, beta, delta, tau, gamma, {segment: random_scalar() for segment in committed})
 
     def forget(self) -> None:
         """Drops every secret."""
@@ -61,7 +62,7 @@ def generate(
     a system whose commitments would not bind.
     """
     _check_binding(system)
-    trapdoors = Trapdoors.draw()
+    trapdoors = Trapdoors.draw(system.segments.committed)
     try:
         return keys_of_trapdoors(system, program_digest, frames, trapdoors, weights_digest)
     finally:
@@ -123,20 +124,24 @@ def _keys(
     per_gamma = {name: _inverse(value) for name, value in trapdoors.gamma.items()}
     vanishing = domain.vanishing_at(trapdoors.tau) * per_delta % SCALAR_MODULUS
     powers = keep(scalars.powers(trapdoors.tau, domain.size - 1))
+    by_segment = {s: keep(scalars.scale(k[segments.span(s)], per_gamma[s])) for s in segments.committed}
+    by_segment.setdefault("lab", scalars.zeros(0))
     exponents = {
         "u_g1": keep(u[a_wires]),
         "v_g1": keep(v[b_wires]),
         "public_g1": keep(scalars.scale(k[segments.span("pub")], per_gamma["pub"])),
-        **{f"{s}_g1": keep(scalars.scale(k[segments.span(s)], per_gamma[s])) for s in COMMITTED},
+        **{f"{s}_g1": exponent for s, exponent in by_segment.items()},
         "private_g1": keep(scalars.scale(k[segments.span("priv")], per_delta)),
         "quotient_g1": keep(scalars.scale(powers, vanishing)),
         "alpha_g1": keep(scalars.from_integers([trapdoors.alpha])),
         "beta_g1": keep(scalars.from_integers([trapdoors.beta])),
         "delta_g1": keep(scalars.from_integers([trapdoors.delta])),
         "blinding_gamma_g1": keep(
-            scalars.from_integers([trapdoors.eta[s] * per_gamma[s] for s in COMMITTED])
+            scalars.from_integers([trapdoors.eta[s] * per_gamma[s] for s in segments.committed])
         ),
-        "blinding_delta_g1": keep(scalars.from_integers([trapdoors.eta[s] * per_delta for s in COMMITTED])),
+        "blinding_delta_g1": keep(
+            scalars.from_integers([trapdoors.eta[s] * per_delta for s in segments.committed])
+        ),
     }
     # One call for all points: the table of multiples of the generator is made once.
     points = fixed_base_g1(keep(np.concatenate(list(exponents.values()))))
@@ -148,7 +153,7 @@ def _keys(
     circuit_key = CircuitKey(
         alpha_g1=g1_to_points(g1.pop("alpha_g1"))[0],
         beta_g2=_on_g2(trapdoors.beta),
-        gamma_g2=GammaPoints(gamma["pub"], gamma["in"], gamma["w"], gamma["aux"]),
+        gamma_g2=GammaPoints.of_segments(gamma),
         delta_g2=_on_g2(trapdoors.delta),
         public_g1=tuple(g1_to_points(g1.pop("public_g1"))),
         program_digest=program_digest,

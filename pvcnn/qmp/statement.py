@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pvcnn.algebra.constants import G1_BYTES
 from pvcnn.algebra.points import G1Point, decode_g1, encode_g1
@@ -25,6 +26,7 @@ class Statement:
     features_commitment: D_in of docs/protocol.md, eq. (8), a point that generates G1.
     outputs: what is revealed, frame by frame: integers in [-2^63, 2^63).
     context: at most 64 bytes that the proof is bound to (a campaign's submission; may be empty).
+    labels_commitment: D_lab, a point that generates G1, where the program takes labels; else None.
 
     Raises TypeError or ValueError if built from anything else.
     """
@@ -32,10 +34,9 @@ class Statement:
     features_commitment: G1Point
     outputs: tuple[int, ...]
     context: bytes
+    labels_commitment: G1Point | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.features_commitment, G1Point):
-            raise TypeError("features_commitment must be a point of G1")
         if not isinstance(self.outputs, tuple) or any(type(value) is not int for value in self.outputs):
             raise TypeError("outputs must be a tuple of integers")
         if not isinstance(self.context, bytes):
@@ -46,19 +47,19 @@ class Statement:
             raise ValueError("outputs must lie in [-2^63, 2^63)")
         if len(self.context) > MAX_CONTEXT_BYTES:
             raise ValueError(f"the context has more than {MAX_CONTEXT_BYTES} bytes")
-        if self.features_commitment == G1Point.identity() or not self.features_commitment.is_in_subgroup():
-            raise ValueError("features_commitment must generate G1")
+        _require_generator("features_commitment", self.features_commitment)
+        if self.labels_commitment is not None:
+            _require_generator("labels_commitment", self.labels_commitment)
 
     def to_bytes(self) -> bytes:
-        return encode(
-            FORMAT,
-            VERSION,
-            {
-                "features_commitment": encode_g1(self.features_commitment),
-                "outputs": list(self.outputs),
-                "context": self.context,
-            },
-        )
+        fields: dict[str, Any] = {
+            "features_commitment": encode_g1(self.features_commitment),
+            "outputs": list(self.outputs),
+            "context": self.context,
+        }
+        if self.labels_commitment is not None:
+            fields["labels_commitment"] = encode_g1(self.labels_commitment)
+        return encode(FORMAT, VERSION, fields)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Statement:
@@ -67,7 +68,19 @@ class Statement:
         commitment = fields.octets("features_commitment", length=G1_BYTES)
         outputs = fields.integer_sequence("outputs", MAX_OUTPUTS, -OUTPUT_LIMIT, OUTPUT_LIMIT)
         context = fields.octets("context", max_length=MAX_CONTEXT_BYTES)
+        labels = (
+            decode_g1(fields.octets("labels_commitment", length=G1_BYTES))
+            if fields.holds("labels_commitment")
+            else None
+        )
         fields.finish()
         if not outputs:
             raise DecodeError(f"{FORMAT}: a statement has at least one output")
-        return cls(decode_g1(commitment), tuple(outputs), context)
+        return cls(decode_g1(commitment), tuple(outputs), context, labels)
+
+
+def _require_generator(name: str, point: G1Point) -> None:
+    if not isinstance(point, G1Point):
+        raise TypeError(f"{name} must be a point of G1")
+    if point == G1Point.identity() or not point.is_in_subgroup():
+        raise ValueError(f"{name} must generate G1")

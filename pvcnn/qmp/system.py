@@ -5,6 +5,7 @@ Constraint j is (A z)_j (B z)_j = (C z)_j over F_r. Wires are ordered by segment
     pub   1, the challenges, the outputs         public
     in    features                               committed, D_in
     w     weights and biases of the public part  committed, D_w
+    lab   labels, where the program takes them   committed, D_lab, by who knows them
     aux   the rest of stage one                  committed, D_aux
     priv  stage two: depends on the challenges
 
@@ -14,9 +15,9 @@ of stage-one wires, and stand for them (`AppliedMap`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,10 @@ if TYPE_CHECKING:  # it needs numba, which a verifier may lack
     from pvcnn.algebra.sparse import Rows
 
 
+#: All segments, in the order of their wires.
+SEGMENTS: Final = ("pub", "in", "w", "lab", "aux", "priv")
+
+
 @dataclass(frozen=True)
 class Segments:
     """Number of wires of each segment; `pub` counts the constant and the challenges too."""
@@ -38,6 +43,7 @@ class Segments:
     w: int
     aux: int
     priv: int
+    lab: int = 0
 
     @property
     def outputs(self) -> int:
@@ -45,14 +51,22 @@ class Segments:
 
     @property
     def total(self) -> int:
-        return self.pub + self.in_ + self.w + self.aux + self.priv
+        return sum(self._counts)
+
+    @property
+    def committed(self) -> tuple[str, ...]:
+        """The segments that stage one commits to: all but pub and priv, and lab only if it has wires."""
+        return ("in", "w", "lab", "aux") if self.lab else ("in", "w", "aux")
+
+    @property
+    def _counts(self) -> tuple[int, ...]:
+        return self.pub, self.in_, self.w, self.lab, self.aux, self.priv
 
     def span(self, name: str) -> slice:
-        """Where segment `name` ('pub', 'in', 'w', 'aux', 'priv') lies among the wires."""
-        names = ("pub", "in", "w", "aux", "priv")
-        counts = (self.pub, self.in_, self.w, self.aux, self.priv)
-        start = sum(counts[: names.index(name)])
-        return slice(start, start + counts[names.index(name)])
+        """Where segment `name`, one of SEGMENTS, lies among the wires."""
+        place = SEGMENTS.index(name)
+        start = sum(self._counts[:place])
+        return slice(start, start + self._counts[place])
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,13 +134,18 @@ class ConstraintSystem:
 class StageOne:
     """Everything that is committed before the challenges: all of it int64.
 
-    outputs: (segments.outputs,); in_, w, aux: one entry per wire of their segments.
+    outputs: (segments.outputs,); in_, w, aux, lab: one entry per wire of their segments.
     """
 
     outputs: NDArray[np.int64]
     in_: NDArray[np.int64]
     w: NDArray[np.int64]
     aux: NDArray[np.int64]
+    lab: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def in_order(self) -> tuple[NDArray[np.int64], ...]:
+        """All of it, in the order of the wires."""
+        return self.outputs, self.in_, self.w, self.lab, self.aux
 
 
 class Circuit(Protocol):

@@ -22,14 +22,16 @@ def fill_stage_one(
     features: Integers,
     weights: Integers,
     layers: Sequence[LayerTrace],
+    labels: Integers,
     *,
     check: bool = False,
 ) -> StageOne:
     """All wires that are committed before the challenges, by following the hints in their order.
 
-    outputs: (frames, outputs of a frame); features: (frames, *input_shape); weights: as `Weights.flat`;
-    layers: the values of every node. With `check`, a value that its table lacks raises RangeError, naming
-    layer, position and value; its message holds secrets (see RangeError).
+    outputs: as `Trace.outputs`; features: (frames, *input_shape); weights: as `Weights.flat`; layers: the
+    values of every node; labels: (frames,), or (0,) of a program that takes none. With `check`, a value that
+    its table lacks raises RangeError, naming layer, position and value; its message holds secrets (see
+    RangeError).
     """
     segments = compiled.matrix_program.segments
     z = np.zeros(segments.total + compiled.matrix_program.derived, np.int64)
@@ -37,11 +39,12 @@ def fill_stage_one(
     z[FIRST_OUTPUT : segments.pub] = outputs.reshape(-1)
     z[segments.span("in")] = features.reshape(-1)
     z[segments.span("w")] = weights
+    z[segments.span("lab")] = labels
     for hint in compiled.hints:
         z[hint.wires] = hint.values(layers, z)
     if check:
         _check_lookups(compiled.matrix_program, z)
-    parts = (z[segments.span(name)] for name in ("in", "w", "aux"))
+    parts = (z[segments.span(name)] for name in ("in", "w", "aux", "lab"))
     return StageOne(z[FIRST_OUTPUT : segments.pub], *parts)
 
 

@@ -30,20 +30,24 @@ def g2(exponent: int) -> G2Point:
 
 @dataclass
 class Trapdoor:
-    """Discrete logarithms of a verification key, and of every point it handed out."""
+    """Discrete logarithms of a verification key, and of every point it handed out.
+
+    segments: those that statement, key and proof commit to; with "lab" the key takes labels.
+    """
 
     seed: int = 0
+    segments: tuple[str, ...] = ("in", "w", "aux")
     rng: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.alpha, self.beta, self.delta, self.weights = (self.draw() for _ in range(4))
-        self.gamma = {name: self.draw() for name in ("pub", "in_", "w", "aux")}
+        self.gamma = {name: self.draw() for name in ("pub", *self.segments)}
         self.public = [self.draw() for _ in range(4 + OUTPUTS)]
         self.vk = VerificationKey(
             alpha_g1=g1(self.alpha),
             beta_g2=g2(self.beta),
-            gamma_g2=GammaPoints(**{name: g2(value) for name, value in self.gamma.items()}),
+            gamma_g2=GammaPoints.of_segments({name: g2(value) for name, value in self.gamma.items()}),
             delta_g2=g2(self.delta),
             public_g1=tuple(g1(value) for value in self.public),
             program_digest=self.rng.randbytes(32),
@@ -57,19 +61,16 @@ class Trapdoor:
 
     def prove(self, context: bytes = b"", outputs: tuple[int, ...] = (1, 0)) -> Proof:
         """A valid proof of a fresh statement."""
-        features, auxiliary, a, b = (self.draw() for _ in range(4))
-        statement = Statement(g1(features), outputs, context)
-        challenges = derive_challenges(self.vk, statement, g1(auxiliary))
-        values = public_values(challenges, statement)
-        known = (
-            self.alpha * self.beta
-            + sum(x * k for x, k in zip(values, self.public, strict=True)) * self.gamma["pub"]
-            + features * self.gamma["in_"]
-            + self.weights * self.gamma["w"]
-            + auxiliary * self.gamma["aux"]
-        )
+        committed = {name: self.draw() for name in self.segments} | {"w": self.weights}
+        a, b = self.draw(), self.draw()
+        labels = g1(committed["lab"]) if "lab" in committed else None
+        statement = Statement(g1(committed["in"]), outputs, context, labels)
+        auxiliary = g1(committed["aux"])
+        values = public_values(derive_challenges(self.vk, statement, auxiliary), statement)
+        known = self.alpha * self.beta + sum(committed[name] * self.gamma[name] for name in self.segments)
+        known += sum(x * k for x, k in zip(values, self.public, strict=True)) * self.gamma["pub"]
         c = (a * b - known) * pow(self.delta, -1, SCALAR_MODULUS)
-        return Proof(g1(a), g2(b), g1(c), g1(auxiliary), statement)
+        return Proof(g1(a), g2(b), g1(c), auxiliary, statement)
 
     def prove_many(self, count: int) -> list[Proof]:
         return [self.prove(b"submission %d" % i, (i & 1, 0)) for i in range(count)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import cbor2
@@ -12,7 +11,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from pvcnn.aggregate.aggregate import Aggregate
-from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.reference_string import AggregationKey
 from pvcnn.algebra.constants import BASE_MODULUS
 from pvcnn.algebra.points import decode_g1, decode_g2, encode_g1, encode_g2
@@ -22,21 +20,13 @@ from pvcnn.encoding import decode
 from pvcnn.errors import DecodeError
 from pvcnn.qmp.proof import Proof
 from tests.aggregate import standalone
+from tests.aggregate.standalone import exit_code, loaded
 from tests.aggregate.synthetic import Trapdoor, g1, g2
 
 script = standalone.load()
 
 G1_IDENTITY = b"\xc0" + bytes(47)
 G1_OUTSIDE = b"\x80" + bytes(46) + b"\x04"
-
-
-def exit_code(action: Callable[[], object]) -> int:
-    """0 if `action` returns, the code with which it ends the program otherwise."""
-    try:
-        action()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 # CBOR
@@ -190,36 +180,6 @@ def test_target_elements_agree() -> None:
 
 
 # The aggregate
-
-
-def loaded(
-    key: AggregationKey, trapdoor: Trapdoor, proofs: Sequence[Proof], data: bytes | None = None
-) -> Any:
-    """The script's view of an aggregate, as its campaign half hands it over."""
-    vk, string = trapdoor.vk, key.verifier
-
-    def point(value: Any) -> Any:
-        encoded: bytes = value.to_compressed_bytes()
-        return script.decode_point(encoded)
-
-    key_fields = {
-        "digest": vk.digest(),
-        "alpha": point(vk.alpha_g1),
-        "beta": point(vk.beta_g2),
-        "gamma": [point(gamma) for gamma in vk.gamma_g2.in_order()],
-        "delta": point(vk.delta_g2),
-        "public": [point(each) for each in vk.public_g1],
-        "weights_commitment": encode_g1(vk.weights_commitment),
-    }
-    string_fields: dict[str, Any] = {"max_proofs": string.max_proofs, "digest": string.digest()}
-    string_fields |= {name: point(getattr(string, name)) for name in ("a_g1", "b_g1", "a_g2", "b_g2")}
-    statements = []
-    for proof in proofs:
-        statement = proof.statement.to_bytes()
-        statements.append(cbor2.loads(statement) | {"data": statement})
-    return script.Aggregate(
-        data or aggregate(key, vk, proofs).to_bytes(), string_fields, key_fields, statements
-    )
 
 
 @pytest.fixture

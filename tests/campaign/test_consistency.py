@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pvcnn.algebra.points import G1Point
+from pvcnn.algebra.points import G1Point, G2Point
 from pvcnn.campaign.auditor import verify
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.folder import (
@@ -80,6 +80,11 @@ def more_outputs(key: VerificationKey) -> VerificationKey:
     return replace(key, public_g1=(*key.public_g1, G1Point()))
 
 
+def with_labels(key: VerificationKey) -> VerificationKey:
+    """A count of 0 or 1 would pass for a decision, and nobody registered what it is about."""
+    return replace(key, gamma_g2=replace(key.gamma_g2, lab=G2Point()))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -87,6 +92,7 @@ def more_outputs(key: VerificationKey) -> VerificationKey:
         (other_weights, "other weights"),
         (other_frames, "another number of frames"),
         (more_outputs, "another number of frames"),
+        (with_labels, "takes labels"),
     ],
 )
 def test_a_verification_key_that_is_not_this_campaigns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ from pvcnn.program.layers import (
     Combine,
     Concatenate,
     Convolution,
+    Correct,
     Flatten,
     Hadamard,
     Layer,
@@ -67,7 +69,7 @@ def test_shapes_and_ranges_follow_from_the_layers() -> None:
     assert program.ranges[5] == (0, 24 * 63)
     assert program.ranges[6] == (-185 * 24 * 63, 193 * 24 * 63)
     assert program.ranges[7] == program.ranges[6]
-    assert program.outputs == 3
+    assert program.outputs_of(2) == 6
 
 
 def test_padding_counts_as_zero_in_sums_alone() -> None:
@@ -143,6 +145,53 @@ def test_outputs_of_a_public_part() -> None:
         assert np.array_equal(trace(program, part.weights, logits).outputs, np.reshape(expected, (3, -1)))
 
 
+def test_correct_counts_decisions_that_are_labels() -> None:
+    logits = np.array([[3, 5, 5], [-2, -7, -2], [-1, -1, 0]])
+    several = Program.chain((3,), -8, 7, (Correct("c"),))
+    single = Program.chain((1,), -8, 7, (Correct("c"),))
+    for program, features, decisions in (
+        (several, logits, [1, 0, 2]),
+        (single, np.array([[3], [0], [-1]]), [1, 0, 0]),
+    ):
+        part = PublicPart(program, sample_weights(program))
+        classes = max(2, features.shape[1])
+        assert program.label_classes == classes
+        for labels in itertools.product(range(classes), repeat=3):
+            count = sum(a == b for a, b in zip(labels, decisions, strict=True))
+            assert part(features, np.array(labels)).tolist() == [count]
+            assert trace(program, part.weights, features, np.array(labels)).outputs.tolist() == [[count]]
+        assert program.outputs_of(3) == 1
+        assert program.ranges[-1] == (0, 1)
+        assert Program.from_bytes(program.to_bytes()) == program
+    assert part(features[:0], np.zeros(0, np.int64)).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "c: takes labels"),
+        ([0, 1], "3 integers"),
+        ([[0, 1, 1]], "3 integers"),
+        ([0.0, 1.0, 1.0], "3 integers"),
+        ([0, 1, 2], "label of frame 2: 2 is not a class from 0 to 1"),
+        ([-1, 1, 2], "label of frame 0: -1"),
+    ],
+)
+def test_labels_that_do_not_fit(labels: list[int] | None, message: str) -> None:
+    program = Program.chain((1,), -8, 7, (Correct("c"),))
+    part = PublicPart(program, sample_weights(program))
+    with pytest.raises(ValueError, match=message):
+        part(np.zeros((3, 1), np.int64), None if labels is None else np.array(labels))
+
+
+def test_only_correct_takes_labels() -> None:
+    for layer in (Sign("s"), Logits("l")):
+        program = Program.chain((1,), -8, 7, (layer,))
+        assert program.label_classes is None
+        with pytest.raises(ValueError, match="takes no labels"):
+            PublicPart(program, sample_weights(program))(np.zeros((1, 1), np.int64), np.array([0]))
+
+
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
@@ -156,8 +205,9 @@ def test_outputs_of_a_public_part() -> None:
         ((Node(Combine("dead", (1,)), (0,)), Node(Sign("s"), (0,))), "dead: no layer takes what this makes"),
         ((Node(Logits("l"), (0,)), Node(Sign("s"), (1,))), "l: Logits may only come last"),
         ((Node(Argmax("a"), (0,)), Node(Sign("s"), (1,))), "a: Argmax may only come last"),
-        ((Node(Combine("c", (1,)), (0,)),), "ends with Sign, Argmax or Logits"),
+        ((Node(Combine("c", (1,)), (0,)),), "ends with Sign, Argmax, Logits or Correct"),
         ((Node(Argmax("a"), (0,)),), "a: expects two or more logits"),
+        ((Node(Correct("c"), (0,)), Node(Sign("s"), (1,))), "c: Correct may only come last"),
         ((Node(Combine("c", (1,)), (0,)),) * (MAX_NODES + 1), "at most 4096 layers"),
     ],
 )
@@ -180,6 +230,7 @@ def test_nodes_that_do_not_fit(nodes: tuple[Node, ...], message: str) -> None:
         (MaxPool("m", Windows((1, 4))), ((1, 3, 3),), "m: nothing is left"),
         (AveragePool("a", POINT), ((9,),), "a: expects channels"),
         (Logits("l"), ((1, 1, 3),), "l: expects logits"),
+        (Correct("c"), ((1, 1, 3),), "c: expects logits"),
         (Convolution("c", 4, 4, Windows((1, 3), dilation=(1, 2)), 2, 0), ((4, 9, 4),), "c: nothing is left"),
     ],
 )
@@ -205,6 +256,7 @@ def test_shapes_that_do_not_fit(layer: Layer, shapes: tuple[tuple[int, ...], ...
         lambda: Concatenate(""),
         lambda: Hadamard("a b"),
         lambda: Logits("a\n"),
+        lambda: Correct(""),
     ],
 )
 def test_limits_of_layers(make: Callable[[], Layer]) -> None:

@@ -8,6 +8,7 @@ with x in segment in, w in w, p in aux, and r, t, c, which depend on the challen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,19 @@ class DotProduct:
         first = scalars.to_integers(products[:1])[0]
         inverse = scalars.inverse(scalars.from_integers([theta - first]))
         return np.concatenate([scalars.scale(products, rho), inverse, scalars.from_integers([chi * first])])
+
+
+class LabelledDotProduct(DotProduct):
+    """The dot product of features and labels: what are weights above lie in segment lab here."""
+
+    def __init__(self, length: int = 2) -> None:
+        super().__init__(length)
+        segments = Segments(PUBLIC, length, 0, length, length + 2, length)
+        self.system = replace(self.system, segments=segments)
+
+    def stage_one(self, features: NDArray[np.int64], labels: NDArray[np.int64]) -> StageOne:
+        stage_one = super().stage_one(features, labels)
+        return replace(stage_one, w=stage_one.w[:0], lab=labels)
 
 
 FEATURES = np.array([3, -4], np.int64)

@@ -25,6 +25,7 @@ from pvcnn.program.layers import (
     Combine,
     Concatenate,
     Convolution,
+    Correct,
     Flatten,
     Hadamard,
     Layer,
@@ -73,19 +74,25 @@ class Parameters:
 
 
 def run(
-    program: Program, parameters: Parameters, features: Values, tamper: Tamper | None = None
+    program: Program,
+    parameters: Parameters,
+    features: Values,
+    tamper: Tamper | None = None,
+    labels: Integers | None = None,
 ) -> list[LayerTrace]:
     """Every layer's values, whether they are in range or not, with `tamper` applied to each layer's."""
     values: list[Values] = [features]
     layers: list[LayerTrace] = []
     for index, node in enumerate(program.nodes):
-        result = _apply(node.layer, parameters, [values[number] for number in node.inputs])
+        result = _apply(node.layer, parameters, [values[number] for number in node.inputs], labels)
         layers.append(tamper(index, result) if tamper else result)
         values.append(layers[-1].output)
     return layers
 
 
-def _apply(layer: Layer, parameters: Parameters, inputs: Sequence[Values]) -> LayerTrace:
+def _apply(
+    layer: Layer, parameters: Parameters, inputs: Sequence[Values], labels: Integers | None
+) -> LayerTrace:
     x = inputs[0]
     result: Any
     match layer:
@@ -117,6 +124,9 @@ def _apply(layer: Layer, parameters: Parameters, inputs: Sequence[Values]) -> La
             result = np.argmax(x, axis=1)[:, None]
         case Logits():
             result = x
+        case Correct():
+            assert labels is not None
+            result = (x[:, 0] > 0 if x.shape[1] == 1 else np.argmax(x, axis=1))[:, None] == labels[:, None]
     return LayerTrace(np.floor(result).astype(np.int64))
 
 
@@ -163,8 +173,9 @@ def continued(
     tamper: Tamper | None = None,
     outputs: Integers | None = None,
     advise: Advise | None = None,
+    labels: Integers | None = None,
 ) -> StageOne:
-    """The stage one that follows from the given features, weights, tampering, outputs and bad advice.
+    """The stage one that follows from the given features, weights, tampering, outputs, bad advice and labels.
 
     Halves take part in the inference; their own wires come out as 0, for `placed` to fill.
     """
@@ -172,13 +183,16 @@ def continued(
     features = honest.in_ if features is None else features
     weights = weights_of(circuit, honest) if weights is None else weights
     parameters = Parameters.of(circuit.program, weights)
+    labels = honest.lab if labels is None else labels
     committed = honest.w if circuit.published else _whole(weights)
-    layers = run(circuit.program, parameters, features.reshape(shape), tamper)
+    layers = run(circuit.program, parameters, features.reshape(shape), tamper, labels)
     revealed = layers[-1].output if outputs is None else outputs
+    if isinstance(circuit.program.output, Correct):
+        revealed = revealed.sum()
     compiled = circuit.compiled
     if advise:
         compiled = replace(compiled, hints=tuple(_Advised(hint, advise) for hint in compiled.hints))
-    return fill_stage_one(compiled, revealed, _whole(features), committed, layers)
+    return fill_stage_one(compiled, revealed, _whole(features), committed, layers, labels)
 
 
 def weights_of(circuit: ProgramCircuit, stage_one: StageOne) -> Integers:
@@ -303,7 +317,7 @@ def other_features(circuit: ProgramCircuit, honest: StageOne) -> StageOne:
         Parameters.of(circuit.program, weights_of(circuit, honest)),
         honest.in_.reshape(circuit.frames, *circuit.program.input_shape),
     )
-    return fill_stage_one(circuit.compiled, honest.outputs, in_, honest.w, layers)
+    return fill_stage_one(circuit.compiled, honest.outputs, in_, honest.w, layers, honest.lab)
 
 
 def wrong_multiplicity(circuit: ProgramCircuit, honest: StageOne) -> StageOne:

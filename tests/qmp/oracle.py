@@ -27,11 +27,10 @@ def all_columns(
     """Every wire: 1, the challenges, stage one, and the second stage that the circuit computes; and what
     follows from stage one without being a wire.
     """
-    committed = (stage_one.outputs, stage_one.in_, stage_one.w, stage_one.aux)
     fixed = scalars.from_integers([1, *challenges])
     derived = derived_values(circuit.system, stage_one)
     second = circuit.second_stage(stage_one, challenges, derived)
-    return np.concatenate([fixed, *map(scalars.as_elements, committed), second, derived])
+    return np.concatenate([fixed, *map(scalars.as_elements, stage_one.in_order()), second, derived])
 
 
 def residuals(system: ConstraintSystem, columns: ScalarVector) -> ScalarVector:

@@ -20,7 +20,7 @@ from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.prover import prove_witness
 from pvcnn.qmp.setup import generate
 from pvcnn.qmp.system import StageOne
-from pvcnn.qmp.verifier import equation_holds, public_values, verify
+from pvcnn.qmp.verifier import commitments, equation_holds, public_values, verify
 from tests.qmp.circuits import FEATURES, WEIGHTS, WEIGHTS_BLINDING, DotProduct
 from tests.qmp.conftest import CONTEXT, PROGRAM_DIGEST, Proved
 
@@ -28,12 +28,8 @@ from tests.qmp.conftest import CONTEXT, PROGRAM_DIGEST, Proved
 def bare_equation(proved: Proved, proof: Proof, **moved: G1Point) -> bool:
     """Eq. (11) for `proof` with the challenges of the honest proof held fixed."""
     challenges = derive_challenges(proved.key, proved.statement, proved.proof.auxiliary_commitment)
-    commitments = (
-        moved.get("in", proved.statement.features_commitment),
-        moved.get("w", proved.key.weights_commitment),
-        moved.get("aux", proved.proof.auxiliary_commitment),
-    )
-    return equation_holds(proved.key, public_values(challenges, proved.statement), commitments, proof)
+    committed = commitments(proved.key, proved.statement, proved.proof) | moved
+    return equation_holds(proved.key, public_values(challenges, proved.statement), committed, proof)
 
 
 class TestHonest:
@@ -226,6 +222,7 @@ class TestChallenges:
             "features_commitment": statement.features_commitment + G1Point(),
             "outputs": (statement.outputs[0] + 1,),
             "context": statement.context + b"x",
+            "labels_commitment": G1Point(),
         }
         assert others.keys() == {field.name for field in fields(statement)}
         for name, value in others.items():

@@ -17,7 +17,10 @@ from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.proving_key import ProvingKey
 from tests.qmp.programs import Case, small_case
 
-OPERATIONS = ("split", "setup", "prove", "verify", "aggregation_setup", "aggregate", "verify_aggregate")
+OPERATIONS = (
+    *("split", "setup", "label_key", "commit_labels", "prove", "verify"),
+    *("aggregation_setup", "aggregate", "verify_aggregate"),
+)
 ERRORS = (
     "CampaignError",
     "CutRefused",
