@@ -100,7 +100,7 @@ def measure_ceremonies(watch: Stopwatch, root: Path, program: Program, contribut
     watch.command("powers: finalize", lambda: powers.close(Beacon(bytes(16)), watch))
     watch.command("powers: verify", lambda: powers.verify(watch))
     circuit = watch.command(
-        "circuit: init", lambda: CircuitCeremony.create(circuit_path, powers_path, program, 1, watch)
+        "circuit: init", lambda: CircuitCeremony.create(circuit_path, powers_path, program, 1, None, watch)
     )
     for _ in range(contributors):
         # Opened anew, as by a contributor, who verifies the powers too.

@@ -28,7 +28,7 @@ from pvcnn.ceremony.state import (
 from pvcnn.errors import DecodeError
 from pvcnn.files import write_atomically
 from pvcnn.qmp.array_file import Column, Layout
-from pvcnn.qmp.proving_key import COMMITTED, domain_size
+from pvcnn.qmp.proving_key import domain_size
 from pvcnn.qmp.system import ConstraintSystem
 
 _G1, _G2, _WIRES = Column("U64", 12), Column("U64", 24), Column("I32")
@@ -58,7 +58,7 @@ class CircuitShape:
         def wires(segment: str) -> int:
             return len(range(system.segments.total)[system.segments.span(segment)])
 
-        visible = tuple((segment, wires(segment)) for segment in ("pub", *COMMITTED))
+        visible = tuple((segment, wires(segment)) for segment in ("pub", *system.segments.committed))
         return cls(visible, wires("priv"), domain_size(system.constraints))
 
     @property

@@ -27,6 +27,8 @@ from pvcnn.errors import DecodeError, VerificationError
 from pvcnn.files import read_bounded, share, write_atomically
 from pvcnn.program.program import MAX_BYTES as MAX_PROGRAM_BYTES
 from pvcnn.program.program import Program
+from pvcnn.program.published import load_published, save_published
+from pvcnn.program.weights import Weights
 from pvcnn.qmp.circuit import compile_program
 from pvcnn.qmp.proving_key import ProvingKey
 from pvcnn.qmp.system import ConstraintSystem
@@ -48,21 +50,30 @@ class CircuitCeremony(Ceremony[CircuitState]):
 
     @classmethod
     def create(
-        cls, path: Path, powers: Path, program: Program, frames: int, progress: Progress | None = None
+        cls,
+        path: Path,
+        powers: Path,
+        program: Program,
+        frames: int,
+        published: Weights | None = None,
+        progress: Progress | None = None,
     ) -> CircuitCeremony:
         """A new ceremony in `path`, for the circuit of `frames` runs of `program`.
+
+        published: weights that are part of the circuit; None if they are committed.
 
         powers: the folder of their ceremony, which is verified and copied. Raises what that raises,
         VerificationError if it is not closed, and ValueError if it is too short for the circuit.
         """
         progress = progress or Silence()
         verified = _verified_powers(powers, progress)
-        circuit = compile_program(program, frames)
+        circuit = compile_program(program, frames, published=published)
         base, state = start_circuit(circuit.system, verified.state, progress)
         description = CircuitDescription(
             verified.chain.digest,
             circuit.digest,
             frames,
+            circuit.weights_digest,
             state.shape.committed,
             base.digest(),
             state.digest(),
@@ -70,6 +81,8 @@ class CircuitCeremony(Ceremony[CircuitState]):
         folder = CeremonyFolder.create(path)
         _copy_powers(powers, folder.powers, verified.chain)
         write_atomically(folder.program, program.to_bytes())
+        if published is not None:
+            save_published(folder.weights, published)
         base.save(folder.base)
         state.save(folder.state(description.state))
         folder.describe(description)
@@ -86,11 +99,19 @@ class CircuitCeremony(Ceremony[CircuitState]):
 
     @cached_property
     def system(self) -> ConstraintSystem:
-        """Compiled from the program beside it. Raises VerificationError if that is another program."""
+        """Compiled from the program beside it, and published weights if the ceremony names some.
+
+        Raises VerificationError if they are others.
+        """
         program = Program.from_bytes(read_bounded(self.folder.program, MAX_PROGRAM_BYTES))
-        circuit = compile_program(program, self.description.frames)
+        published = None
+        if self.description.weights_digest:
+            published = load_published(program, self.folder.weights)
+        circuit = compile_program(program, self.description.frames, published=published)
         if circuit.digest != self.description.program_digest:
             raise VerificationError("program.cbor is not the program that the ceremony names")
+        if circuit.weights_digest != self.description.weights_digest:
+            raise VerificationError(f"{self.folder.weights.name} are not the weights that the ceremony names")
         system = circuit.system
         if CircuitShape.of(system).committed != self.description.committed:
             raise VerificationError("the ceremony names other segments than the circuit has")
@@ -142,9 +163,7 @@ class CircuitCeremony(Ceremony[CircuitState]):
         if not verified.chain.is_closed:
             raise VerificationError("no beacon has closed the ceremony yet: it has no keys")
         powers = self.powers().state
-        proving_key = keys_of_state(
-            powers, self.base, verified.state, self.description.program_digest, self.description.frames
-        )
+        proving_key = keys_of_state(powers, self.base, verified.state, self.description)
         try:
             return proving_key, powers.aggregation_key()
         except ValueError as error:

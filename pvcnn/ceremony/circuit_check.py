@@ -17,7 +17,7 @@ from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.points import G1Point, G2Point, pairing_product_is_one
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.ceremony.circuit import CircuitBase, CircuitShape, CircuitState, segment_array
-from pvcnn.ceremony.columns import check_binding, combined_polynomials
+from pvcnn.ceremony.columns import check_binding, combined_polynomials, random_weights
 from pvcnn.ceremony.description import Point
 from pvcnn.ceremony.powers import PowersState
 from pvcnn.ceremony.progress import Progress
@@ -55,7 +55,7 @@ def check_circuit(
     _check_wires(system, base)
     _check_secrets(state)
     progress.advance(1)
-    weights = scalars.random(system.segments.total)
+    weights = random_weights(system)
     u, v, w = combined_polynomials(system, Domain(state.shape.domain), weights)
     size = state.shape.domain
     if msm_g1(base.u_g1, weights[base.a_wires]) != msm_g1(powers.tau_g1[:size], u):

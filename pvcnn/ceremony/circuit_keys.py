@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pvcnn.algebra.curve import g1_to_points
 from pvcnn.ceremony.circuit import CircuitBase, CircuitState
+from pvcnn.ceremony.description import CircuitDescription
 from pvcnn.ceremony.powers import PowersState
 from pvcnn.ceremony.state import to_g1, to_g2
 from pvcnn.errors import VerificationError
@@ -12,7 +15,7 @@ from pvcnn.qmp.proving_key import ProvingKey
 
 
 def keys_of_state(
-    powers: PowersState, base: CircuitBase, state: CircuitState, program_digest: bytes, frames: int
+    powers: PowersState, base: CircuitBase, state: CircuitState, description: CircuitDescription
 ) -> ProvingKey:
     """The proving key, with the circuit key in it. powers, base and state: checked.
 
@@ -24,11 +27,12 @@ def keys_of_state(
         circuit_key = CircuitKey(
             alpha_g1=to_g1(powers.alpha_g1, 0),
             beta_g2=to_g2(powers.beta_g2, 0),
-            gamma_g2=GammaPoints(gamma["pub"], gamma["in"], gamma["w"], gamma["aux"]),
+            gamma_g2=GammaPoints.of_segments(gamma),
             delta_g2=to_g2(arrays["delta_g2"], 0),
             public_g1=tuple(g1_to_points(arrays["pub_g1"])),
-            program_digest=program_digest,
-            frames=frames,
+            program_digest=description.program_digest,
+            frames=description.frames,
+            weights_digest=description.weights_digest,
         )
         return ProvingKey(
             circuit_key=circuit_key,
@@ -39,6 +43,7 @@ def keys_of_state(
             v_g2=base.v_g2,
             in_g1=arrays["in_g1"],
             w_g1=arrays["w_g1"],
+            lab_g1=arrays.get("lab_g1", np.zeros((0, 12), np.uint64)),
             aux_g1=arrays["aux_g1"],
             private_g1=arrays["private_g1"],
             quotient_g1=arrays["quotient_g1"],

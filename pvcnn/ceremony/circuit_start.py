@@ -11,11 +11,11 @@ from pvcnn.algebra.point_sums import sums_and_differences
 from pvcnn.algebra.point_transforms import lagrange_points
 from pvcnn.algebra.points import G1Point, G2Point
 from pvcnn.ceremony.circuit import CircuitBase, CircuitShape, CircuitState, segment_array
-from pvcnn.ceremony.columns import check_binding, column_points
+from pvcnn.ceremony.columns import check_binding, column_points, fold_derived
 from pvcnn.ceremony.powers import PowersState
 from pvcnn.ceremony.progress import Progress
 from pvcnn.qmp.proving_key import wire_order
-from pvcnn.qmp.system import ConstraintSystem
+from pvcnn.qmp.system import ConstraintSystem, SparseMatrix
 
 
 def start_circuit(
@@ -39,15 +39,18 @@ def start_circuit(
         lagrange_points(domain, vector[: domain.size], lambda: progress.advance(1))
         for vector in (powers.tau_g1, powers.alpha_g1, powers.beta_g1, powers.tau_g2)
     )
-    progress.begin("the circuit's columns", 6)
+    progress.begin("the circuit's columns", 4)
 
-    def columns(matrix: str, points: PointVector) -> PointVector:
+    def folded(*terms: tuple[SparseMatrix, PointVector]) -> PointVector:
+        """The sum of the matrices' columns, each applied to its points."""
+        total, *others = (column_points(system, matrix, points) for matrix, points in terms)
+        for other in others:
+            total = sums_and_differences(total, other)[0]
         progress.advance(1)
-        return column_points(system, getattr(system, matrix), points)
+        return fold_derived(system, total)
 
-    u, v, v_g2 = columns("a", one), columns("b", one), columns("b", one_g2)
-    k, _ = sums_and_differences(columns("a", beta), columns("b", alpha))
-    k, _ = sums_and_differences(k, columns("c", one))
+    u, v, v_g2 = folded((system.a, one)), folded((system.b, one)), folded((system.b, one_g2))
+    k = folded((system.a, beta), (system.b, alpha), (system.c, one))
     a_wires = wire_order(system.segments, np.asarray(u.any(axis=1)))
     b_wires = wire_order(system.segments, np.asarray(v.any(axis=1)))
     base = CircuitBase(a_wires, b_wires, u[a_wires], v[b_wires], v_g2[b_wires])

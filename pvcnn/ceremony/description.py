@@ -103,14 +103,15 @@ class PowersDescription:
 class CircuitDescription:
     """Keys for one circuit on top of powers whose ceremony is closed.
 
-    powers: digest of the last contribution to those; program_digest, frames: name the circuit, as in its
-    key; committed: its committed segments, in order; base, state: SHA-256 of the files that the powers and
-    the circuit determine (docs/ceremony.md).
+    powers: digest of the last contribution to those; program_digest, frames, weights_digest: name the
+    circuit, as in its key; committed: its committed segments, in order; base, state: SHA-256 of the files
+    that the powers and the circuit determine (docs/ceremony.md).
     """
 
     powers: bytes
     program_digest: bytes
     frames: int
+    weights_digest: bytes
     committed: tuple[str, ...]
     base: bytes
     state: bytes
@@ -144,6 +145,7 @@ class CircuitDescription:
             "powers": self.powers,
             "program_digest": self.program_digest,
             "frames": self.frames,
+            "weights_digest": self.weights_digest,
             "committed": list(self.committed),
             "base": self.base,
             "state": self.state,
@@ -159,12 +161,15 @@ class CircuitDescription:
             fields.octets("powers", DIGEST_BYTES),
             fields.octets("program_digest", DIGEST_BYTES),
             fields.integer("frames", 1, _MAX_FRAMES),
+            fields.octets("weights_digest", max_length=DIGEST_BYTES),
             _segment_names(fields),
             fields.octets("base", DIGEST_BYTES),
             fields.octets("state", DIGEST_BYTES),
             fields.octets("nonce", NONCE_BYTES),
         )
         fields.finish()
+        if len(made.weights_digest) not in (0, DIGEST_BYTES):
+            raise DecodeError(f"{CIRCUIT_FORMAT}: a weights digest has {DIGEST_BYTES} bytes or none")
         return made
 
     def digest(self) -> bytes:

@@ -48,6 +48,10 @@ class CeremonyFolder:
         return self.path / "program.cbor"
 
     @property
+    def weights(self) -> Path:
+        return self.path / "published_weights.safetensors"
+
+    @property
     def base(self) -> Path:
         return self.path / "base.safetensors"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 from pvcnn.aggregate.reference_string import AggregationVerifierKey
@@ -86,7 +86,9 @@ class CeremonyRecord:
         _check_key_digest(self, key, aggregation)
         if (key.program_digest, key.frames) != (self.circuit.program_digest, self.circuit.frames):
             raise VerificationError("ceremony: it was about another circuit")
-        gamma = dict(zip(self.circuit.visible, key.gamma_g2.in_order(), strict=True))
+        gamma = key.gamma_g2.by_segment()
+        if (tuple(gamma), key.weights_digest) != (self.circuit.visible, self.circuit.weights_digest):
+            raise VerificationError("ceremony: it was about a circuit with other segments or weights")
         claimed: dict[str, Point] = {"delta": key.delta_g2, "alpha": key.alpha_g1}
         claimed |= {gamma_name(segment): point for segment, point in gamma.items()}
         claimed |= {"a": aggregation.a_g1, "b": aggregation.b_g1}
@@ -100,21 +102,21 @@ class CeremonyRecord:
             raise VerificationError("ceremony: the key's beta is not the one that it made")
 
     def to_bytes(self) -> bytes:
-        fields: dict[str, object] = {name: getattr(self, name) for name in _KEY_DIGESTS}
-        fields |= {"powers": self.powers.to_bytes(), "circuit": self.circuit.to_bytes()}
-        fields["powers_contributions"] = [each.to_bytes() for each in self.powers_contributions]
-        fields["circuit_contributions"] = [each.to_bytes() for each in self.circuit_contributions]
-        return encode(FORMAT, VERSION, fields)
+        body: dict[str, object] = {name: getattr(self, name) for name in _KEY_DIGESTS}
+        body |= {"powers": self.powers.to_bytes(), "circuit": self.circuit.to_bytes()}
+        body["powers_contributions"] = [each.to_bytes() for each in self.powers_contributions]
+        body["circuit_contributions"] = [each.to_bytes() for each in self.circuit_contributions]
+        return encode(FORMAT, VERSION, body)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> CeremonyRecord:
         """Inverse of `to_bytes`. Raises DecodeError for anything that `to_bytes` does not give."""
-        fields = decode(data, FORMAT, VERSION, MAX_BYTES)
-        digests = [fields.octets(name, DIGEST_BYTES) for name in _KEY_DIGESTS]
-        powers = PowersDescription.from_bytes(fields.octets("powers"))
-        circuit = CircuitDescription.from_bytes(fields.octets("circuit"))
-        links = [_links(fields, name) for name in ("powers_contributions", "circuit_contributions")]
-        fields.finish()
+        taken = decode(data, FORMAT, VERSION, MAX_BYTES)
+        digests = [taken.octets(name, DIGEST_BYTES) for name in _KEY_DIGESTS]
+        powers = PowersDescription.from_bytes(taken.octets("powers"))
+        circuit = CircuitDescription.from_bytes(taken.octets("circuit"))
+        links = [_links(taken, name) for name in ("powers_contributions", "circuit_contributions")]
+        taken.finish()
         return cls(powers, links[0], circuit, links[1], *digests)
 
 
@@ -168,23 +170,15 @@ def _closed(what: str, description: Description, links: Sequence[Contribution]) 
 
 
 def _check_key_digest(record: CeremonyRecord, key: CircuitKey, aggregation: AggregationVerifierKey) -> None:
-    circuit_key = CircuitKey(
-        key.alpha_g1,
-        key.beta_g2,
-        key.gamma_g2,
-        key.delta_g2,
-        key.public_g1,
-        key.program_digest,
-        key.frames,
-    )
+    circuit_key = CircuitKey(**{each.name: getattr(key, each.name) for each in fields(CircuitKey)})
     if hashlib.sha256(circuit_key.to_bytes()).digest() != record.circuit_key_digest:
         raise VerificationError("ceremony: the circuit's key is not the one that it made")
     if hashlib.sha256(aggregation.to_bytes()).digest() != record.aggregation_verifier_key_digest:
         raise VerificationError("ceremony: the aggregation's key is not the one that it made")
 
 
-def _links(fields: Fields, name: str) -> tuple[Contribution, ...]:
-    items = fields.sequence(name, MAX_CONTRIBUTIONS)
+def _links(taken: Fields, name: str) -> tuple[Contribution, ...]:
+    items = taken.sequence(name, MAX_CONTRIBUTIONS)
     if any(not isinstance(item, bytes) or len(item) > contribution.MAX_BYTES for item in items):
         raise DecodeError(f"{FORMAT}: field {name!r} must hold encoded contributions")
     return tuple(Contribution.from_bytes(item) for item in items)

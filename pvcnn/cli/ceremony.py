@@ -19,6 +19,8 @@ from pvcnn.files import read_bounded
 if TYPE_CHECKING:  # needs the kernels
     from pvcnn.ceremony.chain import Chain
     from pvcnn.ceremony.opening import AnyCeremony
+    from pvcnn.program.program import Program
+    from pvcnn.program.weights import Weights
 
 DEFAULT_MAX_PROOFS = 64
 _MAX_ENTROPY_BYTES = 1 << 20
@@ -46,6 +48,13 @@ def ceremony_command() -> None:
     metavar="FOLDER",
     help="The closed ceremony of powers that a program's own is to build on.",
 )
+@click.option(
+    "--published-weights",
+    "published",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The program's weights, if they are published and not committed.",
+)
 @click.option("--frames", type=click.IntRange(1, 1 << 12), default=1, show_default=True, help="In one proof.")
 @click.option(
     "--domain-log2",
@@ -65,6 +74,7 @@ def init_command(
     folder: Path,
     program: Path | None,
     powers: Path | None,
+    published: Path | None,
     frames: int,
     domain_log2: int | None,
     max_proofs: int,
@@ -73,18 +83,18 @@ def init_command(
     """Begin a ceremony in FOLDER, which is made: one of powers, or on closed ones that of a program."""
     if (program is None) == (domain_log2 is None):
         raise click.UsageError("name either a --program or, for powers alone, a --domain-log2")
-    if powers is not None and program is None:
-        raise click.UsageError("--powers is for the ceremony of a --program")
+    if program is None and (powers is not None or published is not None):
+        raise click.UsageError("--powers and --published-weights are for the ceremony of a --program")
     from pvcnn.ceremony.circuit_ceremony import CircuitCeremony
     from pvcnn.ceremony.powers_ceremony import PowersCeremony
 
     made: AnyCeremony
     with _drawn() as progress, _usage_errors():
         if program is not None and powers is not None:
-            made = CircuitCeremony.create(folder, powers, _read_program(program), frames, progress)
+            given = _read_program(program, published)
+            made = CircuitCeremony.create(folder, powers, given[0], frames, given[1], progress)
         else:
-            size = _domain_log2(program, frames) if program is not None else domain_log2
-            assert size is not None
+            size = domain_log2 or _domain_log2(program, published, frames)
             made = PowersCeremony.create(folder, size, max_proofs)
     report = {"ceremony": made.description.digest().hex(), "folder": str(folder)}
     if not as_json:
@@ -213,18 +223,22 @@ def _open_summary(chain: Chain) -> str:
     return f"{len(chain.contributors)} contributions, {state}, transcript digest {chain.digest.hex()}"
 
 
-def _domain_log2(program: Path, frames: int) -> int:
+def _domain_log2(program: Path | None, published: Path | None, frames: int) -> int:
     from pvcnn.qmp.circuit import compile_program
     from pvcnn.qmp.proving_key import domain_size
 
-    system = compile_program(_read_program(program), frames).system
+    assert program is not None
+    given, weights = _read_program(program, published)
+    system = compile_program(given, frames, published=weights).system
     return domain_size(system.constraints).bit_length() - 1
 
 
-def _read_program(path: Path) -> Any:
+def _read_program(path: Path, published: Path | None) -> tuple[Program, Weights | None]:
     from pvcnn.program.program import Program
+    from pvcnn.program.published import load_published
 
-    return Program.from_bytes(read_bounded(path, _MAX_PROGRAM_BYTES))
+    program = Program.from_bytes(read_bounded(path, _MAX_PROGRAM_BYTES))
+    return program, None if published is None else load_published(program, published)
 
 
 def _entropy(path: Path | None) -> bytes:
