@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 
 from pvcnn.ceremony.beacon import Beacon
 from pvcnn.ceremony.chain import Chain, follow, linked, update_of
-from pvcnn.ceremony.contribution import BEACON_NAME, MAX_CONTRIBUTIONS, Contribution
+from pvcnn.ceremony.contribution import BEACON_NAME, MAX_CONTRIBUTIONS, Contribution, check_name
 from pvcnn.ceremony.description import Description, Point
 from pvcnn.ceremony.drawing import drawn
 from pvcnn.ceremony.folder import CeremonyFolder
-from pvcnn.ceremony.knowledge import prove, times
+from pvcnn.ceremony.knowledge import check_proofs, prove, times
 from pvcnn.ceremony.progress import Progress, Silence
 from pvcnn.ceremony.state import CeremonyState
 from pvcnn.errors import CampaignError, VerificationError
@@ -68,6 +68,7 @@ class Ceremony(ABC, Generic[State]):
         Raises what `verify` raises, CampaignError if the ceremony is closed or someone else was faster,
         and ValueError for a name that `Contribution` refuses.
         """
+        check_name(name)
         if name == BEACON_NAME:
             raise ValueError(f"the name {BEACON_NAME!r} is the beacon's")
         progress = progress or Silence()
@@ -114,10 +115,15 @@ class Ceremony(ABC, Generic[State]):
         if beacon is None:
             update = update_of(self._description, chain, link)
             link = replace(link, proofs=prove(update, [ratios[secret.name] for secret in secrets]))
+            check_proofs(update, link.proofs)
         longer = linked(self._description, chain, link)
         # What a machine's error has damaged would end the ceremony once the old state is gone.
         self.check_state(after, longer.points, progress)
         after.save(self.folder.state(digest))
-        self.folder.append(link)
+        try:
+            self.folder.append(link)
+        except CampaignError:
+            self.folder.state(digest).unlink(missing_ok=True)
+            raise
         self.folder.keep_only(digest)
         return Verified(longer, after)

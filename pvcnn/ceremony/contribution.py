@@ -94,6 +94,12 @@ class Contribution:
             raise DecodeError(f"{FORMAT}: {error}") from error
 
 
+def check_name(name: str) -> None:
+    """Raises ValueError unless `name` is one printable line, not empty, without spaces at its ends."""
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable() or name.strip() != name:
+        raise ValueError(f"a contributor's name is one printable line of at most {MAX_NAME} characters")
+
+
 def _byte_strings(fields: Fields, name: str, sizes: tuple[int, int]) -> list[bytes]:
     items = fields.sequence(name, _MAX_SECRETS)
     if any(not isinstance(item, bytes) or len(item) not in sizes for item in items):

@@ -104,8 +104,8 @@ class CeremonyFolder:
             )
 
     def keep_only(self, digest: bytes) -> None:
-        """Removes all states but one: those that contributions went on from or never finished."""
-        for path in (self.path / "states").iterdir():
+        """Removes all whole states but one: those that contributions went on from, or that no link names."""
+        for path in (self.path / "states").glob("*.safetensors"):
             if path != self.state(digest):
                 with suppress(FileNotFoundError):
                     path.unlink()

@@ -32,6 +32,7 @@ from pvcnn.ceremony.folder import CeremonyFolder
 from pvcnn.ceremony.opening import open_ceremony
 from pvcnn.ceremony.powers import PowersState
 from pvcnn.ceremony.powers_ceremony import PowersCeremony
+from pvcnn.ceremony.progress import Silence
 from pvcnn.errors import CampaignError, DecodeError, VerificationError
 from pvcnn.qmp.key_check import check_proving_key
 from pvcnn.qmp.keys import CircuitKey
@@ -171,10 +172,20 @@ def test_what_a_circuit_needs(made: Folders, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", " ann", "an\nn", "x" * 65, "beacon"])
 def test_names_that_are_none(open_powers: PowersCeremony, name: str) -> None:
-    before = _files(open_powers.folder.path)
+    """Said at once, not after a minute's work."""
+    before, steps = _files(open_powers.folder.path), _Steps()
     with pytest.raises(ValueError, match="name"):
-        open_powers.contribute(name)
+        open_powers.contribute(name, progress=steps)
     assert _files(open_powers.folder.path) == before
+    assert not steps.begun
+
+
+class _Steps(Silence):
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+
+    def begin(self, step: str, total: int) -> None:
+        self.begun.append(step)
 
 
 @pytest.mark.parametrize("moment", ["times", "fsync", "append"])
@@ -206,6 +217,7 @@ def test_of_two_contributions_at_a_time_one_wins(folders: Folders, monkeypatch: 
         patch.setattr(slow, "verify", lambda _progress: before)
         with pytest.raises(CampaignError, match="contribution 3 in the meantime"):
             slow.contribute("slow")
+    assert len(list((folders.open_powers / "states").iterdir())) == 1
     assert fast.verify().chain.contributors == ("ann", "bob", "fast")
 
 
