@@ -52,6 +52,13 @@ class Batch(ABC):
         """Performs the first `count` tasks; a target may be an operand of its own task only."""
 
     @abstractmethod
+    def double(self, count: int) -> None:
+        """Doubles the left operands of the first `count` tasks; a target may be its own task's operand.
+
+        Right operands are overwritten.
+        """
+
+    @abstractmethod
     def copy(self, count: int) -> None:
         """Copies the left operands of the first `count` tasks to their targets."""
 

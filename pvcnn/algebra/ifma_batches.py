@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pvcnn.algebra.batches import Backend, Batch, PointVector, Rows
-from pvcnn.algebra.kernels.ifma import additions
+from pvcnn.algebra.kernels.ifma import additions, doublings
 from pvcnn.algebra.kernels.ifma import rows as row_kernels
 from pvcnn.algebra.memory import ARENA
 
@@ -22,6 +22,10 @@ class IfmaBatch(Batch):
 
     def add(self, count: int) -> None:
         additions.add_pairs(self._degree, self.tasks, count, self._workspace.ctypes.data)
+
+    def double(self, count: int) -> None:
+        workspace = self._workspace.ctypes.data
+        doublings.double_points(self._degree, self.tasks, count, self.identity, workspace)
 
     def copy(self, count: int) -> None:
         row_kernels.copy_points(self._degree, self.tasks, count)

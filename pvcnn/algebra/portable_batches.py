@@ -24,6 +24,10 @@ class PortableBatch(Batch):
     def add(self, count: int) -> None:
         additions.add_pairs(self._degree, self.tasks, count, self._workspace.ctypes.data, _SHARED)
 
+    def double(self, count: int) -> None:
+        self.tasks[1, :count] = self.tasks[0, :count]
+        self.add(count)
+
     def copy(self, count: int) -> None:
         additions.copy_points(self._degree, self.tasks, count)
 

@@ -12,6 +12,7 @@ import click
 
 from pvcnn.cli.aggregation import aggregate_command, verify_command
 from pvcnn.cli.bench import bench_command, warmup_command
+from pvcnn.cli.ceremony import ceremony_command
 from pvcnn.cli.demo import demo_command
 from pvcnn.cli.evaluation import infer_command
 from pvcnn.cli.inspection import inspect_command
@@ -45,6 +46,7 @@ for command in (
     split_command,
     keygen_command,
     setup_command,
+    ceremony_command,
     encrypt_command,
     infer_command,
     prove_command,

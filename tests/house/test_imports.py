@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "qmp": BASE | {"algebra", "program"},
     "partition": BASE | {"algebra", "program"},
     "aggregate": BASE | {"algebra", "qmp"},
+    "ceremony": BASE | {"algebra", "program", "qmp", "aggregate"},
     "campaign": BASE | {"algebra", "program", "he", "qmp", "aggregate"},
     "compute": BASE | {"algebra", "qmp", "aggregate", "campaign"},
     "demo": BASE
@@ -34,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bench": BASE | {"algebra", "program", "data", "models", "qmp", "partition"},
     "cli": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "bench"}
-    | {"compute", "demo", "stream"},
+    | {"compute", "demo", "stream", "ceremony"},
 }
 HEAVY = (
     "torch",
@@ -106,6 +107,7 @@ def test_blocking_works() -> None:
         "pvcnn.program.published",
         "pvcnn.aggregate.verifier",
         "pvcnn.campaign.auditor",
+        "pvcnn.ceremony.record",
         "pvcnn.cli.main",
     ],
 )

@@ -38,15 +38,17 @@ SHARED: Final = 2048
 #: Entries that each row of tasks must have beyond the pairs: operands are looked at ahead of time.
 SLACK: Final = 80
 
-_ELEMENT = 512
-_SAVED = 256 + 64
-_CHAINS = _SAVED + _ELEMENT * SAVED_ELEMENTS
-_KEPT = _CHAINS + 2 * _ELEMENT * CHAINS
+#: Bytes of an element on eight lanes, and where in a workspace the saved elements, the chains and what groups
+#: keep begin.
+ELEMENT: Final = 512
+SAVED_AT: Final = 256 + 64
+CHAINS_AT: Final = SAVED_AT + ELEMENT * SAVED_ELEMENTS
+KEPT_AT: Final = CHAINS_AT + 2 * ELEMENT * CHAINS
 
 
 def workspace_bytes(degree: int) -> int:
     """What `add_pairs` needs: a point for waste, a line, what is saved, the chains and what groups keep."""
-    return _KEPT + SHARED // 8 * KEPT * _ELEMENT
+    return KEPT_AT + SHARED // 8 * KEPT * ELEMENT
 
 
 @kernel
@@ -67,15 +69,15 @@ def add_pairs(degree: Any, tasks: Any, count: int, workspace: int) -> None:
         for group in range((stop - first + 7) >> 3):
             found += exceptional[group] != 0
         if found:
-            _add_exceptional(degree, tasks, first, stop, exceptional)
+            add_exceptional(degree, tasks, first, stop, exceptional)
 
 
 @kernel
 def _add_batch(degree: Any, tasks: Any, first: int, stop: int, workspace: int, exceptional: Any) -> None:
     """All pairs but the exceptional ones; `exceptional` gets a byte a group that tells which those are."""
-    size = _ELEMENT * len(degree)
+    size = ELEMENT * len(degree)
     groups = (stop - first + 7) >> 3
-    chains, kept = workspace + _CHAINS, workspace + _KEPT
+    chains, kept = workspace + CHAINS_AT, workspace + KEPT_AT
     for i in range(CHAINS):
         store_ones(degree, chains + size * i)
     lefts, rights = address_of(tasks[0, first:]), address_of(tasks[1, first:])
@@ -86,11 +88,7 @@ def _add_batch(degree: Any, tasks: Any, first: int, stop: int, workspace: int, e
         exceptional[group] = forward(
             degree, lefts + 64 * group, rights + 64 * group, targets + 64 * group, own, chain
         )
-    saved, line = workspace + _SAVED, workspace + 256
-    fold(degree, chains, saved)
-    product = read_number(saved + _ELEMENT * (SAVED_ELEMENTS - 1), 64, _from_wide_radix())
-    write_number(line, invert(product), _to_wide_radix())
-    unfold(degree, chains, saved, line)
+    invert_chains(degree, workspace)
     for group in range(groups - 1, -1, -1):
         at, chain = 64 * group, chains + size * (group & (CHAINS - 1))
         own = kept + KEPT * size * group
@@ -98,7 +96,17 @@ def _add_batch(degree: Any, tasks: Any, first: int, stop: int, workspace: int, e
 
 
 @kernel
-def _add_exceptional(degree: Any, tasks: Any, first: int, stop: int, exceptional: Any) -> None:
+def invert_chains(degree: Any, workspace: int) -> None:
+    """The chains of a workspace become their inverses."""
+    chains, saved, line = workspace + CHAINS_AT, workspace + SAVED_AT, workspace + 256
+    fold(degree, chains, saved)
+    product = read_number(saved + ELEMENT * (SAVED_ELEMENTS - 1), 64, _from_wide_radix())
+    write_number(line, invert(product), _to_wide_radix())
+    unfold(degree, chains, saved, line)
+
+
+@kernel
+def add_exceptional(degree: Any, tasks: Any, first: int, stop: int, exceptional: Any) -> None:
     """The pairs from `first` on that are flagged in `exceptional`, by way of portable points."""
     lines = 2 * len(degree)
     size = 48 * lines

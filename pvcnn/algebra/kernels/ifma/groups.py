@@ -45,7 +45,7 @@ _FIELD = BASE_FIELD
 #: Coordinates that a group keeps from the first pass for the second.
 KEPT: Final = 3
 #: Groups ahead whose operands are asked for.
-_AHEAD = 8
+AHEAD: Final = 8
 
 
 class GroupEmitter:
@@ -66,7 +66,7 @@ class GroupEmitter:
         """
         left, right = self._operands(builder, lefts), self._operands(builder, rights)
         for operands in (lefts, rights):
-            self._fetch(builder, vectors.load(builder, operands, BYTES * _AHEAD))
+            self._fetch(builder, vectors.load(builder, operands, BYTES * AHEAD))
         if self._degree == 2:  # four lines to write: they don't come in time by themselves
             self._fetch(builder, vectors.load(builder, targets), write=True)
         x1, x2 = self._x(builder, left), self._x(builder, right)
