@@ -11,6 +11,7 @@ from pvcnn.ceremony.powers import PowersState
 from pvcnn.ceremony.state import to_g1, to_g2
 from pvcnn.errors import VerificationError
 from pvcnn.qmp.keys import CircuitKey, GammaPoints
+from pvcnn.qmp.labels import labels_digest
 from pvcnn.qmp.proving_key import ProvingKey
 
 
@@ -33,6 +34,7 @@ def keys_of_state(
             program_digest=description.program_digest,
             frames=description.frames,
             weights_digest=description.weights_digest,
+            labels_digest=_labels_digest(state) if "lab" in gamma else b"",
         )
         return ProvingKey(
             circuit_key=circuit_key,
@@ -54,3 +56,9 @@ def keys_of_state(
         )
     except ValueError as error:
         raise VerificationError(f"keys: {error}") from error
+
+
+def _labels_digest(state: CircuitState) -> bytes:
+    """Names the points with which testers commit to labels."""
+    blinding = to_g1(state.points_of["blinding_gamma_g1"], state.shape.committed.index("lab"))
+    return labels_digest(g1_to_points(state.points_of["lab_g1"]), blinding)
