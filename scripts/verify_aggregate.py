@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
-"""Verifies a campaign's public folder: a second implementation, with py_ecc and the standard library alone.
+"""A second verifier of campaigns and aggregates, with py_ecc and the standard library alone.
 
     python scripts/verify_aggregate.py DIR        DIR or DIR/public; exit 0 valid, 1 invalid, 2 malformed
 
-It shares no code with pvcnn and takes none of its shortcuts: equations are checked one by one, and
-membership of the target group is f^r = 1. Equation numbers are those of docs/protocol.md.
+It shares no code with pvcnn and takes few of its shortcuts: of a folded aggregate equations are checked one
+by one, and membership of the target group is f^r = 1. Equation numbers are those of docs/protocol.md. CBOR
+and signatures are in cbor_and_ed25519.py; check_vectors.py runs this file on test vectors.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 import sys
 import time
+from collections.abc import Callable
 from functools import reduce
-from hashlib import sha256, sha512
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,12 @@ from py_ecc.fields import optimized_bls12_381_FQ12 as FQ12
 from py_ecc.optimized_bls12_381.optimized_curve import G1, G2, add, curve_order, eq, is_inf, multiply, neg
 from py_ecc.optimized_bls12_381.optimized_pairing import final_exponentiate, pairing
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # wherever this file is run from
+import primitives
+from primitives import Transcript, digest
+
 Point = Any
+Auxiliary = tuple[bytes, Point]  # D_aux, encoded and decoded
 Fields = dict[str, Any]
 
 
@@ -36,43 +44,16 @@ def well_formed(condition: bool, complaint: str) -> None:
     demand(condition, complaint, 2)
 
 
+def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
+    """What `action` returns; where it raises, `arguments` are malformed."""
+    try:
+        return action(*arguments)
+    except Exception as error:  # py_ecc raises several types
+        return well_formed(False, f"{error}"[:200])
+
+
 def progress(text: str) -> None:
     print(f"{time.process_time():6.1f} s  {text}", file=sys.stderr, flush=True)
-
-
-# Encodings and hashes: deterministic CBOR (RFC 8949, 4.2.1) of integers, bytes, text, booleans, lists, maps.
-
-
-def read_value(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
-    """The value that starts at `at`, and where it ends. Every value has one encoding that is accepted."""
-    well_formed(at < len(data) and depth <= 16, "CBOR: cut short or nested too deeply")
-    kind, number, at = *divmod(data[at], 32), at + 1
-    if kind == 7 and number in (20, 21):
-        return number == 21, at
-    well_formed(kind < 6 and number < 28, "CBOR: a type that is not allowed")
-    if number > 23:
-        smallest, size = (24, 1 << 8, 1 << 16, 1 << 32)[number - 24], 1 << (number - 24)
-        number, at = int.from_bytes(data[at : at + size], "big"), at + size
-        well_formed(at <= len(data) and number >= smallest, "CBOR: cut short or not in the shortest form")
-    if kind < 2:
-        return (-1 - number if kind else number), at
-    well_formed(number <= len(data) - at, "CBOR: cut short")
-    if kind < 4:
-        content, at = data[at : at + number], at + number
-        text = content.decode(errors="replace") if kind == 3 else ""
-        well_formed(kind == 2 or text.encode() == content, "CBOR: not UTF-8")
-        return (text if kind == 3 else content), at
-    items, ends = [], [at]
-    for _ in range(number * (kind - 3)):  # a map has keys and values
-        item, at = read_value(data, at, depth + 1)
-        items.append(item)
-        ends.append(at)
-    if kind == 4:
-        return items, at
-    keys = [data[start:end] for start, end in zip(ends[::2], ends[1::2], strict=False)]
-    ordered = keys == sorted(set(keys)) and all(isinstance(key, str) for key in items[::2])
-    well_formed(ordered, "CBOR: keys that are not texts in ascending order")
-    return dict(zip(items[::2], items[1::2], strict=True)), at
 
 
 #: Every artefact: its version if not 1, its fields with lengths of byte strings or types; ? may be absent.
@@ -88,20 +69,20 @@ FORMATS = {
     "pvcnn-answer": "manifest_digest:32 registry_digest:32 index:int answer_digest:bytes reason:str",
     "pvcnn-cluster-refusal": "context:32",
     "pvcnn-label-opening": "salt:32 label:int",
-    "pvcnn-statement": "features_commitment:48 outputs:list context:32 labels_commitment:48?",
+    "pvcnn-statement": "features_commitment:48 outputs:list context:bytes labels_commitment:48?",
     "pvcnn-verification-key": "version:2 program_digest:32 frames:int weights_digest:0|32 alpha:48 beta:96 "
     "gamma:list delta:96 public:list weights_commitment:48",
     "pvcnn-aggregation-verifier-key": "max_proofs:int a_g1:48 b_g1:48 a_g2:96 b_g2:96",
-    "pvcnn-aggregate": "auxiliary_commitments:list claim:2928 rounds:list final:480 openings:288",
+    "pvcnn-aggregate": "version:2 groups:list auxiliary_commitments:bytes claim:bytes rounds:list final:480 "
+    "openings:288",
+    "pvcnn-packed-aggregate": "groups:list proofs:bytes",
 }
 TYPES: dict[str, Any] = {"bytes": bytes, "str": str, "int": int, "list": list}
 
 
 def decode(data: bytes, name: str) -> Fields:
     """The fields of an artefact of format `name`."""
-    body: Fields
-    body, end = read_value(data, 0)
-    well_formed(end == len(data) and isinstance(body, dict), f"{name}: not one CBOR map")
+    body: Fields = guarded(primitives.read_map, data)
     declared = (field.split(":") for field in FORMATS[name].split())
     expected = {field: kind.rstrip("?") for field, kind in declared if kind[-1] != "?" or field in body}
     named = (body.pop("format", None), body.pop("version", None)) == (name, int(expected.pop("version", 1)))
@@ -122,92 +103,24 @@ def split(data: bytes, *lengths: int) -> list[bytes]:
     return [data[sum(lengths[:i]) : sum(lengths[: i + 1])] for i in range(len(lengths))]
 
 
-def digest(domain: str, *items: bytes) -> bytes:
-    prefixed = (len(item).to_bytes(8, "little") + item for item in (domain.encode(), *items))
-    return sha256(b"".join(prefixed)).digest()
-
-
-class Transcript:
-    """Fiat-Shamir: challenges that depend on everything absorbed before them."""
-
-    def __init__(self, domain: str) -> None:
-        self.hash = sha512()
-        self.absorb(("domain", domain.encode()))
-
-    def absorb(self, *items: tuple[str, bytes | int]) -> None:
-        for label, item in items:
-            for data in (label.encode(), item.to_bytes(8, "little") if isinstance(item, int) else item):
-                self.hash.update(len(data).to_bytes(8, "little") + data)
-
-    def challenge(self, label: str) -> int:
-        value = 0
-        while value < 2:
-            self.absorb(("challenge", label.encode()))
-            squeezed = self.hash.digest()
-            self.absorb(("squeezed", squeezed))
-            value = int.from_bytes(squeezed, "little") % curve_order
-        return value
-
-
-# Signatures: Ed25519 (RFC 8032, 5.1.7), points as (x, y) modulo 2^255 - 19.
-
-P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, -1, P) % P
-ORDER_8_Y = 2707385501144840649318225287225658788936804267575313519463743609750303402022
-
-
-def ed_add(p: tuple[int, int], q: tuple[int, int]) -> tuple[int, int]:
-    t = D * p[0] * q[0] * p[1] * q[1] % P
-    x, y = (p[0] * q[1] + p[1] * q[0]), (p[1] * q[1] + p[0] * q[0])
-    return x * pow(1 + t, -1, P) % P, y * pow(1 - t, -1, P) % P
-
-
-def ed_multiply(point: tuple[int, int], factor: int) -> tuple[int, int]:
-    result = (0, 1)
-    for bit in bin(factor)[2:]:
-        result = ed_add(ed_add(result, result), point if bit == "1" else (0, 1))
-    return result
-
-
-def ed_decode(data: bytes) -> tuple[int, int]:
-    y, sign = int.from_bytes(data, "little") % 2**255, data[31] >> 7
-    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
-    x = pow(square, (P + 3) // 8, P)
-    x = x if (x * x - square) % P == 0 else x * pow(2, (P - 1) // 4, P) % P
-    well_formed(y < P and (x * x - square) % P == 0, "not a point of Ed25519")
-    return (x if x % 2 == sign else P - x), y
-
-
-def check_signature(key: bytes, message: bytes, signature: bytes) -> None:
-    """A key of small order is malformed: under it one signature would fit many messages."""
-    x, y = ed_decode(key)
-    well_formed(y not in (0, 1, P - 1, ORDER_8_Y, P - ORDER_8_Y), "an Ed25519 key of small order")
-    base = ed_decode((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
-    r, s = signature[:32], int.from_bytes(signature[32:], "little")
-    h = int.from_bytes(sha512(r + key + message).digest(), "little") % L
-    got = ed_add(ed_multiply(base, s), ed_multiply((P - x, y), h))
-    demand(s < L and (got[1] | got[0] % 2 << 255).to_bytes(32, "little") == r, "a signature does not verify")
+def cut(data: bytes, length: int) -> list[bytes]:
+    return [data[at : at + length] for at in range(0, len(data), length)]
 
 
 def decode_signed(data: bytes, name: str) -> tuple[bytes, Fields]:
     """The signer's key and the fields of a signed artefact."""
     envelope = decode(data, "pvcnn-signed")
     key: bytes = envelope["key"]
-    check_signature(key, digest("pvcnn/signature", key, envelope["body"]), envelope["signature"])
+    message = digest("pvcnn/signature", key, envelope["body"])
+    verifies = guarded(primitives.signature_verifies, key, message, envelope["signature"])
+    demand(verifies, "a signature does not verify")
     return key, decode(envelope["body"], name)
-
-
-# The curve BLS12-381.
 
 
 def decode_point(data: bytes) -> Point:
     """A point of prime order from 48 bytes (G1) or 96 (G2), never the identity."""
-    numbers: Any = [int.from_bytes(data[i : i + 48], "big") for i in range(0, len(data), 48)]
-    try:
-        point: Point = decompress_G1(numbers[0]) if len(numbers) == 1 else decompress_G2(numbers)
-    except Exception:  # py_ecc raises several types
-        point = None
-    well_formed(point is not None, "not a point of the curve")
+    numbers: Any = [int.from_bytes(each, "big") for each in cut(data, 48)]
+    point: Point = guarded(decompress_G1, *numbers) if len(data) == 48 else guarded(decompress_G2, numbers)
     well_formed(not is_inf(point) and is_inf(multiply(point, curve_order)), "a point has another order")
     return point
 
@@ -218,16 +131,15 @@ def combine(points: list[Point], factors: list[int]) -> Point:
 
 
 def decode_target(data: bytes) -> FQ12:
-    """An element of the target group: eq. (19), as f^r = 1. The bytes hold twelve coefficients, that of
-    u^i v^j w^h at 6 h + 2 j + i, where u^2 = -1, v^3 = 1 + u, w^2 = v. In py_ecc v = w^2, u = w^6 - 1."""
-    numbers = [int.from_bytes(data[i : i + 48], "little") for i in range(0, 576, 48)]
+    """An element of the target group: eq. (19), as f^r = 1. The bytes hold the six coefficients of c in
+    f = (1 + c w) / (1 - c w), that of u^i v^j at 2 j + i, where u^2 = -1, v^3 = 1 + u, w^2 = v. In py_ecc
+    v = w^2, u = w^6 - 1."""
+    numbers = [int.from_bytes(each, "little") for each in cut(data, 48)]
     well_formed(all(n < FQ12.field_modulus for n in numbers), "a coefficient is not canonical")
     coefficients = [0] * 12
-    for h in range(2):
-        for j in range(3):
-            low, high = numbers[6 * h + 2 * j : 6 * h + 2 * j + 2]
-            coefficients[2 * j + h], coefficients[2 * j + h + 6] = low - high, high
-    element = FQ12(coefficients)
+    for j, (low, high) in enumerate(zip(numbers[::2], numbers[1::2], strict=True)):
+        coefficients[2 * j + 1], coefficients[2 * j + 7] = low - high, high
+    element = (FQ12.one() + FQ12(coefficients)) / (FQ12.one() - FQ12(coefficients))
     well_formed(element**curve_order == FQ12.one(), "not an element of the target group")
     return element
 
@@ -235,107 +147,188 @@ def decode_target(data: bytes) -> FQ12:
 def is_product(value: FQ12, pairs: list[tuple[Point, Point]]) -> bool:
     """Whether value = prod_i e(P_i, Q_i), for e the pairing of py_ecc to the power -3, as arkworks has it."""
     product = FQ12.one()
-    for in_g1, in_g2 in pairs:
+    for i, (in_g1, in_g2) in enumerate(pairs):
+        if i % 16 == 15:
+            progress(f"pairing {i + 1} of {len(pairs)}")
         product *= pairing(in_g2, in_g1, final_exponentiate=False)
     return bool(value * final_exponentiate(product) ** 3 == FQ12.one())
 
 
-# The aggregate.
+def read_key(data: bytes) -> Fields:
+    """A verification key, with four points gamma, or five if it takes labels."""
+    key = decode(data, "pvcnn-verification-key")
+    in_g2 = [*byte_strings(key["gamma"], 96), key["delta"]]
+    key["outputs"] = len(byte_strings(key["public"], 48)) - 4
+    well_formed(len(in_g2) == len(set(in_g2)) in (5, 6), "a key that lacks points")
+    well_formed(0 < key["frames"] < 1 << 16 and 0 < key["outputs"] <= 1 << 12, "a key of another size")
+    key |= {name: decode_point(key[name]) for name in ("alpha", "beta", "delta")}
+    key |= {name: [decode_point(point) for point in key[name]] for name in ("gamma", "public")}
+    key["weights_point"] = decode_point(key["weights_commitment"])
+    return key | {"digest": digest("pvcnn/verification-key", data), "labelled": len(key["gamma"]) == 5}
 
 
-class Aggregate:
-    """One aggregate with what it is verified against. `verify` does not return if something does not hold."""
+def read_string(data: bytes) -> Fields:
+    """The verifier's half of a reference string of two secrets, neither of which is 0 or 1."""
+    string = decode(data, "pvcnn-aggregation-verifier-key")
+    good = string["a_g1"] != string["b_g1"] and string["max_proofs"].bit_count() == 1
+    well_formed(2 <= string["max_proofs"] <= 1 << 14, "a reference string of another size")
+    string |= {name: decode_point(string[name]) for name in ("a_g1", "b_g1", "a_g2", "b_g2")}
+    for in_g1, in_g2 in ((string["a_g1"], string["a_g2"]), (string["b_g1"], string["b_g2"])):
+        good &= not eq(in_g1, G1) and is_product(FQ12.one(), [(in_g1, G2), (neg(G1), in_g2)])
+    well_formed(good, "the reference string is not one of two secrets")
+    return string | {"digest": digest("pvcnn/aggregation-string", data)}
 
-    def __init__(self, data: bytes, string: Fields, key: Fields, statements: list[Fields]) -> None:
-        self.fields, self.string, self.key = decode(data, "pvcnn-aggregate"), string, key
-        self.statements, self.count, self.labelled = statements, len(statements), len(key["gamma"]) == 5
-        self.size = max(2, 1 << (self.count - 1).bit_length())
-        self.auxiliary = byte_strings(self.fields["auxiliary_commitments"], 48)
-        self.rounds = [split(both, 2928, 2928) for both in byte_strings(self.fields["rounds"], 2 * 2928)]
-        demand(self.count == len(self.auxiliary), "the aggregate is of another number of proofs")
-        demand(self.size <= string["max_proofs"], "more proofs than the reference string serves")
-        well_formed(self.size == 1 << len(self.rounds), "the rounds do not fit the number of proofs")
+
+def read_statement(data: bytes) -> Fields:
+    """A statement with its points: D_in, and D_lab if there is one."""
+    fields = decode(data, "pvcnn-statement")
+    good = all(type(n) is int and -(2**63) <= n < 2**63 for n in fields["outputs"])
+    well_formed(good and 0 < len(fields["outputs"]) <= 1 << 12, "outputs that are not some of 64 bits")
+    well_formed(len(fields["context"]) <= 64, "a context of more than 64 bytes")
+    names = [name for name in ("features_commitment", "labels_commitment") if name in fields]
+    return fields | {"data": data, "points": [decode_point(fields[name]) for name in names]}
+
+
+class Group:
+    """Statements under one key, and their side of eq. (17)."""
+
+    def __init__(self, key: Fields, statements: list[Fields]) -> None:
+        self.key, self.statements = key, statements
+        demand(bool(statements), "a group without a statement")
         for statement in statements:
-            good = all(type(n) is int and -(2**63) <= n < 2**63 for n in statement["outputs"])
-            well_formed(good, "an output has more than 64 bits")
-            demand(len(statement["outputs"]) == len(key["public"]) - 4, "another number of outputs")
-            demand(("labels_commitment" in statement) == self.labelled, "labels that key or statement lacks")
+            demand(len(statement["outputs"]) == key["outputs"], "another number of outputs")
+            labelled = "labels_commitment" in statement
+            demand(labelled == key["labelled"], "labels that key or statement lacks")
 
-    def verify(self) -> None:
+    def challenges(self, statement: Fields, auxiliary: bytes) -> list[int]:
+        """rho, theta, chi of one proof: eq. (9)."""
+        transcript, outputs = Transcript("pvcnn/challenges"), [n % 2**64 for n in statement["outputs"]]
+        transcript.absorb(("verification key", self.key["digest"]), ("context", statement["context"]))
+        transcript.absorb(("number of outputs", len(outputs)), *(("output", value) for value in outputs))
+        labels = [("D_lab", statement["labels_commitment"])] if self.key["labelled"] else []
+        transcript.absorb(("D_in", statement["features_commitment"]), ("D_w", self.key["weights_commitment"]))
+        transcript.absorb(*labels, ("D_aux", auxiliary))
+        return [transcript.challenge(name) for name in ("rho", "theta", "chi")]
+
+    def pairs(
+        self, auxiliary: list[Auxiliary], weights: list[int], total: Point
+    ) -> list[tuple[Point, Point]]:
+        """The right side of eq. (17), for D_aux and a weight of each proof and total = sum weight C."""
+        key, public = self.key, [0] * len(self.key["public"])
+        for weight, statement, (encoded, _) in zip(weights, self.statements, auxiliary, strict=True):
+            values = [1, *self.challenges(statement, encoded), *statement["outputs"]]
+            public = [so_far + weight * value for so_far, value in zip(public, values, strict=True)]
+        points = zip(*(statement["points"] for statement in self.statements), strict=True)
+        sums = [combine(list(column), weights) for column in points]
+        sums.insert(1, combine([key["weights_point"]], [sum(weights)]))
+        sums.append(combine([point for _, point in auxiliary], weights))
+        pairs = [(combine([key["alpha"]], [sum(weights)]), key["beta"]), (total, key["delta"])]
+        return pairs + list(zip([combine(key["public"], public), *sums], key["gamma"], strict=True))
+
+
+class Packed:
+    """All proofs as they are."""
+
+    def __init__(self, fields: Fields, sizes: list[int]) -> None:
+        well_formed(len(fields["proofs"]) == 240 * sum(sizes), "a packed aggregate of another size")
+        self.sizes = sizes
+        progress(f"decoding {sum(sizes)} proofs")
+        parts = [split(proof, 48, 96, 48, 48) for proof in cut(fields["proofs"], 240)]
+        self.points = [[decode_point(part) for part in proof] for proof in parts]
+        self.auxiliary = [(part[3], proof[3]) for part, proof in zip(parts, self.points, strict=True)]
+
+    def verify(self, _string: Fields, groups: list[Group]) -> None:
+        """Eq. (11) of all proofs, merged by weights drawn here."""
+        weights, pairs, at = [1 + secrets.randbits(128) for _ in self.points], [], 0
+        for weight, (a, b, _, _) in zip(weights, self.points, strict=True):
+            pairs.append((neg(multiply(a, weight)), b))
+        for group in groups:
+            members = slice(at, at + len(group.statements))
+            total = combine([proof[2] for proof in self.points[members]], weights[members])
+            pairs += group.pairs(self.auxiliary[members], weights[members], total)
+            at = members.stop
+        demand(is_product(FQ12.one(), pairs), "the proofs do not satisfy equation (11)")
+
+
+class Folded:
+    """A folded aggregate: every value decoded and tested for its group."""
+
+    def __init__(self, fields: Fields, sizes: list[int]) -> None:
+        self.fields, self.sizes, self.count = fields, sizes, sum(sizes)
+        self.size = max(2, 1 << (self.count - 1).bit_length())
+        well_formed(len(fields["auxiliary_commitments"]) == 48 * self.count, "as many D_aux as proofs")
+        self.auxiliary = [(each, decode_point(each)) for each in cut(fields["auxiliary_commitments"], 48)]
+        well_formed(len(fields["claim"]) == 5 * 288 + 48 * len(sizes), "a claim of another size")
+        self.rounds = [split(both, 1488, 1488) for both in byte_strings(fields["rounds"], 2 * 1488)]
+        well_formed(self.size == 1 << len(self.rounds), "the rounds do not fit the number of proofs")
+        progress(f"decoding {10 * len(self.rounds) + 5} elements of the target group")
+        self.targets, self.totals = self.decode_claim(fields["claim"])
+        self.crossed = [[self.decode_claim(half) for half in halves] for halves in self.rounds]
+        self.final = [decode_point(each) for each in split(fields["final"], 96, 96, 48, 48, 48, 96, 48)]
+        self.openings = [decode_point(each) for each in split(fields["openings"], 96, 96, 48, 48)]
+
+    def verify(self, string: Fields, groups: list[Group]) -> None:
+        demand(self.size <= string["max_proofs"], "more proofs than the reference string serves")
+        self.string, self.groups = string, groups
         self.draw_challenges()
         progress(f"the {self.count} statements' equation (17)")
-        self.targets, self.total = self.decode_claim(self.fields["claim"])
         self.check_statements()
         progress("the folded commitments")
         self.check_folding()
         progress("the folded reference string (18)")
         self.check_openings()
 
+    def decode_claim(self, data: bytes) -> tuple[list[FQ12], list[Point]]:
+        """T_AB, U_AB, T_C, U_C, Z_AB in the target group, then Z_C in G1: eqs. (13) and (17)."""
+        targets, totals = split(data, 5 * 288, len(data) - 5 * 288)
+        return [decode_target(each) for each in cut(targets, 288)], [decode_point(p) for p in cut(totals, 48)]
+
     def draw_challenges(self) -> None:
-        """Eqs. (14) to (16): every statement and every value that is folded goes into the challenges."""
-        transcript = Transcript("pvcnn/aggregate")
-        transcript.absorb(("reference string", self.string["digest"]))
-        transcript.absorb(("verification key", self.key["digest"]))
-        transcript.absorb(("proofs", self.count), ("padded size", self.size))
-        for statement, commitment in zip(self.statements, self.auxiliary, strict=True):
+        """Eqs. (14) to (16): every key and statement and every value that is folded goes into them."""
+        transcript, statements = Transcript("pvcnn/aggregate"), [s for g in self.groups for s in g.statements]
+        transcript.absorb(("reference string", self.string["digest"]), ("groups", len(self.groups)))
+        for group, size in zip(self.groups, self.sizes, strict=True):
+            transcript.absorb(("verification key", group.key["digest"]), ("proofs", size))
+        transcript.absorb(("padded size", self.size))
+        for statement, (commitment, _) in zip(statements, self.auxiliary, strict=True):
             transcript.absorb(("statement", statement["data"]), ("D_aux", commitment))
-        commitments, product, total = split(self.fields["claim"], 4 * 576, 576, 48)
-        transcript.absorb(("commitments", commitments))
+        claim = self.fields["claim"]
+        transcript.absorb(("commitments", claim[: 4 * 288]))
         self.r = transcript.challenge("r")
-        transcript.absorb(("Z_AB", product), ("Z_C", total))
-        self.x = []
+        transcript.absorb(("Z_AB", claim[4 * 288 : 5 * 288]), ("Z_C", claim[5 * 288 :]))
+        self.y, self.x = transcript.challenge("y"), []
         for left, right in self.rounds:
             transcript.absorb(("left cross terms", left), ("right cross terms", right))
             self.x.append(transcript.challenge("x"))
         transcript.absorb(("final", self.fields["final"]))
         self.z = transcript.challenge("z")
 
-    def decode_claim(self, data: bytes) -> tuple[list[FQ12], Point]:
-        """T_AB, U_AB, T_C, U_C, Z_AB in the target group and Z_C in G1: eq. (13), and the totals of (17)."""
-        *targets, total = split(data, *[576] * 5, 48)
-        return [decode_target(target) for target in targets], decode_point(total)
-
-    def proof_challenges(self, statement: Fields, auxiliary: bytes) -> list[int]:
-        """rho, theta, chi of one proof: eq. (9)."""
-        transcript, outputs = Transcript("pvcnn/challenges"), [n % 2**64 for n in statement["outputs"]]
-        transcript.absorb(("verification key", self.key["digest"]), ("context", statement["context"]))
-        transcript.absorb(("number of outputs", len(outputs)), *(("output", value) for value in outputs))
-        labels = [("D_lab", statement["labels_commitment"])] if self.labelled else []
-        transcript.absorb(("D_in", statement["features_commitment"]), ("D_w", self.key["weights_commitment"]))
-        transcript.absorb(*labels, ("D_aux", auxiliary))
-        return [transcript.challenge(name) for name in ("rho", "theta", "chi")]
-
     def check_statements(self) -> None:
         """Eq. (17). The last statement stands for the padding too: its weight sums the remaining powers."""
-        powers = [pow(self.r, i, curve_order) for i in range(self.size)]
-        weights, key = [*powers[: self.count - 1], sum(powers[self.count - 1 :])], self.key
-        public = [0] * len(key["public"])
-        for weight, statement, auxiliary in zip(weights, self.statements, self.auxiliary, strict=True):
-            values = [1, *self.proof_challenges(statement, auxiliary), *statement["outputs"]]
-            public = [total + weight * value for total, value in zip(public, values, strict=True)]
-        names = ["features_commitment"] + ["labels_commitment"] * self.labelled
-        sums = [combine([decode_point(each[name]) for each in self.statements], weights) for name in names]
-        sums.insert(1, combine([decode_point(key["weights_commitment"])], [sum(powers)]))
-        sums.append(combine([decode_point(each) for each in self.auxiliary], weights))
-        pairs = [(combine([key["alpha"]], [sum(powers)]), key["beta"]), (self.total, key["delta"])]
-        pairs += zip([combine(key["public"], public), *sums], key["gamma"], strict=True)
+        powers, pairs, at = [pow(self.r, i, curve_order) for i in range(self.size)], [], 0
+        weights = [*powers[: self.count - 1], sum(powers[self.count - 1 :])]
+        for group, size, total in zip(self.groups, self.sizes, self.totals, strict=True):
+            pairs += group.pairs(self.auxiliary[at : at + size], weights[at : at + size], total)
+            at += size
         demand(is_product(self.targets[4], pairs), "the statements do not satisfy equation (17)")
 
     def check_folding(self) -> None:
-        """Each value Z of the claim becomes Z prod_j left_j^(x_j) right_j^(1/x_j): the final one."""
-        values, total, scale = self.targets, self.total, 1
-        for x, halves in zip(self.x, self.rounds, strict=True):
-            inverse = pow(x, -1, curve_order)
-            scale = scale * (1 + inverse) % curve_order
-            (left, left_total), (right, right_total) = map(self.decode_claim, halves)
-            total = combine([total, left_total, right_total], [1, x, inverse])
+        """Each value Z of the claim becomes Z prod_j left_j^(x_j) right_j^(1/x_j): the final one. Z_C is
+        sum_g y^g Z_C,g, and e_i = y^g folds with B."""
+        sizes = [*self.sizes[:-1], self.size - sum(self.sizes[:-1])]
+        powers = [pow(self.y, g, curve_order) for g in range(len(sizes))]
+        values, total = self.targets, combine(self.totals, powers)
+        e = [power for power, size in zip(powers, sizes, strict=True) for _ in range(size)]
+        for x, ((left, left_totals), (right, right_totals)) in zip(self.x, self.crossed, strict=True):
+            inverse, half = pow(x, -1, curve_order), len(e) // 2
+            e = [(low + inverse * high) % curve_order for low, high in zip(e[:half], e[half:], strict=True)]
+            total = combine([total, *left_totals, *right_totals], [1, x, inverse])
             values = [z * p**x * q**inverse for z, p, q in zip(values, left, right, strict=True)]
-        final = split(self.fields["final"], 96, 96, 48, 48, 48, 96, 48)
-        v_a, v_b, w_a, w_b, a, b, c = map(decode_point, final)
+        v_a, v_b, w_a, w_b, a, b, c = self.final
         products = [[(a, v_a), (w_a, b)], [(a, v_b), (w_b, b)], [(c, v_a)], [(c, v_b)], [(a, b)]]
         for name, value, pairs in zip(("T_AB", "U_AB", "T_C", "U_C", "Z_AB"), values, products, strict=True):
             demand(is_product(value, pairs), f"{name} does not fold to the final vectors")
-        demand(eq(total, combine([c], [scale])), "Z_C does not fold to the final C")
+        demand(eq(total, combine([c], e)), "Z_C does not fold to the final C")
 
     def check_openings(self) -> None:
         """Eq. (18): v and w are [f(s)] for s = a and b, with f_v = prod_k (1 + (X/r)^(2^k) / x) and
@@ -345,8 +338,7 @@ class Aggregate:
             z_power, r_power = pow(z, 1 << k, curve_order), pow(self.r, 1 << k, curve_order)
             v_at_z = v_at_z * (1 + z_power * pow(x * r_power, -1, curve_order)) % curve_order
             w_at_z = w_at_z * (1 + x * z_power) % curve_order
-        v_a, v_b, w_a, w_b = map(decode_point, split(self.fields["final"], 96, 96, 48, 48))
-        pi_v_a, pi_v_b, pi_w_a, pi_w_b = map(decode_point, split(self.fields["openings"], 96, 96, 48, 48))
+        (v_a, v_b, w_a, w_b), (pi_v_a, pi_v_b, pi_w_a, pi_w_b) = self.final[:4], self.openings
         for s, v, pi in ((self.string["a_g1"], v_a, pi_v_a), (self.string["b_g1"], v_b, pi_v_b)):
             pairs = [(neg(G1), combine([v, G2], [1, -v_at_z])), (combine([s, G1], [1, -z]), pi)]
             demand(is_product(FQ12.one(), pairs), "a key v is not the reference string's")
@@ -355,7 +347,24 @@ class Aggregate:
             demand(is_product(FQ12.one(), pairs), "a key w is not the reference string's")
 
 
-# The campaign.
+def read_aggregate(data: bytes) -> Packed | Folded:
+    """An aggregate of either scheme."""
+    name = guarded(primitives.read_map, data).get("format")
+    fields = decode(data, name if name == "pvcnn-packed-aggregate" else "pvcnn-aggregate")
+    sizes = fields["groups"]
+    good = 0 < len(sizes) <= 64 and all(type(n) is int and n > 0 for n in sizes) and sum(sizes) <= 1 << 14
+    well_formed(good, "groups of no proofs, or too many")
+    return Packed(fields, sizes) if name == "pvcnn-packed-aggregate" else Folded(fields, sizes)
+
+
+def verify_aggregate(aggregate: Packed | Folded, string: Fields, groups: list[Group]) -> None:
+    """Does not return unless the aggregate proves the statements of all groups, in this order."""
+    keys = [group.key["digest"] for group in groups]
+    demand(len(keys) == len(set(keys)), "two groups with one key")
+    sizes = [len(group.statements) for group in groups]
+    demand(sizes == [*aggregate.sizes], "the aggregate is of other numbers of proofs")
+    aggregate.verify(string, groups)
+
 
 DIRECTORIES = "answers|statements|refusals|labels"
 NAMES = "manifest|program|verification_key|aggregation_verifier_key|cluster|encryption_plan|registry"
@@ -389,28 +398,14 @@ class Campaign:
         return data
 
     def read_verification_key(self) -> Fields:
-        data = self.read("verification_key.cbor", "verification_key_digest")
-        key = decode(data, "pvcnn-verification-key")
-        in_g2 = [*byte_strings(key["gamma"], 96), key["delta"]]
-        outputs = len(byte_strings(key["public"], 48)) - 4
-        well_formed(len(in_g2) == len(set(in_g2)) == 5, "a key that lacks points, or takes labels")
+        key = read_key(self.read("verification_key.cbor", "verification_key_digest"))
         program = digest("pvcnn/program", self.read("program.cbor", "program_digest"))
+        demand(not key["labelled"], "a key that takes labels, to which no registration commits")
         demand(key["program_digest"] == program, "the verification key is for another program")
         demand(key["weights_commitment"] == self.manifest["weights_commitment"], "a key for other weights")
-        demand(key["frames"] == outputs == self.manifest["frames"] > 0, "a key for other numbers of frames")
-        key |= {name: decode_point(key[name]) for name in ("alpha", "beta", "delta")}
-        key |= {name: [decode_point(point) for point in key[name]] for name in ("gamma", "public")}
-        return key | {"digest": digest("pvcnn/verification-key", data)}
-
-    def read_reference_string(self) -> Fields:
-        data = self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest")
-        string = decode(data, "pvcnn-aggregation-verifier-key")
-        good = string["a_g1"] != string["b_g1"] and string["max_proofs"].bit_count() == 1
-        string |= {name: decode_point(string[name]) for name in ("a_g1", "b_g1", "a_g2", "b_g2")}
-        for in_g1, in_g2 in ((string["a_g1"], string["a_g2"]), (string["b_g1"], string["b_g2"])):
-            good &= not eq(in_g1, G1) and is_product(FQ12.one(), [(in_g1, G2), (neg(G1), in_g2)])
-        well_formed(good, "the reference string is not one of two secrets")
-        return string | {"digest": digest("pvcnn/aggregation-string", data)}
+        same = key["frames"] == key["outputs"] == self.manifest["frames"]
+        demand(same, "a key for other numbers of frames")
+        return key
 
     def read_registry(self) -> list[tuple[bytes, Fields]]:
         """Every registration with its tester's key, in order."""
@@ -440,11 +435,10 @@ class Campaign:
         return answer
 
     def read_statement(self, index: int, context: bytes) -> Fields:
-        data = self.read(f"statements/{index:06d}.cbor")
-        statement = decode(data, "pvcnn-statement")
-        demand(all(type(n) is int and 0 <= n < 2 for n in statement["outputs"]), "a decision is 0 or 1")
+        statement = read_statement(self.read(f"statements/{index:06d}.cbor"))
+        demand(set(statement["outputs"]) <= {0, 1}, "a decision is 0 or 1")
         demand(statement["context"] == context, f"statement {index} is for another submission")
-        return statement | {"data": data}
+        return statement
 
     def read_label(self, index: int, tester: bytes, registration: Fields) -> str:
         opening = decode(self.read(f"labels/{index:06d}.cbor"), "pvcnn-label-opening")
@@ -483,7 +477,8 @@ class Campaign:
             print(f"#{index} tester {sha256(tester).hexdigest()[:16]}: {outcome}")
         demand("missing" not in failures, "a submission has neither a proof nor a signed refusal")
         demand(bool(statements), "nothing was proved")
-        Aggregate(self.read("aggregate.cbor"), self.read_reference_string(), key, statements).verify()
+        string = read_string(self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest"))
+        verify_aggregate(read_aggregate(self.read("aggregate.cbor")), string, [Group(key, statements)])
         print(
             f"{len(registrations)} submissions registered, {len(statements)} proved: for each of these, the "
             "decisions are the outputs of the committed public part on the committed features.\n"

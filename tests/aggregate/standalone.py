@@ -5,17 +5,17 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cbor2
-
-from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.reference_string import AggregationKey
-from pvcnn.algebra.points import encode_g1
+from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.proof import Proof
-from tests.aggregate.synthetic import Trapdoor
+from pvcnn.qmp.statement import Statement
+from tests.aggregate.synthetic import Trapdoor, fold
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "verify_aggregate.py"
 
@@ -43,29 +43,48 @@ def exit_code(action: Callable[[], object]) -> int:
 
 def loaded(
     key: AggregationKey, trapdoor: Trapdoor, proofs: Sequence[Proof], data: bytes | None = None
-) -> Any:
-    """The script's view of an aggregate, as its campaign half hands it over."""
-    script, vk, string = load(), trapdoor.vk, key.verifier
+) -> Verification:
+    """The script's view of the aggregate of proofs under one key."""
+    made = data or fold(key, trapdoor.vk, proofs).to_bytes()
+    return of_groups(key, [(trapdoor.vk, [proof.statement for proof in proofs])], made)
 
-    def point(value: Any) -> Any:
-        encoded: bytes = value.to_compressed_bytes()
-        return script.decode_point(encoded)
 
-    key_fields = {
-        "digest": vk.digest(),
-        "alpha": point(vk.alpha_g1),
-        "beta": point(vk.beta_g2),
-        "gamma": [point(gamma) for gamma in vk.gamma_g2.by_segment().values()],
-        "delta": point(vk.delta_g2),
-        "public": [point(each) for each in vk.public_g1],
-        "weights_commitment": encode_g1(vk.weights_commitment),
-    }
-    string_fields: dict[str, Any] = {"max_proofs": string.max_proofs, "digest": string.digest()}
-    string_fields |= {name: point(getattr(string, name)) for name in ("a_g1", "b_g1", "a_g2", "b_g2")}
-    statements = []
-    for proof in proofs:
-        statement = proof.statement.to_bytes()
-        statements.append(cbor2.loads(statement) | {"data": statement})
-    return script.Aggregate(
-        data or aggregate(key, vk, proofs).to_bytes(), string_fields, key_fields, statements
+def of_groups(
+    key: AggregationKey, groups: Sequence[tuple[VerificationKey, Sequence[Statement]]], data: bytes
+) -> Verification:
+    """The script's view of an aggregate of several groups."""
+    return Verification(
+        copy(_read("aggregate", data)),
+        copy(_read("string", key.verifier.to_bytes())),
+        [
+            load().Group(
+                _read("key", vk.to_bytes()), [_read("statement", each.to_bytes()) for each in statements]
+            )
+            for vk, statements in groups
+        ],
     )
+
+
+@cache
+def _read(what: str, data: bytes) -> Any:
+    """What the script reads, once: most of its time goes into that."""
+    return getattr(load(), f"read_{what}")(data)
+
+
+@dataclass
+class Verification:
+    """What the script verifies: an aggregate, the reference string and groups of statements."""
+
+    aggregate: Any
+    string: Any
+    groups: list[Any]
+
+    def verify(self) -> None:
+        """Ends the program if something does not hold."""
+        load().verify_aggregate(self.aggregate, self.string, self.groups)
+
+    def draw_challenges(self) -> Any:
+        """The folded aggregate with its challenges drawn."""
+        self.aggregate.string, self.aggregate.groups = self.string, self.groups
+        self.aggregate.draw_challenges()
+        return self.aggregate
