@@ -19,7 +19,7 @@ from pvcnn.errors import DecodeError
 _COMPRESSED, _INFINITY, _FLAGS = 0x80, 0x40, 0xE0
 _COORDINATE_BYTES: Final = 48
 #: Fewer points than this are tested one by one: the common test has a cost of its own.
-_MINIMUM: Final = 32
+_MINIMUM: Final = 192
 
 
 def decode_g1_list(encodings: Sequence[bytes]) -> list[G1Point]:
