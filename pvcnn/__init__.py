@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pvcnn.qmp.api import prove as prove
     from pvcnn.qmp.api import setup as setup
     from pvcnn.qmp.commitments import label_key as label_key
+    from pvcnn.qmp.labels import check_label_key as check_label_key
     from pvcnn.qmp.labels import commit_labels as commit_labels
     from pvcnn.qmp.verifier import verify as verify
 
@@ -46,6 +47,7 @@ _OPERATIONS = {
     "split": "pvcnn.partition.split",
     "setup": "pvcnn.qmp.api",
     "label_key": "pvcnn.qmp.commitments",
+    "check_label_key": "pvcnn.qmp.labels",
     "commit_labels": "pvcnn.qmp.labels",
     "prove": "pvcnn.qmp.api",
     "verify": "pvcnn.qmp.verifier",

@@ -23,13 +23,15 @@ from pvcnn.campaign.folder import (
     REGISTRY,
     STATEMENTS,
     VERIFICATION_KEY,
+    WEIGHTS,
     CampaignFolder,
 )
 from pvcnn.campaign.ledger import ROLE as CLUSTER
 from pvcnn.campaign.ledger import ClusterLedger
 from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.report import Verdict
-from pvcnn.campaign.setup_party import DEFAULT_MAX_PROOFS, FRAMES, run_setup
+from pvcnn.campaign.revealed import Kind
+from pvcnn.campaign.setup_party import DEFAULT_MAX_PROOFS, run_setup
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.campaign.tester import TesterRole
 from pvcnn.compute.events import FINAL, Event, describe
@@ -47,7 +49,6 @@ from pvcnn.data.frames import (
 )
 from pvcnn.models.store import load_detector
 from pvcnn.partition.split import split
-from pvcnn.program.public_part import PublicPart
 from pvcnn.qmp.circuit import compile_program
 from pvcnn.qmp.proof import PROOF_BYTES
 
@@ -58,8 +59,8 @@ class Listener(Protocol):
     def begin(self, step: str, total: int) -> None:
         """A step of `total` parts begins."""
 
-    def advance(self, step: str, detail: str = "") -> None:
-        """One part of it is done; an empty detail leaves what is shown."""
+    def advance(self, step: str, detail: str = "", parts: int = 1) -> None:
+        """So many parts of it are done; an empty detail leaves what is shown."""
 
     def note(self, step: str, detail: str) -> None:
         """Something to show beside the step."""
@@ -70,21 +71,32 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class Submitted:
-    """Ground truth of one submission, which only the demo knows in one place."""
+    """Ground truth of one submission, which only the demo knows in one place.
+
+    tester and first, the number of the submission's first frame among the tester's, count from 1.
+    """
 
     tester: int
-    frame: int
-    label: int
-    person: int
+    first: int
+    labels: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """`tester 1, frame 2`, or `tester 1, frames 5-8`."""
+        last = self.first + len(self.labels) - 1
+        frames = f"frame {self.first}" if last == self.first else f"frames {self.first}-{last}"
+        return f"tester {self.tester}, {frames}"
 
 
 @dataclass
 class DemoReport:
-    """What the demo did. seconds: wall time by step; sizes in bytes; truth by registry index."""
+    """What the demo did. frames: in all, of which `batch` share a proof. seconds: wall time by step; sizes in
+    bytes; truth by registry index."""
 
     directory: Path
     testers: int
     frames: int
+    batch: int = 1
     constraints: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
@@ -105,11 +117,12 @@ class DemoReport:
             "verified": self.verified,
             "testers": self.testers,
             "frames": self.frames,
+            "batch": self.batch,
             "constraints": self.constraints,
             "seconds": {step: round(value, 4) for step, value in self.seconds.items()},
             "bytes": self.sizes,
             "attempts": {outcome.index: outcome.attempts for outcome in self.outcomes},
-            "truth": {index: submitted.label for index, submitted in self.truth.items()},
+            "truth": {index: list(submitted.labels) for index, submitted in self.truth.items()},
             "directory": str(self.directory),
         }
 
@@ -122,26 +135,43 @@ def run_demo(
     seed: int,
     listener: Listener,
     workers: int | None = None,
+    batch: int = 1,
+    reveal: str = "decisions",
+    weights: str = "committed",
 ) -> DemoReport:
-    """Plays a campaign of `testers` with `frames` submissions each in `directory`, which must be new.
+    """Plays a campaign of `testers` with `frames` frames each in `directory`, which must be new.
 
-    `workers` is the number of proving processes, by default one a processor. Raises ValueError for
-    more frames than the test people have, and whatever a role raises.
+    `batch` of a tester's frames are one submission, with one proof. `reveal` and `weights` are what `split`
+    takes, `workers` the number of proving processes, by default one a processor. Raises ValueError for more
+    frames than the test people have or no multiple of `batch`, and whatever a role raises.
     """
+    if frames % batch:
+        raise ValueError(f"{frames} frames a tester cannot be dealt out to submissions of {batch}")
     dealt = demo_frames(testers, frames, seed)
-    return _Demo(directory, dealt, listener, workers).run()
+    return _Demo(directory, dealt, batch, reveal, weights, listener, workers).run()
 
 
 class _Demo:
     def __init__(
-        self, directory: Path, dealt: list[list[LabelledFrame]], listener: Listener, workers: int | None
+        self,
+        directory: Path,
+        dealt: list[list[LabelledFrame]],
+        batch: int,
+        reveal: str,
+        weights: str,
+        listener: Listener,
+        workers: int | None,
     ) -> None:
         self._dealt = dealt
-        self._count = sum(map(len, dealt))
+        self._batch = batch
+        self._reveal = reveal
+        self._weights = weights
+        self._frames = sum(map(len, dealt))
+        self._count = self._frames // batch
         self._listener = listener
         self._workers = workers
         self._folder = CampaignFolder.create(directory)
-        self._report = DemoReport(directory, len(dealt), self._count)
+        self._report = DemoReport(directory, len(dealt), self._frames, batch)
         self._testers: list[TesterRole] = []
         self._uploads: dict[bytes, Submitted] = {}
 
@@ -153,7 +183,7 @@ class _Demo:
         with self._step("keygen"):
             self._report.cluster_fingerprint = make_keys(self._folder).fingerprint
         with self._step("setup", 2) as advance:
-            run_setup(self._folder, max(DEFAULT_MAX_PROOFS, self._count))
+            run_setup(self._folder, max(DEFAULT_MAX_PROOFS, self._count), self._batch)
             advance("keys made by the owner; signing the manifest")
             owner.publish_manifest(cluster_fingerprint=self._report.cluster_fingerprint)
         self._encrypt(owner.fingerprint)
@@ -161,57 +191,71 @@ class _Demo:
         self._prove()
         with self._step("aggregate", 2) as advance:
             self._report.aggregation = aggregate_campaign(self._folder)
-            advance("testers open their labels")
-            for tester in self._testers:
-                tester.open_labels()
+            if self._reveal != Kind.CORRECT:
+                advance("testers open their labels")
+                for tester in self._testers:
+                    tester.open_labels()
         with self._step("verify"):
             self._report.verdict = auditor.verify(self._folder.root)
         self._measure()
         return self._report
 
     @contextmanager
-    def _step(self, name: str, total: int = 1) -> Iterator[Callable[[str], None]]:
-        """Times a step of `total` parts; the last part is done when it ends."""
+    def _step(self, name: str, total: int = 1, each: int = 1) -> Iterator[Callable[[str], None]]:
+        """Times a step of `total` parts, `each` of which are done at a time; the last when it ends."""
         self._listener.begin(name, total)
         start = time.perf_counter()
-        yield lambda detail: self._listener.advance(name, detail)
+        yield lambda detail: self._listener.advance(name, detail, each)
         self._report.seconds[name] = time.perf_counter() - start
         self._listener.finish(name, self._report.seconds[name])
 
     def _split(self, owner: OwnerRole) -> None:
         with self._step("split", 2) as advance:
-            parts = split(load_detector(), calibration_frames(CALIBRATION_FRAMES), pixel_bound=PIXEL_BOUND)
+            parts = split(
+                load_detector(),
+                calibration_frames(CALIBRATION_FRAMES),
+                weights=self._weights,
+                reveal=self._reveal,
+                pixel_bound=PIXEL_BOUND,
+            )
             advance("planning the encryption")
-            owner.publish_split(parts.private, parts.public)
-        self._report.constraints = _constraints(parts.public)
+            public = parts.public
+            owner.publish_split(parts.private, public, parts.logit_scale)
+        weights = public.weights if public.published else None
+        circuit = compile_program(public.program, self._batch, published=weights)
+        self._report.constraints = circuit.system.constraints
 
     def _encrypt(self, owner: str) -> None:
-        with self._step("encrypt", self._count) as advance:
+        with self._step("encrypt", self._frames) as advance:
             for number, given in enumerate(self._dealt):
                 tester = TesterRole.create(self._folder, str(number + 1))
                 self._testers.append(tester)
-                for place, (frame, label, person) in enumerate(given):
-                    cluster = self._report.cluster_fingerprint
-                    registration = tester.encrypt(prepare(frame), label, cluster, owner)
-                    self._uploads[registration.upload_digest] = Submitted(
-                        number + 1, place + 1, label, person
+                for start in range(0, len(given), self._batch):
+                    pixels, labels, _ = zip(*given[start : start + self._batch], strict=True)
+
+                    def tell(done: int, number: int = number, start: int = start) -> None:
+                        advance(f"tester {number + 1}, frame {start + done}: encrypted")
+
+                    registration = tester.encrypt_batch(
+                        list(map(prepare, pixels)), labels, self._report.cluster_fingerprint, owner, tell
                     )
-                    advance(f"tester {number + 1}, frame {place + 1}: encrypted, sealed, registered")
+                    self._uploads[registration.upload_digest] = Submitted(number + 1, start + 1, labels)
 
     def _infer(self, owner: OwnerRole) -> None:
-        with self._step("infer", self._count) as advance:
+        with self._step("infer", self._frames, self._batch) as advance:
             registry, _ = owner.close_registry({tester.public_key for tester in self._testers})
             for index, registration in enumerate(registry.registrations):
                 self._report.truth[index] = self._uploads[registration.upload_digest]
                 answer = owner.infer(index)
                 what = f"refused: {answer.reason}" if answer.refused else "evaluated under encryption"
-                advance(f"{self._name(index)}: {what}")
+                advance(f"{self._report.truth[index].name}: {what}")
 
     def _prove(self) -> None:
         def show(event: Event) -> None:
-            tell = self._listener.advance if event.kind in FINAL else self._listener.note
-            name = f"{self._name(event.index)}: " if event.index >= 0 else ""
-            tell("prove", f"{name}{describe(event)}")
+            name = f"{self._report.truth[event.index].name}: " if event.index >= 0 else ""
+            self._listener.note("prove", f"{name}{describe(event)}")
+            if event.kind in FINAL:
+                self._listener.advance("prove", parts=self._batch)
 
         ledger = ClusterLedger.open(self._folder.root)
         secrets = SecretsInDirectory(str(self._folder.private(CLUSTER)))
@@ -221,14 +265,10 @@ class _Demo:
         with local_session(placement.processors):
             self._report.seconds["ray"] = time.perf_counter() - start
             self._listener.finish("ray", self._report.seconds["ray"])
-            with self._step("prove", self._count):
+            with self._step("prove", self._frames):
                 self._report.outcomes = prove_all(
                     ledger, self._folder.root.resolve(), secrets, range(self._count), placement, listener=show
                 )
-
-    def _name(self, index: int) -> str:
-        submitted = self._report.truth[index]
-        return f"tester {submitted.tester}, frame {submitted.frame}"
 
     def _measure(self) -> None:
         """Sizes of what was made; uploads and answers are those of the first submission."""
@@ -237,6 +277,7 @@ class _Demo:
         mail = {
             "upload": folder.mail("owner") / f"{submission.registration.upload_digest.hex()}.sealed",
             "download": folder.mail("cluster") / f"{submission.answer.answer_digest.hex()}.sealed",
+            "weights": public.file(WEIGHTS),
         }
         self._report.sizes = {
             "proof": PROOF_BYTES,
@@ -252,7 +293,3 @@ class _Demo:
             "registry": public.file(REGISTRY).stat().st_size,
             **{name: path.stat().st_size for name, path in mail.items() if path.exists()},
         }
-
-
-def _constraints(public: PublicPart) -> int:
-    return compile_program(public.program, FRAMES).system.constraints

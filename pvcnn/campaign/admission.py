@@ -10,10 +10,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.mail import SealingKey, collect, upload_info
+from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.registration import Registration
 from pvcnn.campaign.signed import file_digest
-from pvcnn.errors import PvcnnError, SubmissionRefused
+from pvcnn.errors import DecodeError, PvcnnError, SubmissionRefused
 from pvcnn.files import read_bounded, write_atomically
 
 _SUFFIX = ".registration.cbor"
@@ -36,7 +38,7 @@ def post_registration(box: Path, registration: Registration) -> None:
 def open_upload(
     box: Path, sealing_key: SealingKey, manifest_digest: bytes, registration: Registration
 ) -> bytes:
-    """The encrypted frame of a registration.
+    """The encrypted frames of a registration, as one `pvcnn-batch` if the tester is honest.
 
     Raises CampaignError if the blob was not delivered whole, and SubmissionRefused if it was sealed
     by someone else, to another key, or for another campaign or nonce.
@@ -46,13 +48,13 @@ def open_upload(
 
 
 def admit(
-    box: Path, sealing_key: SealingKey, manifest_digest: bytes, testers: Collection[bytes] | None
+    box: Path, sealing_key: SealingKey, manifest: Manifest, testers: Collection[bytes] | None
 ) -> tuple[list[Registration], list[TurnedAway]]:
     """Registrations in the mail box that hold, and those that are turned away.
 
     `testers` are the public keys that the owner admits; None admits everyone. A blob copied from
-    another tester does not open under the copier's key, and a ciphertext that was sealed twice is
-    admitted once.
+    another tester does not open under the copier's key. No ciphertext is admitted twice, neither in two
+    submissions nor in one; whoever encrypts a frame anew makes another ciphertext, which nobody can tell.
     """
     admitted: list[Registration] = []
     turned_away: list[TurnedAway] = []
@@ -60,16 +62,27 @@ def admit(
     for path in sorted(box.glob(f"*{_SUFFIX}")):
         try:
             registration = Registration.from_bytes(read_bounded(path, Registration.MAX_BYTES))
-            if registration.manifest_digest != manifest_digest:
+            if registration.manifest_digest != manifest.digest():
                 raise SubmissionRefused("the registration is for another campaign or manifest")
             if testers is not None and registration.signer not in testers:
                 raise SubmissionRefused("the owner does not admit this tester")
-            ciphertext = file_digest(open_upload(box, sealing_key, manifest_digest, registration))
-            if ciphertext in ciphertexts:
+            registration.check_commitment(manifest.takes_labels)
+            held = _ciphertexts(open_upload(box, sealing_key, manifest.digest(), registration))
+            if len(set(held)) != len(held):
+                raise SubmissionRefused("a ciphertext occurs twice in the submission")
+            if not ciphertexts.isdisjoint(held):
                 raise SubmissionRefused("the same ciphertext is registered already")
         except PvcnnError as error:
             turned_away.append(TurnedAway(path.name, str(error)))
         else:
-            ciphertexts.add(ciphertext)
+            ciphertexts.update(held)
             admitted.append(registration)
     return admitted, turned_away
+
+
+def _ciphertexts(upload: bytes) -> list[bytes]:
+    """Digests of the ciphertexts in an upload; one that is no batch is one, and refused later."""
+    try:
+        return list(map(file_digest, Batch.from_bytes(upload).messages))
+    except DecodeError:
+        return [file_digest(upload)]

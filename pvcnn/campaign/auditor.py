@@ -22,23 +22,30 @@ from pvcnn.campaign.folder import (
     AGGREGATION_VERIFIER_KEY,
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
+    LABEL_KEY,
     LABELS,
     PROGRAM,
     REFUSALS,
     STATEMENTS,
     VERIFICATION_KEY,
+    WEIGHTS,
     PublicFile,
     PublicFolder,
 )
 from pvcnn.campaign.label_opening import LabelOpening
 from pvcnn.campaign.manifest import Manifest
+from pvcnn.campaign.outcome import check_labels
 from pvcnn.campaign.report import CLUSTER_REFUSED, NO_OUTCOME, Outcome, Status, Verdict
+from pvcnn.campaign.revealed import Kind, Revealed
 from pvcnn.campaign.signed import file_digest, fingerprint
 from pvcnn.campaign.submission import Proceedings, Submission
 from pvcnn.errors import VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.program.program import Program
+from pvcnn.program.published import decode_published
 from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.labels import LabelKey, check_label_key
+from pvcnn.qmp.published import check_published_weights
 from pvcnn.qmp.statement import Statement
 
 
@@ -51,6 +58,7 @@ class _Material:
     program: Program
     key: VerificationKey
     aggregation_key: AggregationVerifierKey
+    revealed: Revealed
 
 
 def verify(path: Path) -> Verdict:
@@ -69,7 +77,13 @@ def verify(path: Path) -> Verdict:
     statements = {index: _statement(folder, index) for index in sorted(folder.indices(STATEMENTS))}
     refusals = {index: _refusal(folder, index, material.card) for index in folder.indices(REFUSALS)}
     outcomes = tuple(
-        _examine(folder, proceedings.submission(folder, index), statements.get(index), refusals.get(index))
+        _examine(
+            folder,
+            proceedings.submission(folder, index),
+            statements.get(index),
+            refusals.get(index),
+            material.revealed,
+        )
         for index in range(len(proceedings.registry.registrations))
     )
     _check_aggregate(folder, material, list(statements.values()), outcomes)
@@ -80,7 +94,8 @@ def verify(path: Path) -> Verdict:
         setup_party=manifest.setup_party,
         manifest_digest=manifest.digest().hex(),
         registry_digest=proceedings.registry.digest().hex(),
-        frames=manifest.frames,
+        revealed=material.revealed,
+        weights="published" if manifest.publishes_weights else "committed",
         features=math.prod(material.program.input_shape),
         pixels=math.prod(material.plan.input_shape),
         outcomes=outcomes,
@@ -96,14 +111,16 @@ def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
             raise VerificationError(f"{which.name} is not the file that the manifest was signed for")
         return data
 
+    program = Program.from_bytes(read(PROGRAM, manifest.program_digest))
     material = _Material(
         ClusterCard.from_bytes(read(CLUSTER_CARD, manifest.cluster_card_digest)),
         EncryptionPlan.from_bytes(read(ENCRYPTION_PLAN, manifest.encryption_plan_digest)),
-        Program.from_bytes(read(PROGRAM, manifest.program_digest)),
+        program,
         VerificationKey.from_bytes(read(VERIFICATION_KEY, manifest.verification_key_digest)),
         AggregationVerifierKey.from_bytes(
             read(AGGREGATION_VERIFIER_KEY, manifest.aggregation_verifier_key_digest)
         ),
+        Revealed.by(program, manifest),
     )
     key = material.key
     if material.card.encryption_plan_digest != manifest.encryption_plan_digest:
@@ -112,13 +129,31 @@ def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
         raise VerificationError("the verification key is for another program")
     if encode_g1(key.weights_commitment) != manifest.weights_commitment:
         raise VerificationError("the verification key commits to other weights than the manifest")
-    if key.takes_labels:
-        raise VerificationError("the verification key takes labels, to which no registration commits")
-    if not key.frames == key.outputs == manifest.frames:
+    if key.frames != manifest.frames or key.outputs != material.revealed.outputs:
         raise VerificationError("the verification key is for another number of frames")
+    if bool(key.weights_digest) != manifest.publishes_weights:
+        raise VerificationError("key and manifest disagree on whether the weights are published")
+    if manifest.publishes_weights:
+        check_published_weights(key, decode_published(program, read(WEIGHTS, manifest.weights_digest)))
+    elif folder.file(WEIGHTS).exists():
+        raise VerificationError("there are published weights, and the manifest says that they are committed")
+    if key.takes_labels != manifest.takes_labels:
+        raise VerificationError("the verification key takes labels that the manifest does not, or takes none")
+    if manifest.takes_labels:
+        _check_label_key(
+            key, LabelKey.from_bytes(read(LABEL_KEY, manifest.label_key_digest)), material.revealed
+        )
+    elif folder.file(LABEL_KEY).exists():
+        raise VerificationError("there is a label key, and nothing that takes labels")
     if math.prod(material.plan.output_shape) != math.prod(material.program.input_shape):
         raise VerificationError("the encryption plan leaves other features than the program takes")
     return material
+
+
+def _check_label_key(key: VerificationKey, label_key: LabelKey, revealed: Revealed) -> None:
+    check_label_key(key, label_key)
+    if (label_key.frames, label_key.classes) != (revealed.frames, revealed.classes):
+        raise VerificationError("the label key is for other frames or classes than the program's")
 
 
 def _statement(folder: PublicFolder, index: int) -> Statement:
@@ -133,7 +168,11 @@ def _refusal(folder: PublicFolder, index: int, card: ClusterCard) -> ClusterRefu
 
 
 def _examine(
-    folder: PublicFolder, submission: Submission, statement: Statement | None, refusal: ClusterRefusal | None
+    folder: PublicFolder,
+    submission: Submission,
+    statement: Statement | None,
+    refusal: ClusterRefusal | None,
+    revealed: Revealed,
 ) -> Outcome:
     """The one outcome of a submission. Raises VerificationError for a second one or a foreign context.
 
@@ -150,26 +189,30 @@ def _examine(
     ):
         if context != submission.context:
             raise VerificationError(f"{what} {index} is for another submission, registry or campaign")
-    if statement is not None and not set(statement.outputs) <= {0, 1}:
-        raise VerificationError(f"statement {index} holds something else than decisions, which are 0 or 1")
     tester = fingerprint(registration.signer)
-    label = _label(folder, submission)
+    labels = _labels(folder, submission, revealed)
     if statement is not None:
-        return Outcome(index, tester, Status.PROVED, statement.outputs, label=label)
+        revealed.check(statement.outputs, f"statement {index}")
+        check_labels(statement, registration)
+        decisions, logits = revealed.decisions(statement.outputs), revealed.logits_of(statement.outputs)
+        count = statement.outputs[0] if revealed.kind is Kind.CORRECT else None
+        return Outcome(index, tester, Status.PROVED, decisions, "", labels, logits, count)
     if submission.answer.refused:
-        return Outcome(index, tester, Status.REFUSED, reason=submission.answer.reason, label=label)
+        return Outcome(index, tester, Status.REFUSED, reason=submission.answer.reason, labels=labels)
     if refusal is not None:
-        return Outcome(index, tester, Status.REFUSED, reason=CLUSTER_REFUSED, label=label)
-    return Outcome(index, tester, Status.MISSING, reason=NO_OUTCOME, label=label)
+        return Outcome(index, tester, Status.REFUSED, reason=CLUSTER_REFUSED, labels=labels)
+    return Outcome(index, tester, Status.MISSING, reason=NO_OUTCOME, labels=labels)
 
 
-def _label(folder: PublicFolder, submission: Submission) -> int | None:
-    """The label that the tester opened, if it did."""
+def _labels(folder: PublicFolder, submission: Submission, revealed: Revealed) -> tuple[int, ...] | None:
+    """The labels of the submission's frames that the tester opened, if it did."""
     if not folder.indexed(LABELS, submission.index).exists():
         return None
+    if revealed.kind is Kind.CORRECT:
+        raise VerificationError(f"labels {submission.index} are opened, and a count has been proved of them")
     opening = LabelOpening.from_bytes(folder.read_indexed(LABELS, submission.index))
-    opening.check(submission.registration)
-    return opening.label
+    opening.check(submission.registration, revealed.frames, revealed.classes)
+    return opening.labels
 
 
 def _check_aggregate(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pvcnn.campaign.admission import open_upload
+from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.folder import (
     CLUSTER_CARD,
@@ -40,14 +41,16 @@ MAX_EVALUATION_KEYS = 1 << 30
 class Evaluated:
     """What an evaluator made of one submission. Exactly one of `sealed` and `reason` is not empty.
 
-    sealed    encrypted features, sealed to the cluster
+    sealed    encrypted features of all frames, sealed to the cluster
     reason    why there are none, in words that may be published
     seconds   wall time by step
+    details   for the owner's own log: which frame is at fault, if one is
     """
 
     sealed: bytes
     reason: str
     seconds: dict[str, float]
+    details: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,7 +108,7 @@ class SubmissionEvaluator:
         return cls(folder, proceedings, keys)
 
     def evaluate(self, index: int) -> Evaluated:
-        """Evaluates the private part on one submission, or says why it is refused.
+        """Evaluates the private part on all frames of one submission, or says why it is refused as a whole.
 
         Two results for one submission differ in their noise, whose mean has less of it: no more than one
         may be published. Raises CampaignError if the upload is not there as it was registered, and
@@ -116,13 +119,20 @@ class SubmissionEvaluator:
             raise ValueError(f"there is no submission {index} in the registry")
         start = time.perf_counter()
         box, registration = self._folder.mail(ROLE), registry.registrations[index]
+        features: list[bytes] = []
+        prefix = ""
         try:
             upload = open_upload(box, self._keys.sealing_key, manifest_digest, registration)
-            features = self._keys.evaluator.evaluate(upload)
+            batch = Batch.from_bytes(upload)
+            batch.check(self._proceedings.manifest)
+            for frame, message in enumerate(batch.messages):
+                prefix = f"frame {frame}: "
+                features.append(self._keys.evaluator.evaluate(message))
         except (SubmissionRefused, DecodeError) as error:
-            return Evaluated(b"", str(error), {"evaluate": time.perf_counter() - start})
+            details = prefix + getattr(error, "details", "")
+            return Evaluated(b"", str(error), {"evaluate": time.perf_counter() - start}, details)
         info = answer_info(manifest_digest, registry.digest(), index)
-        sealed = seal(self._keys.card.sealing_key, features, info)
+        sealed = seal(self._keys.card.sealing_key, Batch(tuple(features), batch.labels).to_bytes(), info)
         return Evaluated(sealed, "", {"evaluate": time.perf_counter() - start})
 
 

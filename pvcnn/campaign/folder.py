@@ -46,16 +46,18 @@ class PublicDirectory:
 PROGRAM = PublicFile("program.cbor", 16 << 20, "split")
 ENCRYPTION_PLAN = PublicFile("encryption_plan.cbor", 1 << 20, "split")
 CLUSTER_CARD = PublicFile("cluster.cbor", 32 << 20, "keygen")
+WEIGHTS = PublicFile("weights.safetensors", 1 << 30, "split")
 VERIFICATION_KEY = PublicFile("verification_key.cbor", 16 << 20, "setup")
 AGGREGATION_VERIFIER_KEY = PublicFile("aggregation_verifier_key.cbor", 1 << 20, "setup")
 MANIFEST = PublicFile("manifest.cbor", 1 << 16, "setup")
 REGISTRY = PublicFile("registry.cbor", 1024 * MAX_SUBMISSIONS, "infer")
+LABEL_KEY = PublicFile("label_key.cbor", 1 << 18, "setup")
 AGGREGATE = PublicFile("aggregate.cbor", 64 << 20, "aggregate")
 
 ANSWERS = PublicDirectory("answers", 1 << 12, "infer")
 STATEMENTS = PublicDirectory("statements", 1 << 20, "aggregate")
 REFUSALS = PublicDirectory("refusals", 1 << 12, "aggregate")
-LABELS = PublicDirectory("labels", 1 << 12, "open-labels")
+LABELS = PublicDirectory("labels", 1 << 15, "open-labels")
 
 PUBLIC_FILES = (
     PROGRAM,
@@ -65,10 +67,13 @@ PUBLIC_FILES = (
     AGGREGATION_VERIFIER_KEY,
     MANIFEST,
     REGISTRY,
+    WEIGHTS,
+    LABEL_KEY,
     AGGREGATE,
 )
-#: What all campaigns under one setup have in common.
+#: What all campaigns under one setup have in common; the optional ones not every campaign has.
 _SHARED_FILES = (PROGRAM, ENCRYPTION_PLAN, CLUSTER_CARD, VERIFICATION_KEY, AGGREGATION_VERIFIER_KEY)
+OPTIONAL_FILES = (WEIGHTS, LABEL_KEY)
 PUBLIC_DIRECTORIES = (ANSWERS, STATEMENTS, REFUSALS, LABELS)
 
 
@@ -187,7 +192,8 @@ class CampaignFolder:
         if `root` is in use or a file is missing here.
         """
         sibling = self.create(root)
-        for which in _SHARED_FILES:
+        here = [which for which in OPTIONAL_FILES if self.public.file(which).exists()]
+        for which in (*_SHARED_FILES, *here):
             share(self.public.file(which), sibling.public.file(which))
         for path in (
             self.proving_key,
@@ -225,7 +231,7 @@ class CampaignFolder:
 
     @property
     def sealed_weights(self) -> Path:
-        """The public part's weights and the blinding of D_w, sealed to the cluster."""
+        """The public part's weights and the blinding of D_w, sealed to the cluster, if they are committed."""
         return self.mail("cluster") / "weights.sealed"
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ VERSION = 1
 MAX_BYTES = 1024
 SECRET_MODE = 0o600
 FILE_NAME = "identity.cbor"
+LOG_NAME = "refusals.log"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,13 @@ def keep_secret(path: Path, data: bytes) -> None:
     """Writes a secret that is never replaced. Raises CampaignError if it is there already."""
     if not write_once(path, data, SECRET_MODE):
         raise CampaignError(f"{path} exists already: this step runs once in a campaign")
+
+
+def append_to_log(path: Path, line: bytes) -> None:
+    """Adds a line to a role's own log, which is as secret as the rest of its directory."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    with os.fdopen(os.open(path, flags, SECRET_MODE), "ab") as handle:
+        handle.write(line + b"\n")
 
 
 def hold_to(path: Path, value: bytes, what: str) -> None:

@@ -1,4 +1,4 @@
-"""A label that its tester opens after proving. It is the tester's own claim about its frame."""
+"""The labels of a submission, which its tester opens after proving: its own claim about its frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pvcnn.campaign.commitments import SALT_BYTES, label_commitment
 from pvcnn.campaign.folder import LABELS
 from pvcnn.campaign.registration import Registration
 from pvcnn.encoding import decode, encode
-from pvcnn.errors import VerificationError
+from pvcnn.errors import DecodeError, VerificationError
+from pvcnn.qmp.keys import MAX_FRAMES
+from pvcnn.qmp.labels import MAX_CLASSES
 
 FORMAT = "pvcnn-label-opening"
 VERSION = 1
@@ -16,22 +18,29 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class LabelOpening:
-    """`label` is 0 (real) or 1 (fake); `salt` is the one of the registration's commitment."""
+    """`labels`: of each frame a class, from 0; `salt` is the one of the registration's commitment."""
 
     salt: bytes
-    label: int
+    labels: tuple[int, ...]
 
     def to_bytes(self) -> bytes:
-        return encode(FORMAT, VERSION, {"salt": self.salt, "label": self.label})
+        return encode(FORMAT, VERSION, {"salt": self.salt, "labels": list(self.labels)})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> LabelOpening:
         fields = decode(data, FORMAT, VERSION, LABELS.max_bytes)
-        opening = cls(fields.octets("salt", SALT_BYTES), fields.integer("label", 0, 2))
+        salt = fields.octets("salt", SALT_BYTES)
+        labels = fields.integer_sequence("labels", MAX_FRAMES, 0, MAX_CLASSES)
         fields.finish()
-        return opening
+        if not labels:
+            raise DecodeError(f"{FORMAT}: there is no label")
+        return cls(salt, tuple(labels))
 
-    def check(self, registration: Registration) -> None:
-        """Raises VerificationError unless it opens the commitment that the tester registered."""
-        if label_commitment(self.salt, registration.signer, self.label) != registration.label_commitment:
-            raise VerificationError("a label is not the one that the tester committed to")
+    def check(self, registration: Registration, frames: int, classes: int) -> None:
+        """Raises VerificationError unless it opens the tester's commitment, and to a class for each frame."""
+        if label_commitment(self.salt, registration.signer, self.labels) != registration.label_commitment:
+            raise VerificationError("labels are not those that the tester committed to")
+        if len(self.labels) != frames:
+            raise VerificationError(f"a tester committed to {len(self.labels)} labels for {frames} frames")
+        if max(self.labels) >= classes:
+            raise VerificationError(f"a tester committed to label {max(self.labels)}, of {classes} classes")

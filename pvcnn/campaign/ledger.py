@@ -8,14 +8,13 @@ outcome is recorded only if its proof verifies, and the first one that does stan
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.folder import CLUSTER_CARD, VERIFICATION_KEY, CampaignFolder
-from pvcnn.campaign.identity import FILE_NAME, SECRET_MODE, Identity, hold_to
+from pvcnn.campaign.identity import FILE_NAME, LOG_NAME, Identity, append_to_log, hold_to
 from pvcnn.campaign.mail import refusal_details_info
 from pvcnn.campaign.outcome import MAX_BYTES as MAX_OUTCOME
 from pvcnn.campaign.outcome import ClusterOutcome, check_outcome
@@ -27,7 +26,6 @@ from pvcnn.files import read_bounded, write_once
 from pvcnn.qmp.keys import VerificationKey
 
 ROLE = "cluster"
-LOG_NAME = "refusals.log"
 
 
 class ClusterLedger:
@@ -116,6 +114,4 @@ class ClusterLedger:
         if not (private / FILE_NAME).exists():
             return
         reason = Identity.load_from(private, "keygen").sealing.open(details, refusal_details_info(context))
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        with os.fdopen(os.open(private / LOG_NAME, flags, SECRET_MODE), "ab") as handle:
-            handle.write(f"submission {index}: ".encode() + reason + b"\n")
+        append_to_log(private / LOG_NAME, f"submission {index}: ".encode() + reason)

@@ -77,6 +77,11 @@ def weights_info(manifest_digest: bytes) -> bytes:
     return digest("pvcnn/mail/weights", manifest_digest)
 
 
+def labels_info(manifest_digest: bytes, tester_key: bytes, nonce: bytes) -> bytes:
+    """What a tester's labels are for, which the cluster alone reads; as `upload_info`."""
+    return digest("pvcnn/mail/labels", manifest_digest, tester_key, nonce)
+
+
 def refusal_details_info(context: bytes) -> bytes:
     """What the sealed reason is for that the cluster keeps to itself (context: eq. (20))."""
     return digest("pvcnn/mail/refusal-details", context)

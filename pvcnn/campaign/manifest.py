@@ -6,6 +6,9 @@ is, or the aggregate's proof.
 
 from __future__ import annotations
 
+import math
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -17,6 +20,9 @@ from pvcnn.errors import DecodeError
 
 CAMPAIGN_BYTES = 32
 MAX_SETUP_PARTY = 64
+MAX_CLASS_NAME = 64
+#: More would not fit into a manifest's file.
+MAX_CLASS_NAMES = 1 << 10
 
 _DIGESTS = (
     "private_commitment",
@@ -38,6 +44,43 @@ def check_setup_party(name: str) -> None:
         raise ValueError("the cluster must not run the setup: it could then forge its own proofs")
 
 
+def check_class_names(names: Sequence[Any]) -> None:
+    """Raises ValueError unless all are printable lines that differ and are no numbers, or there is none."""
+    if len(names) > MAX_CLASS_NAMES or len(set(map(str, names))) != len(names):
+        raise ValueError(f"classes have at most {MAX_CLASS_NAMES} names, all different")
+    for name in names:
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_CLASS_NAME or not name.isprintable():
+            raise ValueError(f"a class needs a printable name of at most {MAX_CLASS_NAME} characters")
+        if name.isdecimal():
+            raise ValueError(f"a class cannot be named {name}: a number stands for itself")
+
+
+def check_logit_scale(scale: float) -> None:
+    """Raises ValueError unless the scale is positive and finite."""
+    if not 0 < scale < math.inf:
+        raise ValueError("the scale of logits must be positive and finite")
+
+
+def encode_scale(scale: float | None) -> bytes:
+    """A big-endian double, or nothing."""
+    return b"" if scale is None else struct.pack(">d", scale)
+
+
+def decode_scale(fields: Fields) -> float | None:
+    """Inverse of `encode_scale`. Raises DecodeError."""
+    data = fields.octets("logit_scale", max_length=8)
+    if not data:
+        return None
+    if len(data) != 8:
+        raise DecodeError("a scale of logits has 8 bytes")
+    (scale,) = struct.unpack(">d", data)
+    try:
+        check_logit_scale(scale)
+    except ValueError as error:
+        raise DecodeError(str(error)) from error
+    return float(scale)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest(SignedArtefact):
     """`signer` is the owner's Ed25519 key. Digests are SHA-256 of files as they lie there.
@@ -45,9 +88,13 @@ class Manifest(SignedArtefact):
     campaign             32 random bytes
     owner_sealing_key    X25519, to which testers seal their uploads
     setup_party          who made the keys and could forge everything
-    frames               frames in one submission
+    frames               frames in one submission, which share one proof
     weights_commitment   D_w, eq. (8): also inside the verification key
     private_commitment   eq. (21)
+    class_names          of the program's classes, in their order; empty where it has none but numbers
+    logit_scale          times a revealed integer, by the owner's account, the network's logit; or None
+    weights_digest       of the file of the public part's weights, if they are published; empty if committed
+    label_key_digest     of the label key, if testers commit to labels for a count; else empty
     """
 
     FORMAT: ClassVar[str] = "pvcnn-manifest"
@@ -66,6 +113,20 @@ class Manifest(SignedArtefact):
     encryption_plan_digest: bytes
     proving_key_digest: bytes
     aggregation_key_digest: bytes
+    class_names: tuple[str, ...] = ()
+    logit_scale: float | None = None
+    weights_digest: bytes = b""
+    label_key_digest: bytes = b""
+
+    @property
+    def publishes_weights(self) -> bool:
+        """Whether the public part's weights lie in public/, as coefficients of the circuit."""
+        return bool(self.weights_digest)
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether registrations hold a D_lab, of which a count is proved, and not labels to be opened."""
+        return bool(self.label_key_digest)
 
     def shares_setup_with(self, other: Manifest) -> bool:
         """Whether both name the same owner, keys, program and commitments: all but the campaign's name."""
@@ -79,6 +140,10 @@ class Manifest(SignedArtefact):
             "frames": self.frames,
             "weights_commitment": self.weights_commitment,
             **{name: getattr(self, name) for name in _DIGESTS},
+            "class_names": list(self.class_names),
+            "logit_scale": encode_scale(self.logit_scale),
+            "weights_digest": self.weights_digest,
+            "label_key_digest": self.label_key_digest,
         }
 
     @classmethod
@@ -90,9 +155,17 @@ class Manifest(SignedArtefact):
             "frames": fields.integer("frames", 1, 1 << 16),
             "weights_commitment": fields.octets("weights_commitment", G1_BYTES),
             **{name: fields.octets(name, DIGEST_BYTES) for name in _DIGESTS},
+            "class_names": tuple(fields.sequence("class_names", MAX_CLASS_NAMES)),
+            "logit_scale": decode_scale(fields),
+            "weights_digest": fields.octets("weights_digest", max_length=DIGEST_BYTES),
+            "label_key_digest": fields.octets("label_key_digest", max_length=DIGEST_BYTES),
         }
+        for name in ("weights_digest", "label_key_digest"):
+            if len(arguments[name]) not in (0, DIGEST_BYTES):
+                raise DecodeError(f"{cls.FORMAT}: {name} has {DIGEST_BYTES} bytes or none")
         try:
             check_setup_party(arguments["setup_party"])
+            check_class_names(arguments["class_names"])
         except ValueError as error:
             raise DecodeError(f"{cls.FORMAT}: {error}") from error
         return arguments

@@ -26,7 +26,7 @@ def steps(status: CampaignStatus) -> list[Step]:
     to_prove = outcomes + status.count(State.UNPROVED, State.FAULTY)
     opened = sum(each.label_opened for each in status.submissions)
     aggregated = total > 0 and not status.to_aggregate and (status.aggregate_here or not outcomes)
-    registered = f"{total} registered" if total else _delivered(status)
+    registered = f"{total} registered{_of_frames(status)}" if total else _delivered(status)
     return [
         Step("split", "owner", PROGRAM.name in files, ""),
         Step("keygen", "cluster", CLUSTER_CARD.name in files, ""),
@@ -50,7 +50,7 @@ def steps(status: CampaignStatus) -> list[Step]:
             aggregated and status.settled,
             f"{outcomes - status.to_aggregate} of {outcomes} published" if outcomes else "",
         ),
-        Step("open-labels", "testers", 0 < total == opened, f"{opened} of {total}" if total else ""),
+        *_labels(status, opened, total),
         Step("verify", "anyone", status.verdict is not None and status.verdict.verified, _verdict(status)),
     ]
 
@@ -75,6 +75,8 @@ def next_commands(status: CampaignStatus) -> list[tuple[str, str]]:
         found.append(("cluster", _call("prove")))
     if status.to_aggregate or (status.count(State.PROVED) and not status.aggregate_here):
         found.append(("aggregator", _call("aggregate")))
+    elif status.takes_labels:
+        pass
     elif status.aggregate_here and not all(each.label_opened for each in status.submissions):
         found.append(("testers", _call("open-labels")))
     if status.settled:
@@ -100,7 +102,21 @@ def _setup(status: CampaignStatus) -> str:
 
 
 def _delivered(status: CampaignStatus) -> str:
-    return "" if status.delivered is None else f"{status.delivered} delivered, none registered yet"
+    if status.delivered is None:
+        return ""
+    return f"{status.delivered} delivered{_of_frames(status)}, none registered yet"
+
+
+def _labels(status: CampaignStatus, opened: int, total: int) -> list[Step]:
+    """Where a count is proved of labels, nobody opens any."""
+    if status.takes_labels:
+        return []
+    return [Step("open-labels", "testers", 0 < total == opened, f"{opened} of {total}" if total else "")]
+
+
+def _of_frames(status: CampaignStatus) -> str:
+    """What a submission is, where it is more than one frame."""
+    return f" with {status.frames} frames each" if status.frames and status.frames > 1 else ""
 
 
 def _verdict(status: CampaignStatus) -> str:

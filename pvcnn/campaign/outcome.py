@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pvcnn.algebra.points import encode_g1
 from pvcnn.campaign.answer import ClusterRefusal
 from pvcnn.campaign.folder import REFUSALS, STATEMENTS
+from pvcnn.campaign.registration import Registration
 from pvcnn.campaign.submission import Submission
 from pvcnn.encoding import decode, encode
 from pvcnn.errors import VerificationError
@@ -65,8 +67,19 @@ def check_outcome(
     if outcome.proof is not None:
         if outcome.proof.statement.context != submission.context:
             raise VerificationError("the proof is for another submission")
+        check_labels(outcome.proof.statement, submission.registration)
         verify(key, outcome.proof.statement, outcome.proof)
     elif outcome.refusal is not None:
         refusal = outcome.refusal
         if (refusal.signer, refusal.context) != (cluster_key, submission.context):
             raise VerificationError("the refusal is not this cluster's or for another submission")
+
+
+def check_labels(statement: Statement, registration: Registration) -> None:
+    """Raises VerificationError for a D_lab that is not the one that the tester registered.
+
+    Whether there must be one, key and manifest say.
+    """
+    committed = statement.labels_commitment
+    if committed is not None and encode_g1(committed) != registration.label_commitment:
+        raise VerificationError("the proof is about other labels than the tester committed to")

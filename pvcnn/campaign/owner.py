@@ -7,7 +7,7 @@ process; `pvcnn.compute` spreads evaluation over many, which all come back to on
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,29 +21,39 @@ from pvcnn.campaign.evaluator import SubmissionEvaluator, read_card
 from pvcnn.campaign.folder import (
     AGGREGATION_VERIFIER_KEY,
     ENCRYPTION_PLAN,
+    LABEL_KEY,
     MANIFEST,
     PROGRAM,
     VERIFICATION_KEY,
+    WEIGHTS,
     CampaignFolder,
     publish,
     read_from_step,
 )
 from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.mail import seal, weights_info
-from pvcnn.campaign.manifest import CAMPAIGN_BYTES, Manifest, check_setup_party
+from pvcnn.campaign.manifest import (
+    CAMPAIGN_BYTES,
+    Manifest,
+    check_class_names,
+    check_logit_scale,
+    check_setup_party,
+)
 from pvcnn.campaign.owner_ledger import ROLE, OwnerLedger
 from pvcnn.campaign.owner_secrets import OwnerSecrets
 from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.setup_party import FRAMES
+from pvcnn.campaign.revealed import Revealed
 from pvcnn.campaign.signed import digest_of_file, file_digest, fingerprint
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import write_atomically
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.parameters import plan
+from pvcnn.program.layers import Logits
 from pvcnn.program.private import PrivatePart
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
-from pvcnn.qmp.commitments import commit_weights
+from pvcnn.program.published import encode_published
+from pvcnn.qmp.commitments import commit_nothing, commit_weights, label_key
 from pvcnn.qmp.key_check import check_proving_key
 from pvcnn.qmp.keys import MAX_BYTES as MAX_VERIFICATION_KEY
 from pvcnn.qmp.keys import CircuitKey, VerificationKey
@@ -76,30 +86,46 @@ class OwnerRole:
 
     # split
 
-    def publish_split(self, private: PrivatePart, public: PublicPart) -> EncryptionPlan:
-        """Keeps both parts, publishes program and encryption plan.
+    def publish_split(
+        self, private: PrivatePart, public: PublicPart, logit_scale: float | None = None
+    ) -> EncryptionPlan:
+        """Keeps both parts, publishes program and encryption plan, and weights that are to be published.
 
+        `logit_scale`: times the program's integer logits, the network's; it is published if those are.
         Raises ParameterError, naming the layer, if no encryption parameters fit the private part, and
         CampaignError if the campaign has a program already.
         """
         program = public.program
         encryption_plan = plan(private, max(-program.input_low, program.input_high))
-        kept = OwnerSecrets(secrets.token_bytes(CAMPAIGN_BYTES), random_salt(), private, public)
+        scale = logit_scale if isinstance(program.output, Logits) else None
+        if scale is not None:
+            check_logit_scale(scale)
+        kept = OwnerSecrets(secrets.token_bytes(CAMPAIGN_BYTES), random_salt(), private, public, scale)
         kept.keep_in(self._folder.private(ROLE))
         publish(self._folder.public.file(ENCRYPTION_PLAN), encryption_plan.to_bytes())
         publish(self._folder.public.file(PROGRAM), program.to_bytes())
+        if public.published:
+            publish(self._folder.public.file(WEIGHTS), encode_published(public.weights))
         return encryption_plan
 
     # setup
 
-    def publish_manifest(self, setup_party: str = ROLE, cluster_fingerprint: str | None = None) -> Manifest:
+    def publish_manifest(
+        self,
+        setup_party: str = ROLE,
+        cluster_fingerprint: str | None = None,
+        frames: int | None = None,
+        class_names: Sequence[str] = (),
+    ) -> Manifest:
         """Commits to the weights, seals them to the cluster, and signs the manifest.
 
         Comes after `keygen` and after the setup party's `run_setup`. `cluster_fingerprint` is what the
         cluster's operator says it is, obtained out of band; without it, whoever can replace the card in
-        the folder gets the weights. Raises ValueError for a setup party that cannot be one, CampaignError
+        the folder gets the weights. `frames`, if given, is the number of frames in a submission that owner
+        and setup party have agreed on. `class_names` are all classes' names in their order, or none. Raises
+        ValueError for a setup party that cannot be one, and for names that are not those, CampaignError
         for a missing file or a second manifest, and VerificationError for another card and for keys that
-        are not for this program or would hide nothing.
+        are not for this program, are for submissions of another size, or would hide nothing.
         """
         check_setup_party(setup_party)
         public = self._folder.public
@@ -108,14 +134,19 @@ class OwnerRole:
         card = read_card(public)
         if cluster_fingerprint is not None:
             card.check_fingerprint(cluster_fingerprint)
-        verification_key = self._commit_to_weights()
+        check_class_names(class_names)
+        verification_key, label_key = self._commit_to_weights()
+        if frames not in (None, verification_key.frames):
+            raise VerificationError(
+                f"the setup's keys are for submissions of {verification_key.frames} frames, not {frames}"
+            )
         write_atomically(public.file(VERIFICATION_KEY), verification_key.to_bytes())
         manifest = Manifest(
             signer=self._identity.signing.public,
             campaign=self._secrets.campaign,
             owner_sealing_key=self._identity.sealing.public,
             setup_party=setup_party,
-            frames=FRAMES,
+            frames=verification_key.frames,
             weights_commitment=encode_g1(verification_key.weights_commitment),
             private_commitment=self._secrets.commitment,
             program_digest=file_digest(public.read(PROGRAM)),
@@ -125,7 +156,14 @@ class OwnerRole:
             encryption_plan_digest=file_digest(public.read(ENCRYPTION_PLAN)),
             proving_key_digest=digest_of_file(self._folder.proving_key, "setup"),
             aggregation_key_digest=digest_of_file(self._folder.aggregation_key, "setup"),
+            class_names=tuple(class_names),
+            logit_scale=self._secrets.logit_scale,
+            weights_digest=file_digest(public.read(WEIGHTS)) if self._secrets.public.published else b"",
+            label_key_digest=file_digest(label_key) if label_key else b"",
         ).signed(self._identity.signing)
+        _check_reading(self._program, manifest)
+        if label_key:
+            write_atomically(public.file(LABEL_KEY), label_key)
         self._publish_manifest(self._folder, card, manifest)
         return manifest
 
@@ -149,22 +187,35 @@ class OwnerRole:
         return OwnerLedger(folder, self._identity)
 
     def _publish_manifest(self, folder: CampaignFolder, card: ClusterCard, manifest: Manifest) -> None:
-        """The weights go first, sealed to the cluster: a manifest that is there can be proved under."""
-        weights = self._secrets.public.weights.to_bytes()
-        sealed = seal(card.sealing_key, weights, weights_info(manifest.digest()))
-        write_atomically(folder.sealed_weights, sealed)
+        """Weights that are committed go first, sealed: a manifest that is there can be proved under."""
+        if not manifest.publishes_weights:
+            weights = self._secrets.public.weights.to_bytes()
+            sealed = seal(card.sealing_key, weights, weights_info(manifest.digest()))
+            write_atomically(folder.sealed_weights, sealed)
         publish(folder.public.file(MANIFEST), manifest.to_bytes())
 
-    def _commit_to_weights(self) -> VerificationKey:
-        """D_w, under a proving key that was checked first: a bad one could keep D_w from hiding."""
+    def _commit_to_weights(self) -> tuple[VerificationKey, bytes]:
+        """D_w, under a proving key that was checked first: a bad one could keep D_w from hiding.
+
+        Where weights are published, the key must name them, and D_w commits to nothing.
+        And what testers commit to labels with, encoded, if the program takes labels.
+        """
         data = read_from_step(self._folder.bare_verification_key, MAX_VERIFICATION_KEY, "setup")
         circuit_key = CircuitKey.from_bytes(data)
         key = ProvingKey.load(self._folder.proving_key)
         if key.circuit_key != circuit_key or circuit_key.program_digest != self._program.digest():
             raise VerificationError("the setup's keys are not for this program")
+        public = self._secrets.public
+        weights = public.weights
+        if circuit_key.weights_digest != (weights.published_digest() if public.published else b""):
+            raise VerificationError(
+                "the setup's keys are for other weights, or hide or publish them otherwise"
+            )
         check_proving_key(key)
-        weights = self._secrets.public.weights
-        return circuit_key.commit(commit_weights(key, weights.flat(), weights.blinding))
+        labels = label_key(key, self._program).to_bytes() if circuit_key.takes_labels else b""
+        if public.published:
+            return circuit_key.commit(commit_nothing(key)), labels
+        return circuit_key.commit(commit_weights(key, weights.flat(), weights.blinding)), labels
 
     # infer
 
@@ -187,7 +238,7 @@ class OwnerRole:
         if answer is not None:
             return answer
         evaluated = self._evaluator.evaluate(index)
-        return self.ledger.record(index, evaluated.sealed, evaluated.reason)
+        return self.ledger.record(index, evaluated.sealed, evaluated.reason, evaluated.details)
 
     @cached_property
     def _evaluator(self) -> SubmissionEvaluator:
@@ -202,3 +253,11 @@ class OwnerRole:
     @cached_property
     def _secrets(self) -> OwnerSecrets:
         return OwnerSecrets.load_from(self._folder.private(ROLE), self._program)
+
+
+def _check_reading(program: Program, manifest: Manifest) -> None:
+    """Raises ValueError if nobody could read the program's outputs by this manifest."""
+    try:
+        Revealed.by(program, manifest)
+    except VerificationError as error:
+        raise ValueError(str(error)) from error

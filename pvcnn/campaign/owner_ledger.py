@@ -25,7 +25,7 @@ from pvcnn.campaign.folder import (
     publish,
     read_from_step,
 )
-from pvcnn.campaign.identity import SECRET_MODE, Identity, keep_secret
+from pvcnn.campaign.identity import LOG_NAME, SECRET_MODE, Identity, append_to_log, keep_secret
 from pvcnn.campaign.kept_answer import MAX_BYTES as MAX_KEPT_ANSWER
 from pvcnn.campaign.kept_answer import KeptAnswer
 from pvcnn.campaign.mail import post
@@ -71,9 +71,8 @@ class OwnerLedger:
         manifest = Manifest.from_bytes(public.read(MANIFEST))
         if manifest.signer != self._identity.signing.public:
             raise VerificationError("the manifest is not signed by this owner")
-        manifest_digest = manifest.digest()
         box = self._folder.mail(ROLE)
-        admitted, turned_away = admit(box, self._identity.sealing, manifest_digest, testers)
+        admitted, turned_away = admit(box, self._identity.sealing, manifest, testers)
         if not admitted:
             raise CampaignError("there is nothing to register: `pvcnn encrypt` comes first")
         key = AggregationVerifierKey.from_bytes(public.read(AGGREGATION_VERIFIER_KEY))
@@ -81,7 +80,7 @@ class OwnerLedger:
             raise CampaignError(
                 f"{len(admitted)} submissions are registered, and the setup was made for {key.max_proofs}"
             )
-        registry = Registry.close(self._identity.signing, manifest_digest, admitted)
+        registry = Registry.close(self._identity.signing, manifest.digest(), admitted)
         keep_secret(closed, registry.to_bytes())
         publish(public.file(REGISTRY), registry.to_bytes())
         return registry, turned_away
@@ -98,11 +97,12 @@ class OwnerLedger:
             self._publish(index, KeptAnswer.from_bytes(read_bounded(kept, MAX_KEPT_ANSWER)))
         return self.proceedings.submission(self._folder.public, index).answer
 
-    def record(self, index: int, sealed: bytes, reason: str = "") -> Answer:
+    def record(self, index: int, sealed: bytes, reason: str = "", details: str = "") -> Answer:
         """Signs and publishes what an evaluator made of `index`: `sealed` to the cluster, or a refusal.
 
-        If there is an answer already, that one stands and is returned. Raises ValueError if `index` is
-        not in the registry, or for both or neither of `sealed` and `reason`.
+        `details` of a refusal go to the owner's own log. If there is an answer already, that one stands and
+        is returned. Raises ValueError if `index` is not in the registry, or for both or neither of `sealed`
+        and `reason`.
         """
         registry = self.proceedings.registry
         if not 0 <= index < len(registry.registrations):
@@ -117,7 +117,10 @@ class OwnerLedger:
             answer_digest=file_digest(sealed) if sealed else b"",
             reason="".join(c if c.isprintable() else "?" for c in reason)[:MAX_REASON],
         ).signed(self._identity.signing)
-        write_once(self._kept(index), KeptAnswer(answer, sealed).to_bytes(), SECRET_MODE)
+        new = write_once(self._kept(index), KeptAnswer(answer, sealed).to_bytes(), SECRET_MODE)
+        if new and reason:
+            line = f"submission {index}: {details} {answer.reason}"
+            append_to_log(self._folder.private(ROLE) / LOG_NAME, line.encode())
         published = self.answered(index)
         assert published is not None
         return published

@@ -8,7 +8,7 @@ from pathlib import Path
 from pvcnn.campaign.commitments import SALT_BYTES, private_commitment
 from pvcnn.campaign.folder import read_from_step
 from pvcnn.campaign.identity import keep_secret
-from pvcnn.campaign.manifest import CAMPAIGN_BYTES
+from pvcnn.campaign.manifest import CAMPAIGN_BYTES, decode_scale, encode_scale
 from pvcnn.encoding import decode, encode
 from pvcnn.program.private import MAX_BYTES as MAX_PRIVATE_PART
 from pvcnn.program.private import PrivatePart
@@ -24,12 +24,13 @@ _PRIVATE_PART_NAME = "private_part.cbor"
 
 @dataclass(frozen=True, repr=False)
 class OwnerSecrets:
-    """campaign: 32 random bytes, public later. salt: opens the commitment of eq. (21)."""
+    """campaign: 32 random bytes, public later, and so is logit_scale. salt: opens eq. (21)."""
 
     campaign: bytes
     salt: bytes
     private: PrivatePart
     public: PublicPart
+    logit_scale: float | None = None
 
     @property
     def commitment(self) -> bytes:
@@ -38,8 +39,14 @@ class OwnerSecrets:
 
     def keep_in(self, directory: Path) -> None:
         """Writes three files, mode 0600. Raises CampaignError if they are there already."""
-        opening = encode(FORMAT, VERSION, {"campaign": self.campaign, "salt": self.salt})
-        keep_secret(directory / "opening.cbor", opening)
+        scale = encode_scale(self.logit_scale)
+        fields = {
+            "campaign": self.campaign,
+            "salt": self.salt,
+            "logit_scale": scale,
+            "published": self.public.published,
+        }
+        keep_secret(directory / "opening.cbor", encode(FORMAT, VERSION, fields))
         keep_secret(directory / _PRIVATE_PART_NAME, self.private.to_bytes())
         keep_secret(directory / "weights.cbor", self.public.weights.to_bytes())
 
@@ -49,10 +56,12 @@ class OwnerSecrets:
         fields = decode(read_from_step(directory / "opening.cbor", 1024, "split"), FORMAT, VERSION, 1024)
         campaign = fields.octets("campaign", CAMPAIGN_BYTES)
         salt = fields.octets("salt", SALT_BYTES)
+        logit_scale = decode_scale(fields)
+        published = fields.boolean("published")
         fields.finish()
         weights = read_from_step(directory / "weights.cbor", MAX_WEIGHTS, "split")
-        public = PublicPart(program, Weights.from_bytes(program, weights))
-        return cls(campaign, salt, load_private_part(directory), public)
+        public = PublicPart(program, Weights.from_bytes(program, weights), published)
+        return cls(campaign, salt, load_private_part(directory), public, logit_scale)
 
 
 def load_private_part(directory: Path) -> PrivatePart:

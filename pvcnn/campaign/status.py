@@ -25,7 +25,7 @@ from pvcnn.campaign.folder import (
     CampaignFolder,
     PublicFolder,
 )
-from pvcnn.campaign.ledger import LOG_NAME
+from pvcnn.campaign.identity import LOG_NAME
 from pvcnn.campaign.ledger import ROLE as CLUSTER
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.outcome import FORMAT as OUTCOME_FORMAT
@@ -83,6 +83,8 @@ class CampaignStatus:
     proofs_here          whether DIR/proofs is
     private_roles        whose private directories are
     refusals_log         where the reasons of the cluster's refusals are, if that is here
+    frames               in a submission; None before `setup`
+    takes_labels         whether labels are committed to for a count, and stay closed
     verdict, fault       of `verify`, once nothing is left to do: what it found, or why it refuses
     """
 
@@ -95,6 +97,8 @@ class CampaignStatus:
     private_roles: tuple[str, ...]
     refusals_log: Path | None
     submissions: tuple[SubmissionStatus, ...]
+    frames: int | None = None
+    takes_labels: bool = False
     verdict: Verdict | None = None
     fault: str = ""
 
@@ -134,16 +138,17 @@ def read_status(path: Path) -> CampaignStatus:
     public = _find(path)
     # A public folder under another name is alone, whatever lies beside it.
     folder = CampaignFolder(public.path.parent) if public.path.name == "public" else None
-    campaign, registry = "", ""
+    registry = ""
+    manifest: Manifest | None = None
     submissions: tuple[SubmissionStatus, ...] = ()
     if public.file(REGISTRY).exists():
         proceedings = Proceedings.read(public)
-        campaign, registry = proceedings.manifest.campaign.hex(), proceedings.registry.digest().hex()
+        manifest, registry = proceedings.manifest, proceedings.registry.digest().hex()
         submissions = _submissions(folder, public, proceedings)
     elif public.file(MANIFEST).exists():
-        campaign = Manifest.from_bytes(public.read(MANIFEST)).campaign.hex()
+        manifest = Manifest.from_bytes(public.read(MANIFEST))
     status = CampaignStatus(
-        campaign=campaign,
+        campaign=manifest.campaign.hex() if manifest else "",
         registry=registry,
         public_files=frozenset(which.name for which in PUBLIC_FILES if public.file(which).exists()),
         setup_keys=folder.bare_verification_key.exists() if folder and folder.keys.is_dir() else None,
@@ -152,6 +157,8 @@ def read_status(path: Path) -> CampaignStatus:
         private_roles=_private_roles(folder),
         refusals_log=_refusals_log(folder),
         submissions=submissions,
+        frames=manifest.frames if manifest else None,
+        takes_labels=manifest is not None and manifest.takes_labels,
     )
     return _verified(status, public) if status.settled else status
 

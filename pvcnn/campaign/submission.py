@@ -42,6 +42,8 @@ class Proceedings:
             raise VerificationError("the registry is not signed by the owner")
         if registry.manifest_digest != manifest.digest():
             raise VerificationError("the registry is that of another manifest")
+        for registration in registry.registrations:
+            registration.check_commitment(manifest.takes_labels)
         return cls(manifest, registry)
 
     def submission(self, folder: PublicFolder, index: int) -> Submission:

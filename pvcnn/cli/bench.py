@@ -184,6 +184,38 @@ def _compare_lowerings(
     results.print(f"qap over qmp, processor time: {ratios}")
 
 
+@bench_command.command("model")
+@click.argument("name")
+@click.option(
+    "--weights", type=click.Choice(["committed", "published"]), default="published", show_default=True
+)
+@click.option("--frames", type=click.IntRange(1, 4096), default=1, show_default=True, help="In one proof.")
+@_rounds_option
+@json_option
+def model_command(name: str, weights: str, frames: int, repeat: int, as_json: bool) -> None:
+    """One network of the catalogue, all of it public: quantise, set up, prove, verify."""
+    from pvcnn.bench import networks
+    from pvcnn.models.catalogue import CATALOGUE
+
+    if name not in CATALOGUE:
+        raise click.UsageError(f"no model {name!r}: choose one of {', '.join(CATALOGUE)}")
+    use_one_torch_thread()
+    with notes.status(f"quantising {name}, setting up, proving {repeat + 1} times"):
+        report = {**_origin(), **networks.measure(name, weights, frames, repeat)}
+    if as_json:
+        print_json(report)
+        return
+    results.print(f"{report['date']}, {report['machine']}, {report['kernels']} kernels")
+    title = f"{name}, {weights} weights, {frames} frames, {report['constraints']:,} constraints"
+    shown = table(f"{title}, median of {repeat}", "step", ">wall time")
+    for step, seconds in report["seconds"].items():
+        shown.add_row(step, duration(seconds), style="bold" if step == "prove" else None)
+    results.print(shown)
+    for name, count in {**report["bytes"], "peak memory": report["peak_memory"]}.items():
+        results.print(f"{name}: {size(count)}")
+    results.print(f"decides as the float model on {report['agreement']:.1%} of the calibration frames")
+
+
 def _unbuilt(name: str, what: str) -> click.Command:
     @click.command(name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
     def refuse() -> None:
@@ -196,7 +228,6 @@ def _unbuilt(name: str, what: str) -> click.Command:
 
 
 for _name, _what in (
-    ("model", "benchmarking other networks"),
     ("private", "comparing private parts"),
     ("aggregate", "benchmarking large aggregates"),
 ):

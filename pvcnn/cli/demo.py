@@ -10,10 +10,12 @@ import click
 
 from pvcnn.cli.options import (
     check_device,
-    check_weights,
     device_option,
     json_option,
+    reveal_option,
+    usage_errors,
     use_one_torch_thread,
+    weights_option,
     workers_option,
 )
 from pvcnn.cli.output import duration, notes, print_json, results, size, table
@@ -42,8 +44,9 @@ _SIZES = {
     "statement": "one statement",
     "vk": "verification key",
     "pk": "proving key",
-    "upload": "upload a frame",
-    "download": "answer to the cluster a frame",
+    "weights": "published weights",
+    "upload": "upload of a submission",
+    "download": "answer to the cluster",
     "evaluation_keys": "CKKS evaluation keys, once",
     "cluster_card": "cluster's card with its CKKS key, once",
 }
@@ -54,10 +57,17 @@ _SIZES = {
 @click.option(
     "--frames", type=click.IntRange(1, 64), default=1, show_default=True, metavar="K", help="Frames a tester."
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="A new folder for the campaign.")
 @click.option(
-    "--weights", type=click.Choice(["committed", "published"]), default="committed", show_default=True
+    "--batch",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="B",
+    help="Frames that share a proof; --frames must be a multiple.",
 )
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="A new folder for the campaign.")
+@weights_option
+@reveal_option
 @device_option
 @workers_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Fixes frames and fakes, never keys.")
@@ -65,8 +75,10 @@ _SIZES = {
 def demo_command(
     testers: int,
     frames: int,
+    batch: int,
     out: Path | None,
     weights: str,
+    reveal: str,
     device: str,
     workers: int | None,
     seed: int,
@@ -74,18 +86,22 @@ def demo_command(
 ) -> int:
     """Play a whole campaign on this machine: real faces in, one verified aggregate out."""
     check_device(device)
-    check_weights(weights)
     from pvcnn.demo import run_demo
 
     use_one_torch_thread()
     directory = out or next(path for path in _free_names() if not path.exists())
-    try:
-        with StepProgress(_TITLES) as progress:
-            report = run_demo(
-                directory, testers=testers, frames=frames, seed=seed, listener=progress, workers=workers
-            )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+    with StepProgress(_TITLES) as progress, usage_errors():
+        report = run_demo(
+            directory,
+            testers=testers,
+            frames=frames,
+            seed=seed,
+            listener=progress,
+            workers=workers,
+            batch=batch,
+            reveal=reveal,
+            weights=weights,
+        )
     if as_json:
         print_json(report.to_json())
     else:
@@ -111,14 +127,12 @@ def _print_report(report: DemoReport) -> None:
     retries = sum(outcome.attempts - 1 for outcome in report.outcomes)
     if retries:
         notes.print(f"{retries} proofs were tried again because a worker died")
-    results.print(f"{report.constraints} constraints a proof.")
+    of_frames = f" of {report.batch} frames" if report.batch > 1 else ""
+    results.print(f"{report.constraints} constraints a proof{of_frames}.")
     results.print(
         f"Cluster's fingerprint, which testers got out of band: {report.cluster_fingerprint}", soft_wrap=True
     )
     if report.verdict is not None:
-        names = {
-            index: f"tester {submitted.tester}, frame {submitted.frame}"
-            for index, submitted in report.truth.items()
-        }
+        names = {index: submitted.name for index, submitted in report.truth.items()}
         print_verdict(report.verdict, names)
     results.print(f"Check it yourself: pvcnn verify {report.directory}", soft_wrap=True)

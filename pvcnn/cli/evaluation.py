@@ -63,11 +63,14 @@ def infer_command(
     registry = _registry(owner, directory, admit)
     count = len(registry.registrations)
     with logged_to(log), StepProgress({"infer": "evaluating on ciphertexts"}) as progress:
-        progress.begin("infer", count)
+        frames = owner.ledger.proceedings.manifest.frames
+        progress.begin("infer", count * frames)
 
         def show(event: Event) -> None:
             name = f"submission {event.index}: " if event.index >= 0 else ""
-            (progress.advance if event.kind in FINAL else progress.note)("infer", f"{name}{describe(event)}")
+            progress.note("infer", f"{name}{describe(event)}")
+            if event.kind in FINAL:
+                progress.advance("infer", parts=frames)
 
         listener = tell_all(show, EventLog("infer", owner.ledger.proceedings))
         end = None if deadline is None else time.monotonic() + deadline
@@ -75,7 +78,13 @@ def infer_command(
         outcomes = evaluation.of_all(count)
     failed = {outcome.index: outcome.failure for outcome in outcomes if outcome.failure}
     refused = _refused(owner, count)
-    report = {"registered": count, "refused": refused, "failed": failed, "registry": registry.digest().hex()}
+    report = {
+        "registered": count,
+        "frames": count * frames,
+        "refused": refused,
+        "failed": failed,
+        "registry": registry.digest().hex(),
+    }
     done(as_json, report)
     return 1 if failed else 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pvcnn.campaign.folder import PublicFolder
 from pvcnn.cli.options import json_option
 from pvcnn.cli.output import plain, print_json, results, size, table
 from pvcnn.encoding import read_map
-from pvcnn.errors import CampaignError
+from pvcnn.errors import CampaignError, DecodeError
 from pvcnn.files import read_bounded
 
 MAX_BYTES = 64 << 20
@@ -36,13 +37,14 @@ def inspect_command(path: Path, as_json: bool) -> None:
 def _inspect_folder(folder: Path, as_json: bool) -> None:
     files: list[dict[str, Any]] = []
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        data = read_bounded(path, MAX_BYTES)
+        with path.open("rb") as handle:
+            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
         files.append(
             {
                 "file": str(path.relative_to(folder)),
-                "format": _format_of(read_map(data, path.name, MAX_BYTES)),
-                "bytes": len(data),
-                "sha256": hashlib.sha256(data).hexdigest(),
+                "format": _format_of(_read(path)),
+                "bytes": path.stat().st_size,
+                "sha256": sha256,
             }
         )
     if as_json:
@@ -56,11 +58,25 @@ def _inspect_folder(folder: Path, as_json: bool) -> None:
 
 
 def _inspect_file(path: Path, as_json: bool) -> None:
-    shown = _readable(read_map(read_bounded(path, MAX_BYTES), path.name, MAX_BYTES))
+    shown = _readable(_read(path))
     if as_json:
         print_json(shown)
     else:
         results.print_json(data=shown, ensure_ascii=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The map that an artefact is; of published weights the header, with the format beside the tensors."""
+    if path.suffix != ".safetensors":
+        return read_map(read_bounded(path, MAX_BYTES), path.name, MAX_BYTES)
+    with path.open("rb") as handle:
+        length = int.from_bytes(handle.read(8), "little")
+        text = handle.read(min(length, MAX_BYTES))
+    try:
+        header = json.loads(text)
+        return {**header.pop("__metadata__"), "tensors": header}
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DecodeError(f"{path.name}: not a safetensors file of pvcnn's") from error
 
 
 def _format_of(body: dict[str, Any]) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from pvcnn.campaign.revealed import Kind
+from pvcnn.errors import PvcnnError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -66,6 +70,22 @@ log_option: Callable[[Command], Command] = click.option(
 )
 
 
+weights_option: Callable[[Command], Command] = click.option(
+    "--weights",
+    type=click.Choice(["committed", "published"]),
+    default="committed",
+    show_default=True,
+    help="Whether those of the public part are hidden, or lie in DIR/public: then proofs are cheaper.",
+)
+reveal_option: Callable[[Command], Command] = click.option(
+    "--reveal",
+    type=click.Choice([str(kind) for kind in Kind]),
+    default=str(Kind.DECISIONS),
+    show_default=True,
+    help="Of frames: what is decided, the logits behind it, or only how many decisions are correct.",
+)
+
+
 def use_address(address: str | None) -> None:
     """To be called before anything of `pvcnn.compute` is imported: Ray settles its network at its import."""
     if address == "auto":
@@ -80,10 +100,15 @@ def check_device(device: str) -> None:
         raise click.UsageError("CUDA kernels are not built yet; use --device cpu")
 
 
-def check_weights(weights: str) -> None:
-    """Raises UsageError for weights that cannot be proved about yet."""
-    if weights == "published":
-        raise click.UsageError("published weights are not built yet; use --weights committed")
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """A ValueError that is none of pvcnn's own errors says what is wrong with what was asked for."""
+    try:
+        yield
+    except PvcnnError:
+        raise
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def use_one_torch_thread() -> None:

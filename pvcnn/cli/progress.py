@@ -53,8 +53,8 @@ class StepProgress:
             f"{self._titles[step]:<{self._width}}", total=total, detail=""
         )
 
-    def advance(self, step: str, detail: str = "") -> None:
-        self._progress.advance(self._tasks[step])
+    def advance(self, step: str, detail: str = "", parts: int = 1) -> None:
+        self._progress.advance(self._tasks[step], parts)
         if detail:
             self.note(step, detail)
 

@@ -87,11 +87,14 @@ def prove_command(
     with logged_to(log), StepProgress({"prove": "deciding and proving"}) as progress, session:
         if address is not None:
             placement = Placement.on_cluster(processors(), workers, threads, gpus_per_worker)
-        progress.begin("prove", len(indices))
+        frames = ledger.proceedings.manifest.frames
+        progress.begin("prove", len(indices) * frames)
 
         def show(event: Event) -> None:
             name = f"submission {event.index}: " if event.index >= 0 else ""
-            (progress.advance if event.kind in FINAL else progress.note)("prove", f"{name}{describe(event)}")
+            progress.note("prove", f"{name}{describe(event)}")
+            if event.kind in FINAL:
+                progress.advance("prove", parts=frames)
 
         outcomes = prove_all(
             ledger,

@@ -10,12 +10,15 @@ import click
 import numpy as np
 
 from pvcnn.cli.options import (
-    check_weights,
     directory_argument,
     json_option,
+    reveal_option,
+    usage_errors,
     use_one_torch_thread,
+    weights_option,
 )
-from pvcnn.cli.output import done, notes
+from pvcnn.cli.output import done, notes, print_json
+from pvcnn.cli.progress import StepProgress
 
 #: `--demo-frame` numbers one frame of each of the test people's images.
 DEMO_FRAMES = 80
@@ -27,8 +30,8 @@ DEMO_FRAMES = 80
     "--model",
     default="pvcnn.models.store:load_detector",
     show_default=True,
-    metavar="MODULE:FUNCTION",
-    help="A function without arguments that returns the torch module to split.",
+    metavar="MODULE:FUNCTION|FILE.onnx",
+    help="A function without arguments that returns the torch module to split, or an ONNX model.",
 )
 @click.option(
     "--calibration",
@@ -36,16 +39,26 @@ DEMO_FRAMES = 80
     metavar="FILE.npy",
     help="Prepared frames, float (N, channels, height, width); by default the demo's training people.",
 )
-@click.option("--cut", type=click.IntRange(1), default=1, show_default=True, help="Blocks kept private.")
 @click.option(
-    "--weights", type=click.Choice(["committed", "published"]), default="committed", show_default=True
+    "--cut",
+    default="1",
+    show_default=True,
+    metavar="BLOCKS|LAYER",
+    help="How many blocks stay private, or the name of the layer or module behind which to cut.",
 )
+@weights_option
+@reveal_option
 @json_option
 def split_command(
-    directory: Path, model: str, calibration: Path | None, cut: int, weights: str, as_json: bool
+    directory: Path,
+    model: str,
+    calibration: Path | None,
+    cut: str,
+    weights: str,
+    reveal: str,
+    as_json: bool,
 ) -> None:
     """OWNER: start a campaign in DIR, a new folder: cut and quantise the model."""
-    check_weights(weights)
     from pvcnn.campaign.folder import CampaignFolder
     from pvcnn.campaign.owner import OwnerRole
     from pvcnn.data.frames import CALIBRATION_FRAMES, PIXEL_BOUND, calibration_frames
@@ -60,13 +73,25 @@ def split_command(
         else:
             frames = _read_array(calibration)
         try:
-            parts = split(_load_model(model), frames, cut=cut, weights=weights, pixel_bound=bound)
+            parts = split(
+                _load_model(model),
+                frames,
+                cut=int(cut) if cut.isdecimal() else cut,
+                weights=weights,
+                reveal=reveal,
+                pixel_bound=bound,
+            )
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         plan(parts.private)  # before anything is written: a part that does not fit leaves no folder behind
         owner = OwnerRole.create(CampaignFolder.create(directory))
-        owner.publish_split(parts.private, parts.public)
-    done(as_json, {"owner_fingerprint": owner.fingerprint, "program": parts.public.program.digest().hex()})
+        owner.publish_split(parts.private, parts.public, parts.logit_scale)
+    made = {"owner_fingerprint": owner.fingerprint, "program": parts.public.program.digest().hex()}
+    if as_json:
+        print_json({**made, "report": parts.report.to_dict()})
+        return
+    notes.print(str(parts.report), markup=False, highlight=False, soft_wrap=True)
+    done(False, made)
 
 
 @click.command("keygen")
@@ -90,6 +115,19 @@ def keygen_command(directory: Path, as_json: bool) -> None:
 )
 @click.option("--max-proofs", type=click.IntRange(1, 1 << 14), default=64, show_default=True)
 @click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="Frames in a submission, exactly: they share one proof.",
+)
+@click.option(
+    "--classes",
+    metavar="NAMES",
+    help="Of all classes, in their order, with commas between; real,fake for a network with one logit.",
+)
+@click.option(
     "--cluster-fingerprint", help="Obtained out of band: the weights are then sealed to no other cluster."
 )
 @click.option(
@@ -102,6 +140,8 @@ def setup_command(
     directory: Path,
     party: str,
     max_proofs: int,
+    batch: int,
+    classes: str | None,
     cluster_fingerprint: str | None,
     only: str | None,
     as_json: bool,
@@ -116,15 +156,17 @@ def setup_command(
         check_setup_party(party)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    report = {"setup_party": party}
+    report: dict[str, Any] = {"setup_party": party, "frames_per_submission": batch}
     if only != "manifest":
-        with notes.status("compiling kernels if need be, making proof keys"):
-            run_setup(CampaignFolder(directory), max_proofs)
+        with notes.status("compiling kernels if need be, making proof keys"), usage_errors():
+            run_setup(CampaignFolder(directory), max_proofs, batch)
     if only != "keys":
         if cluster_fingerprint is None:
             notes.print("no --cluster-fingerprint: whoever wrote cluster.cbor will get the weights")
-        with notes.status("committing to the weights, signing"):
-            manifest = OwnerRole.open(directory).publish_manifest(party, cluster_fingerprint)
+        names = [] if classes is None else classes.split(",")
+        with notes.status("committing to the weights, signing"), usage_errors():
+            owner = OwnerRole.open(directory)
+            manifest = owner.publish_manifest(party, cluster_fingerprint, batch, names)
         report["manifest"] = manifest.digest().hex()
     done(as_json, report)
 
@@ -134,14 +176,26 @@ def setup_command(
 @click.option("--tester", required=True, help="Your name in this folder: a-z, 0-9 and dashes.")
 @click.option(
     "--frame",
+    "frames",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
     metavar="FILE",
-    help="A 64x64 image file, or a .npy of 64x64 bytes.",
+    help="A 64x64 image file, or a .npy of 64x64 bytes; once for each frame of the submission.",
 )
 @click.option(
-    "--demo-frame", type=click.IntRange(0, DEMO_FRAMES - 1), help="Take a test person's frame instead."
+    "--demo-frame",
+    "demo_numbers",
+    type=click.IntRange(0, DEMO_FRAMES - 1),
+    multiple=True,
+    help="Take a test person's frame instead.",
 )
-@click.option("--label", type=click.Choice(["real", "fake"]), help="What you know the frame to be.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="CLASS",
+    help="What you know a frame to be, a class's name or number; once for each --frame, in the same order.",
+)
 @click.option("--cluster-fingerprint", required=True, help="Obtained out of band: 64 hexadecimal digits.")
 @click.option(
     "--owner-fingerprint",
@@ -151,35 +205,48 @@ def setup_command(
 def encrypt_command(
     directory: Path,
     tester: str,
-    frame: Path | None,
-    demo_frame: int | None,
-    label: str | None,
+    frames: tuple[Path, ...],
+    demo_numbers: tuple[int, ...],
+    labels: tuple[str, ...],
     cluster_fingerprint: str,
     owner_fingerprint: str | None,
     as_json: bool,
 ) -> None:
-    """TESTER: encrypt a frame, seal it to the owner, register it."""
+    """TESTER: encrypt a submission's frames, seal them to the owner, register them.
+
+    Give as many frames as `setup --batch` of the campaign says, all of them different.
+    """
     from pvcnn.campaign.folder import CampaignFolder
     from pvcnn.campaign.identity import FILE_NAME
     from pvcnn.campaign.tester import TesterRole
     from pvcnn.data.frames import demo_frames, prepare
 
-    if (frame is None) == (demo_frame is None):
+    if bool(frames) == bool(demo_numbers):
         raise click.UsageError("give either --frame FILE with --label, or --demo-frame NUMBER")
-    if demo_frame is not None:
-        pixels, truth, _ = demo_frames(DEMO_FRAMES, 1, seed=0)[demo_frame][0]
-    elif frame is not None and label is not None:
-        pixels, truth = _read_frame(frame), int(label == "fake")
+    if demo_numbers:
+        dealt = demo_frames(DEMO_FRAMES, 1, seed=0)
+        pictures, truth = zip(*(dealt[number][0][:2] for number in demo_numbers), strict=True)
+        labels = tuple(map(str, truth))
+    elif len(frames) == len(labels):
+        pictures = tuple(map(_read_frame, frames))
     else:
-        raise click.UsageError("--frame needs --label real or --label fake")
+        raise click.UsageError(
+            "each --frame needs a --label, such as real or fake: "
+            f"there are {len(frames)} frames and {len(labels)} labels"
+        )
     folder = CampaignFolder(directory)
     known = (folder.private_of_tester(tester) / FILE_NAME).exists()
     role = TesterRole.open(folder, tester) if known else TesterRole.create(folder, tester)
-    try:
-        prepared = prepare(pixels)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    registration = role.encrypt(prepared, truth, cluster_fingerprint, owner_fingerprint)
+    with StepProgress({"encrypt": "encrypting"}) as progress, usage_errors():
+        prepared = list(map(prepare, pictures))
+        progress.begin("encrypt", len(pictures))
+        registration = role.encrypt_batch(
+            prepared,
+            role.read_labels(labels),
+            cluster_fingerprint,
+            owner_fingerprint,
+            lambda done: progress.advance("encrypt"),
+        )
     done(as_json, {"upload": registration.upload_digest.hex(), "tester_key": role.public_key.hex()})
 
 
@@ -196,9 +263,12 @@ def open_labels_command(directory: Path, tester: str, as_json: bool) -> None:
 
 
 def _load_model(path: str) -> Any:
+    """What a function returns; the path itself for an ONNX file."""
+    if path.endswith(".onnx"):
+        return path
     module, separator, name = path.partition(":")
     if not separator:
-        raise click.UsageError(f"--model {path!r}: expected MODULE:FUNCTION")
+        raise click.UsageError(f"--model {path!r}: expected MODULE:FUNCTION or FILE.onnx")
     try:
         return getattr(import_module(module), name)()
     except (ImportError, AttributeError) as error:

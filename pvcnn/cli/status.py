@@ -57,6 +57,8 @@ def _report(status: CampaignStatus, jobs: list[Job] | None) -> dict[str, Any]:
         "registry": status.registry,
         "steps": [vars(step) for step in steps(status)],
         "registered": len(status.submissions),
+        "frames": None if status.frames is None else status.frames * len(status.submissions),
+        "frames_per_submission": status.frames,
         "counts": {str(state): counts[str(state)] for state in State},
         "to_aggregate": status.to_aggregate,
         "aggregate": status.aggregate_here,

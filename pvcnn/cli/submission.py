@@ -76,8 +76,9 @@ def submit_command(
 
         def show(event: Event) -> None:
             name = f"submission {event.index}: " if event.index >= 0 else ""
-            detail = plain(f"{name}{describe(event)}")
-            (progress.advance if event.kind in FINAL else progress.note)("prove", detail)
+            progress.note("prove", plain(f"{name}{describe(event)}"))
+            if event.kind in FINAL:
+                progress.advance("prove", parts=submission.frames)
 
         def say(text: str) -> None:
             notes.print(plain(text), soft_wrap=True)
@@ -85,7 +86,7 @@ def submit_command(
         submission = Submission.to(address, directory, settings, python, listener=show, say=say)
         if not submission.to_prove:
             raise click.UsageError("the owner refused every submission: there is nothing to prove")
-        progress.begin("prove", len(submission.left()))
+        progress.begin("prove", len(submission.left()) * submission.frames)
         try:
             result = submission.run()
         except KeyboardInterrupt:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from rich.markup import escape
 
 from pvcnn.campaign.report import SHOWN_DIGITS, Outcome, Status, Verdict
+from pvcnn.campaign.revealed import Kind
 from pvcnn.cli.output import results, table
 
-_NAMES = {0: "real", 1: "fake"}
+_SHOWN_LOGITS = 10
 
 
 def print_verdict(verdict: Verdict, names: Mapping[int, str] | None = None) -> None:
@@ -17,16 +18,17 @@ def print_verdict(verdict: Verdict, names: Mapping[int, str] | None = None) -> N
 
     `names`, where somebody knows them, says who is behind each submission of the registry.
     """
-    shown = table("Decisions", ">#", "tester", "decision", "label that the tester opened", "")
+    logits = ["logits"] if verdict.revealed.kind is Kind.LOGITS else []
+    shown = table(
+        "Decisions", ">#", ">frame", "tester", *logits, "decision", "label that the tester opened", ""
+    )
     for outcome in verdict.outcomes:
         name = names[outcome.index] + ", " if names else ""
-        shown.add_row(
-            str(outcome.index),
-            f"{name}key {outcome.tester[:SHOWN_DIGITS]}",
-            escape(_outcome(outcome)),
-            "" if outcome.label is None else _NAMES[outcome.label],
-            _agreement(outcome),
-        )
+        who = f"{name}key {outcome.tester[:SHOWN_DIGITS]}"
+        for frame in range(verdict.frames if outcome.decisions or outcome.labels else 1):
+            number = "" if outcome.count is not None else str(frame)
+            values = [_logits(outcome, frame) for _ in logits]
+            shown.add_row(str(outcome.index), number, who, *values, *_row(verdict, outcome, frame))
     results.print(shown)
     for sentence in verdict.sentences():
         results.print(f"  {sentence}", soft_wrap=True, markup=False)
@@ -36,13 +38,23 @@ def print_verdict(verdict: Verdict, names: Mapping[int, str] | None = None) -> N
         results.print(f"[bold red]NOT VERIFIED[/]: {verdict.proved} proved, {verdict.missing} missing")
 
 
-def _outcome(outcome: Outcome) -> str:
+def _row(verdict: Verdict, outcome: Outcome, frame: int) -> tuple[str, str, str]:
+    """Decision, label and agreement of one frame of a submission, or what became of all of it."""
+    decision = outcome.decisions[frame] if outcome.decisions else None
+    said = verdict.said(outcome) if decision is None else verdict.revealed.name(decision)
     if outcome.status is Status.PROVED:
-        return ", ".join(_NAMES[decision] for decision in outcome.decisions) + ", proved"
-    return f"{outcome.status}: {outcome.reason}"
+        said = f"{said}, proved"
+    if outcome.labels is None:
+        return escape(said), "", ""
+    label = outcome.labels[frame]
+    agreement = "[green]correct[/]" if decision == label else "[red]wrong[/]"
+    return escape(said), escape(verdict.revealed.name(label)), agreement
 
 
-def _agreement(outcome: Outcome) -> str:
-    if outcome.label is None:
+def _logits(outcome: Outcome, frame: int) -> str:
+    """As many as fit a terminal; the JSON form has all."""
+    if not outcome.logits:
         return ""
-    return "[green]correct[/]" if outcome.correct else "[red]wrong[/]"
+    values = outcome.logits[frame]
+    shown = " ".join(map(str, values[:_SHOWN_LOGITS]))
+    return shown if len(values) <= _SHOWN_LOGITS else f"{shown} ..."

@@ -11,7 +11,16 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pvcnn.campaign.folder import AGGREGATE, ANSWERS, PUBLIC_FILES, REFUSALS, STATEMENTS, CampaignFolder
+from pvcnn.campaign.folder import (
+    AGGREGATE,
+    ANSWERS,
+    OPTIONAL_FILES,
+    PUBLIC_FILES,
+    REFUSALS,
+    STATEMENTS,
+    WEIGHTS,
+    CampaignFolder,
+)
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.errors import CampaignError
 
@@ -64,9 +73,11 @@ def bundled(folder: CampaignFolder, indices: Sequence[int]) -> list[int]:
 def _fixed_files(folder: CampaignFolder) -> list[Path]:
     """All but the answers to prove."""
     public = folder.public
-    files = [public.file(which) for which in PUBLIC_FILES if which != AGGREGATE]
+    files = [public.file(which) for which in PUBLIC_FILES if which not in (AGGREGATE, *OPTIONAL_FILES)]
+    files += [public.file(which) for which in OPTIONAL_FILES if public.file(which).exists()]
     files += [public.indexed(ANSWERS, index) for index in sorted(public.indices(ANSWERS))]
-    files += [folder.sealed_weights, folder.proving_key, folder.aggregation_key]
+    published = public.file(WEIGHTS).exists()
+    files += [folder.proving_key, folder.aggregation_key, *([] if published else [folder.sealed_weights])]
     return [*files, *sorted(folder.proofs.glob("*.cbor"))]
 
 

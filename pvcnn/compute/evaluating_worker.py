@@ -48,4 +48,5 @@ class EvaluatingWorker:
             return Report(failure=str(error))
         except PvcnnError as error:
             return Report(failure=type(error).__name__)
-        return Report(evaluated.sealed, evaluated.reason.encode(), evaluated.seconds)
+        reason = evaluated.reason.encode()
+        return Report(evaluated.sealed, reason, evaluated.seconds, private=evaluated.details)

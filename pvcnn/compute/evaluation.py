@@ -36,8 +36,8 @@ def infer_all(
     one that is answered already costs nothing and has 0 attempts, and one that is refused is answered too,
     and no failure. Raises CampaignError if workers cannot open the campaign.
     """
-    campaign = ledger.proceedings.manifest.campaign
-    listener = tell_all(Metrics("infer", campaign, len(indices)), listener)
+    manifest = ledger.proceedings.manifest
+    listener = tell_all(Metrics("infer", manifest.campaign, len(indices), manifest.frames), listener)
     outcomes: dict[int, Outcome] = {}
     left = []
     for index in indices:
@@ -49,7 +49,7 @@ def infer_all(
 
     def accept(index: int, report: Report) -> None:
         _check(report)
-        ledger.record(index, report.result, report.details.decode(errors="replace"))
+        ledger.record(index, report.result, report.details.decode(errors="replace"), report.private)
 
     worker = ray.remote(num_cpus=1)(EvaluatingWorker)
     dispatcher = Dispatcher(

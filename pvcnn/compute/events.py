@@ -103,12 +103,14 @@ class Report:
     details   something to go with it, sealed or fit to be published, perhaps nothing
     seconds   wall time by step
     failure   in public words why it made nothing
+    private   for the own log of the role that the worker serves, and nobody else
     """
 
     result: bytes = b""
     details: bytes = b""
     seconds: dict[str, float] | None = None
     failure: str = ""
+    private: str = ""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class EventLog:
     def __init__(self, work: str, proceedings: Proceedings) -> None:
         self._logger = logging.getLogger(LOGGER)
         self._common = {"campaign": proceedings.manifest.campaign.hex()[:SHOWN_DIGITS], "work": work}
+        self._frames = proceedings.manifest.frames
         registrations = proceedings.registry.registrations
         self._testers = [fingerprint(each.signer)[:SHOWN_DIGITS] for each in registrations]
 
@@ -56,7 +57,7 @@ class EventLog:
         fields: dict[str, Any] = dict(self._common)
         if event.index >= 0:
             fields |= {"submission": event.index, "tester": self._testers[event.index]}
-            fields["attempt"] = event.attempt
+            fields |= {"frames": self._frames, "attempt": event.attempt}
         if event.worker:
             fields |= {"host": event.worker.host, "process": event.worker.process}
         if event.seconds:

@@ -21,17 +21,21 @@ class Metrics:
     """A `pvcnn.compute.events.Listener` for one piece of work on the open Ray session.
 
     work: "prove" or "infer". campaign: its 32 bytes, of which the label shows the first eight.
-    total: how many submissions will be settled.
+    total: how many submissions will be settled, each of `frames` frames.
     """
 
-    def __init__(self, work: str, campaign: bytes, total: int) -> None:
+    def __init__(self, work: str, campaign: bytes, total: int, frames: int = 1) -> None:
         self._left = total
+        self._frames = frames
         self._running: set[int] = set()
         labels = {"work": work, "campaign": campaign[:8].hex()}
         self._queue = Gauge("pvcnn_queue_length", "Submissions that no worker has yet.", _LABELS)
         self._busy = Gauge("pvcnn_submissions_running", "Submissions that are at a worker.", _LABELS)
         self._settled = Counter(
             "pvcnn_submissions_settled", "Submissions done, and failed for good.", (*_LABELS, "result")
+        )
+        self._settled_frames = Counter(
+            "pvcnn_frames_settled", "Frames of those submissions.", (*_LABELS, "result")
         )
         self._faults = Counter(
             "pvcnn_worker_faults",
@@ -44,7 +48,8 @@ class Metrics:
         self._spent = Counter(
             "pvcnn_step_seconds_spent", "Seconds of a step, of all submissions.", (*_LABELS, "step")
         )
-        for metric in (self._queue, self._busy, self._settled, self._faults, self._seconds, self._spent):
+        counters = (self._settled, self._settled_frames, self._faults, self._spent)
+        for metric in (self._queue, self._busy, self._seconds, *counters):
             metric.set_default_tags(labels)
         self._show()
 
@@ -58,6 +63,7 @@ class Metrics:
             self._running.discard(event.index)
             self._left -= 1
             self._settled.inc(1, {"result": str(event.kind)})
+            self._settled_frames.inc(self._frames, {"result": str(event.kind)})
             for step, seconds in event.seconds.items():
                 self._seconds.observe(seconds, {"step": step})
                 self._spent.inc(seconds, {"step": step})

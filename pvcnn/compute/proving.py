@@ -65,7 +65,8 @@ def prove_all(
     if GPUs are asked for that the session does not have, and if workers cannot open the campaign.
     """
     check_gpus(placement.gpus)
-    listener = tell_all(Metrics("prove", ledger.proceedings.manifest.campaign, len(indices)), listener)
+    manifest = ledger.proceedings.manifest
+    listener = tell_all(Metrics("prove", manifest.campaign, len(indices), manifest.frames), listener)
     outcomes: dict[int, Outcome] = {}
     left = []
     for index in indices:

@@ -119,6 +119,11 @@ class Submission:
         return cls(directory, board, settings, interpreter_for(address, python), listener=listener, say=say)
 
     @property
+    def frames(self) -> int:
+        """Frames in each submission."""
+        return self._ledger.proceedings.manifest.frames
+
+    @property
     def to_prove(self) -> list[int]:
         """What the owner answered and did not refuse."""
         return list(self._indices)

@@ -46,6 +46,12 @@ def features_content(plan: EncryptionPlan) -> Content:
     return Content("features", 1, 1)
 
 
+def message_bytes(plan: EncryptionPlan, content: Content) -> int:
+    """An upper bound, and a close one, on an honest message."""
+    length = packed_bytes(plan.degree, plan.data_moduli[: content.primes])
+    return content.ciphertexts * COMPONENTS * (length + 16) + _ENVELOPE_BYTES
+
+
 def write_ciphertexts(
     plan: EncryptionPlan, content: Content, parms_id: list[int], scale: float, ciphertexts: list[Residues]
 ) -> bytes:
@@ -74,10 +80,8 @@ def read_ciphertexts(
     ciphertexts: those whose second component vanishes modulo a prime show their message to anyone.
     """
     moduli = plan.data_moduli[: content.primes]
-    length = packed_bytes(plan.degree, moduli)
-    honest = content.ciphertexts * COMPONENTS * (length + 16) + _ENVELOPE_BYTES
     # Twice the honest size still reaches the checks below, which give better reasons.
-    fields = decode(data, FORMAT, VERSION, 2 * honest)
+    fields = decode(data, FORMAT, VERSION, 2 * message_bytes(plan, content))
     digest = fields.octets("plan", 32)
     name = fields.text("content")
     parameters = fields.octets("parameters", 32)

@@ -57,6 +57,8 @@ class DeepfakeDetector(nn.Module):
     The first block is made to be private: its activation is a square, which can be evaluated on
     encrypted frames, and its 4x4 average pooling leaves 8x16x16 features, half as many as pixels.
     The network follows pvCNN's detector (arXiv 2201.09186) otherwise.
+
+    24,761 parameters, 1,179,904 multiplications a frame.
     """
 
     def __init__(self, dropout: float = 0.5) -> None:

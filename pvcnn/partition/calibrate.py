@@ -1,4 +1,4 @@
-"""The ranges of a chain's values on calibration frames."""
+"""The ranges of a graph's values on calibration frames."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pvcnn.partition.graph import FloatLayer, apply
+from pvcnn.partition.graph import FloatGraph
 
 #: Frames evaluated at once, so that memory does not grow with their number.
-BATCH = 64
+BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
-class LayerRange:
+class ValueRange:
     """Smallest and largest value; for each channel, (channels,) float64, largest magnitude and mean."""
 
     low: float
@@ -24,13 +24,19 @@ class LayerRange:
     means: Tensor
 
 
-def calibrate(layers: tuple[FloatLayer, ...], frames: Tensor) -> tuple[LayerRange, ...]:
-    """The range of every layer's output on `frames` (N, channels, height, width), N >= 1."""
-    ranges: list[LayerRange] = []
+def calibrate(graph: FloatGraph, frames: Tensor) -> tuple[ValueRange, ...]:
+    """The range of every value on `frames` (N, *graph.input_shape), N >= 1: first that of the frames.
+
+    Raises ValueError, naming the layer, for values that are not finite.
+    """
+    ranges: list[ValueRange] = []
     for batch in batches(frames):
         share = len(batch) / len(frames)
-        found = [_range(values, share) for values in evaluate(layers, batch)]
+        found = [_range(values, share) for values in _values(graph, batch)]
         ranges = [_union(*pair) for pair in zip(ranges, found, strict=True)] if ranges else found
+    for name, bounds in zip(["frames", *(layer.name for layer in graph.layers)], ranges, strict=True):
+        if not bool(torch.isfinite(bounds.peaks).all()):
+            raise ValueError(f"{name}: values on calibration frames must be finite")
     return tuple(ranges)
 
 
@@ -40,21 +46,15 @@ def batches(frames: Tensor) -> Iterator[Tensor]:
         yield frames[start : start + BATCH]
 
 
-@torch.no_grad()
-def evaluate(layers: tuple[FloatLayer, ...], frames: Tensor) -> list[Tensor]:
-    """The output of every layer, in order."""
-    outputs = []
-    values = frames
-    for layer in layers:
-        values = apply(layer, values)
-        outputs.append(values)
-    return outputs
+def _values(graph: FloatGraph, frames: Tensor) -> Iterator[Tensor]:
+    yield frames
+    yield from graph.evaluate(frames)
 
 
-def _range(values: Tensor, share: float) -> LayerRange:
+def _range(values: Tensor, share: float) -> ValueRange:
     """The range of one batch; its means count for the `share` that it has of all frames."""
     by_channel = values.transpose(0, 1).flatten(1)
-    return LayerRange(
+    return ValueRange(
         low=float(values.min()),
         high=float(values.max()),
         peaks=by_channel.abs().amax(dim=1),
@@ -62,8 +62,8 @@ def _range(values: Tensor, share: float) -> LayerRange:
     )
 
 
-def _union(a: LayerRange, b: LayerRange) -> LayerRange:
-    return LayerRange(
+def _union(a: ValueRange, b: ValueRange) -> ValueRange:
+    return ValueRange(
         low=min(a.low, b.low),
         high=max(a.high, b.high),
         peaks=torch.maximum(a.peaks, b.peaks),

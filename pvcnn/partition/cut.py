@@ -2,32 +2,118 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+from typing import NamedTuple
 
 from pvcnn.errors import CutRefused, UnsupportedLayer
-from pvcnn.partition.graph import AveragePool, Conv2d, Flatten, FloatLayer, Linear, Square
+from pvcnn.partition.graph import (
+    FRAMES,
+    Activation,
+    AveragePool,
+    Conv2d,
+    Flatten,
+    FloatGraph,
+    FloatLayer,
+    FloatNode,
+    Linear,
+    type_name,
+)
 from pvcnn.program import private
 from pvcnn.program.layers import Shape
+from pvcnn.program.windows import Windows
 
 
-def cut_after(
-    layers: tuple[FloatLayer, ...], blocks: int
-) -> tuple[tuple[FloatLayer, ...], tuple[FloatLayer, ...]]:
-    """The private and the public layers. A block runs from one convolution or linear layer up to the next.
+class CutGraph(NamedTuple):
+    """The private layers, one behind the other, and the public graph, whose frames are what crosses.
 
-    A Flatten at the cut goes to the public side, where it costs nothing. Raises CutRefused if no whole
-    block would be left on either side.
+    `place` is the number of the value that crosses in the whole graph, FRAMES if nothing is private.
     """
-    starts = [i for i, layer in enumerate(layers) if isinstance(layer, Conv2d | Linear)]
-    if not 1 <= blocks < len(starts):
+
+    private: tuple[FloatLayer, ...]
+    public: FloatGraph
+    place: int
+
+
+def cut_graph(graph: FloatGraph, cut: int | str) -> CutGraph:
+    """Cuts a graph where one tensor alone crosses.
+
+    `cut` is a number of blocks, each running from one convolution or linear layer up to the next, in the
+    graph's order; or the name of a layer, or of a module that has layers, behind which to cut; 0 keeps
+    nothing private. A Flatten at the cut goes to the public side, where it costs nothing.
+
+    Raises CutRefused if no layer would be left on the public side, no layer has the name, or several
+    tensors cross, naming the nearest cuts that fit; UnsupportedLayer if the private layers are no chain.
+    """
+    place = _place_of_name(graph, cut) if isinstance(cut, str) else _place_of_blocks(graph, cut)
+    while place != FRAMES and isinstance(graph.layers[place - 1], Flatten):
+        (place,) = graph.nodes[place - 1].inputs
+    crossing = _crossing(graph, place)
+    if len(crossing) > 1:
+        raise CutRefused(
+            f"cut={cut!r}: {len(crossing)} tensors cross there, those of "
+            f"{', '.join(_name(graph, value) for value in crossing)}; one alone may: {_nearest(graph, place)}"
+        )
+    return CutGraph(_chain(graph.nodes[:place]), _from(graph, place), place)
+
+
+def _place_of_blocks(graph: FloatGraph, blocks: int) -> int:
+    starts = [index for index, layer in enumerate(graph.layers) if isinstance(layer, Conv2d | Linear)]
+    if not 0 <= blocks < len(starts):
         raise CutRefused(
             f"cut={blocks}: the model has {len(starts)} blocks (convolutions or linear layers with what "
-            f"follows them), and at least one must be private and one public: choose 1 to {len(starts) - 1}"
+            f"follows them), and at least one must be public: choose 0 to {max(len(starts) - 1, 0)}"
         )
-    place = starts[blocks]
-    while isinstance(layers[place - 1], Flatten):
-        place -= 1
-    return layers[:place], layers[place:]
+    return starts[blocks] if blocks else FRAMES
+
+
+def _place_of_name(graph: FloatGraph, name: str) -> int:
+    names = [layer.name for layer in graph.layers]
+    found = [index for index, other in enumerate(names) if other == name or other.startswith(f"{name}.")]
+    if not found:
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
+        raise CutRefused(
+            f"cut={name!r}: no layer has this name once batch norms are folded; others are {', '.join(close)}"
+        )
+    place = found[-1] + 1
+    if place == len(names):
+        raise CutRefused(
+            f"cut={name!r}: this is the last layer, and at least one must be public; cut before it"
+        )
+    return place
+
+
+def _crossing(graph: FloatGraph, place: int) -> list[int]:
+    """The values made before the cut, frames included, that nodes behind it take."""
+    return [value for value in range(place + 1) if any(user >= place for user in graph.consumers[value])]
+
+
+def _nearest(graph: FloatGraph, place: int) -> str:
+    """The cuts before and behind `place` at which one tensor crosses, and behind a chain."""
+    joins = [index for index, node in enumerate(graph.nodes) if len(node.inputs) > 1]
+    fits = [value for value in range(1, joins[0] + 1) if len(_crossing(graph, value)) == 1]
+    before = [value for value in fits if value < place][-1:]
+    behind = [value for value in fits if value > place][:1]
+    return "choose " + " or ".join(["cut=0", *(f"cut={_name(graph, value)!r}" for value in before + behind)])
+
+
+def _name(graph: FloatGraph, value: int) -> str:
+    return "the frames" if value == FRAMES else graph.layers[value - 1].name
+
+
+def _chain(nodes: tuple[FloatNode, ...]) -> tuple[FloatLayer, ...]:
+    for node in nodes:
+        if len(node.inputs) > 1:
+            raise _unsupported(node.layer, type_name(node.layer))
+    return tuple(node.layer for node in nodes)
+
+
+def _from(graph: FloatGraph, place: int) -> FloatGraph:
+    """What follows the value `place`, which takes the place of the frames."""
+    nodes = tuple(
+        FloatNode(node.layer, tuple(number - place for number in node.inputs)) for node in graph.nodes[place:]
+    )
+    return FloatGraph(graph.shapes[place], nodes, graph.notes)
 
 
 def private_layers(layers: tuple[FloatLayer, ...]) -> tuple[private.PrivateLayer, ...]:
@@ -37,20 +123,43 @@ def private_layers(layers: tuple[FloatLayer, ...]) -> tuple[private.PrivateLayer
 
 def _private_layer(layer: FloatLayer) -> private.PrivateLayer:
     match layer:
-        case Conv2d() if (layer.kernel, layer.stride, layer.padding) == (3, 1, 1):
+        case Conv2d() if (layer.windows, layer.groups) == (Windows.square(private.KERNEL, 1, 1), 1):
             return private.PrivateConvolution(layer.name, layer.weight.numpy(), layer.bias.numpy())
-        case Square():
+        case Activation(kind="square"):
             return private.Square(layer.name)
-        case AveragePool():
-            return private.PrivateAveragePool(layer.name, layer.size)
-        case Conv2d():
-            found = f"Conv2d {layer.kernel}x{layer.kernel}, stride {layer.stride}, padding {layer.padding}"
-        case _:
-            found = type(layer).__name__
-    raise UnsupportedLayer(
+        case AveragePool() if _is_mean_of_squares(layer):
+            return private.PrivateAveragePool(layer.name, layer.windows.kernel[0])
+        case Conv2d() | AveragePool():
+            raise _unsupported(layer, f"{type_name(layer)} {_described(layer)}")
+    raise _unsupported(layer, type_name(layer))
+
+
+def _is_mean_of_squares(pool: AveragePool) -> bool:
+    size = pool.windows.kernel[0]
+    return pool.windows == Windows.disjoint(size) and pool.divisor == size**2 and size <= private.MAX_WINDOW
+
+
+def _described(layer: Conv2d | AveragePool) -> str:
+    windows = layer.windows
+    stride, padding, dilation = (
+        numbers[0] if len(set(numbers)) == 1 else numbers
+        for numbers in (windows.stride, windows.padding, windows.dilation)
+    )
+    text = f"{windows.kernel[0]}x{windows.kernel[1]}, stride {stride}, padding {padding}"
+    if dilation != 1:
+        text += f", dilation {dilation}"
+    if isinstance(layer, Conv2d) and layer.groups != 1:
+        text += f", groups {layer.groups}"
+    if isinstance(layer, AveragePool) and layer.divisor != windows.size:
+        text += f", divisor {layer.divisor}"
+    return text
+
+
+def _unsupported(layer: FloatLayer, found: str) -> UnsupportedLayer:
+    return UnsupportedLayer(
         f"{layer.name} ({found}): not supported before the cut, where frames are encrypted; supported are "
-        "Conv2d 3x3 with stride 1 and padding 1, batch norm behind it, Square (x * x) and AvgPool2d: "
-        "replace the layer or cut before it"
+        "one behind the other Conv2d 3x3 with stride 1 and padding 1, batch norm behind it, Square (x * x) "
+        "and AvgPool2d side by side: replace the layer or cut before it"
     )
 
 

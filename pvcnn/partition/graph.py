@@ -1,160 +1,154 @@
-"""A small typed graph of float layers: a chain, which is all that pvcnn can prove for now.
+"""A directed acyclic graph of float layers: what a model computes at inference.
 
-Tensors are float64 on the processor. Dropout does nothing at inference and leaves no layer. No
-`repr` shows a weight.
+Values are numbered: 0 are the frames, i + 1 is what node i makes, as in `pvcnn.program.program`. The
+layers, which `pvcnn.partition.float_layers` and `activations` define, can be imported from here.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
-import torch.nn.functional as F  # noqa: N812 - torch's own convention
+import torch
 from torch import Tensor
 
-from pvcnn.errors import UnsupportedLayer
+from pvcnn.partition.activations import Activation
+from pvcnn.partition.float_layers import (
+    Add,
+    AffineLayer,
+    AveragePool,
+    BatchNorm,
+    Concatenate,
+    Conv2d,
+    Flatten,
+    FloatLayer,
+    Linear,
+    MaxPool,
+    Multiply,
+    apply,
+    inputs_allowed,
+    output_shape,
+    per_channel,
+    type_name,
+)
 from pvcnn.program.layers import Shape
 
+__all__ = [
+    "FRAMES",
+    "Activation",
+    "Add",
+    "AffineLayer",
+    "AveragePool",
+    "BatchNorm",
+    "Concatenate",
+    "Conv2d",
+    "Flatten",
+    "FloatGraph",
+    "FloatLayer",
+    "FloatNode",
+    "Linear",
+    "MaxPool",
+    "Multiply",
+    "apply",
+    "output_shape",
+    "per_channel",
+    "type_name",
+]
+
+#: The number of the frames among a graph's values.
+FRAMES = 0
+
 
 @dataclass(frozen=True, eq=False)
-class Conv2d:
-    """weight: (out, in, kernel, kernel); bias: (out,). Zero padding, no dilation, no groups."""
+class FloatNode:
+    """A layer and the values that it takes: 0 for the frames, i + 1 for what node i makes."""
 
-    name: str
-    weight: Tensor = field(repr=False)
-    bias: Tensor = field(repr=False)
-    stride: int
-    padding: int
+    layer: FloatLayer
+    inputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FloatGraph:
+    """Float layers from frames of shape `input_shape` to the last node's output, which is the model's.
+
+    Nodes take what earlier ones make, and each but the last is taken by another. `notes` tell the
+    owner what was left out because it changes nothing that is revealed. Raises ValueError for nodes
+    that are out of order, unused or of one name, and UnsupportedLayer, naming the layer, for shapes
+    that do not fit.
+    """
+
+    input_shape: Shape
+    nodes: tuple[FloatNode, ...]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def chain(cls, input_shape: Shape, layers: Iterable[FloatLayer]) -> FloatGraph:
+        """Each layer takes what the one before it makes."""
+        return cls(input_shape, tuple(FloatNode(layer, (i,)) for i, layer in enumerate(layers)))
+
+    def __post_init__(self) -> None:
+        if not self.nodes:
+            raise ValueError("a graph has at least one layer")
+        names = [layer.name for layer in self.layers]
+        if len(set(names)) != len(names):
+            raise ValueError("layer names must differ")
+        for index, node in enumerate(self.nodes):
+            fewest, most = inputs_allowed(node.layer)
+            if not fewest <= len(node.inputs) <= most:
+                raise ValueError(
+                    f"{node.layer.name}: takes {fewest} to {most} inputs, not {len(node.inputs)}"
+                )
+            if not all(FRAMES <= number <= index for number in node.inputs):
+                raise ValueError(f"{node.layer.name}: takes the values {node.inputs}, not all made before it")
+        for index, users in enumerate(self.consumers[1:-1]):
+            if not users:
+                raise ValueError(f"{self.layers[index].name}: no layer takes what this makes")
+        _ = self.shapes
 
     @property
-    def kernel(self) -> int:
-        return self.weight.shape[2]
+    def layers(self) -> tuple[FloatLayer, ...]:
+        """The layer of each node."""
+        return tuple(node.layer for node in self.nodes)
 
+    @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Of each value: first the frames, then what each node makes."""
+        shapes = [self.input_shape]
+        for node in self.nodes:
+            shapes.append(output_shape(node.layer, *(shapes[number] for number in node.inputs)))
+        return tuple(shapes)
 
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """weight: (out, in); bias: (out,)."""
+    @cached_property
+    def consumers(self) -> tuple[tuple[int, ...], ...]:
+        """For each value the nodes that take it, in order; twice if a node takes it twice."""
+        users: list[list[int]] = [[] for _ in range(len(self.nodes) + 1)]
+        for index, node in enumerate(self.nodes):
+            for number in node.inputs:
+                users[number].append(index)
+        return tuple(map(tuple, users))
 
-    name: str
-    weight: Tensor = field(repr=False)
-    bias: Tensor = field(repr=False)
+    def sole_consumer(self, index: int) -> int | None:
+        """The node that alone, and once, takes what node `index` makes; None if there are more or none."""
+        users = self.consumers[index + 1]
+        return users[0] if len(users) == 1 else None
 
+    @torch.no_grad()
+    def evaluate(self, frames: Tensor) -> Iterator[Tensor]:
+        """The output of every node, in order, for a batch (N, *input_shape) of float64.
 
-@dataclass(frozen=True, eq=False)
-class BatchNorm:
-    """y = x * scale + shift for each channel, with the running statistics already inside: (channels,)."""
+        A value is forgotten as soon as no later node needs it.
+        """
+        values = {FRAMES: frames}
+        for index, node in enumerate(self.nodes):
+            output = apply(node.layer, *(values[number] for number in node.inputs))
+            values[index + 1] = output
+            for number in set(node.inputs):
+                if self.consumers[number][-1] == index:
+                    del values[number]
+            yield output
 
-    name: str
-    scale: Tensor = field(repr=False)
-    shift: Tensor = field(repr=False)
-
-
-@dataclass(frozen=True)
-class LeakyReLU:
-    """x where x > 0, else slope * x. ReLU has slope 0."""
-
-    name: str
-    slope: float
-
-
-@dataclass(frozen=True)
-class Square:
-    """Entrywise x^2."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class MaxPool:
-    """Maximum over disjoint size x size windows; rows and columns left over are dropped."""
-
-    name: str
-    size: int
-
-
-@dataclass(frozen=True)
-class AveragePool:
-    """Mean over disjoint size x size windows; rows and columns left over are dropped."""
-
-    name: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Flatten:
-    """(channels, height, width) to (features,)."""
-
-    name: str
-
-
-FloatLayer: TypeAlias = Conv2d | Linear | BatchNorm | LeakyReLU | Square | MaxPool | AveragePool | Flatten
-AffineLayer: TypeAlias = Conv2d | Linear
-
-
-def apply(layer: FloatLayer, x: Tensor) -> Tensor:
-    """The layer's output for a batch: (N, *shape) to (N, *output_shape(layer, shape))."""
-    match layer:
-        case Conv2d():
-            return F.conv2d(x, layer.weight, layer.bias, stride=layer.stride, padding=layer.padding)
-        case Linear():
-            return F.linear(x, layer.weight, layer.bias)
-        case BatchNorm():
-            return x * per_channel(layer.scale, x) + per_channel(layer.shift, x)
-        case LeakyReLU():
-            return F.leaky_relu(x, layer.slope)
-        case Square():
-            return x * x
-        case MaxPool():
-            return F.max_pool2d(x, layer.size)
-        case AveragePool():
-            return F.avg_pool2d(x, layer.size)
-        case Flatten():
-            return x.flatten(1)
-
-
-def per_channel(values: Tensor, x: Tensor) -> Tensor:
-    """`values` (channels,), shaped so that it broadcasts over (N, channels, ...)."""
-    return values.reshape(-1, *[1] * (x.ndim - 2))
-
-
-def output_shape(layer: FloatLayer, shape: Shape) -> Shape:
-    """The shape that `layer` makes of `shape`. Raises UnsupportedLayer if it does not fit."""
-    match layer:
-        case Conv2d():
-            _require(layer, shape, len(shape) == 3 and shape[0] == layer.weight.shape[1])
-            height, width = (
-                (side + 2 * layer.padding - layer.kernel) // layer.stride + 1 for side in shape[1:]
-            )
-            result: Shape = (layer.weight.shape[0], height, width)
-        case Linear():
-            _require(layer, shape, shape == (layer.weight.shape[1],))
-            result = (layer.weight.shape[0],)
-        case BatchNorm():
-            _require(layer, shape, shape[0] == len(layer.scale))
-            result = shape
-        case MaxPool() | AveragePool():
-            _require(layer, shape, len(shape) == 3)
-            result = (shape[0], shape[1] // layer.size, shape[2] // layer.size)
-        case Flatten():
-            result = (math.prod(shape),)
-        case LeakyReLU() | Square():
-            result = shape
-    _require(layer, shape, min(result) > 0)
-    return result
-
-
-def chain_shapes(layers: tuple[FloatLayer, ...], input_shape: Shape) -> tuple[Shape, ...]:
-    """The shape that each layer gets; the last entry is the output's. Raises UnsupportedLayer."""
-    shapes = [input_shape]
-    for layer in layers:
-        shapes.append(output_shape(layer, shapes[-1]))
-    return tuple(shapes)
-
-
-def _require(layer: FloatLayer, shape: Shape, fits: bool) -> None:
-    if not fits:
-        raise UnsupportedLayer(
-            f"{layer.name} ({type(layer).__name__}): cannot take values of shape {shape}; "
-            "linear layers need a Flatten before them, pools need room, channels must match"
-        )
+    def output(self, frames: Tensor) -> Tensor:
+        """What the model computes for a batch: the last node's output, (N, *shapes[-1])."""
+        *_, last = self.evaluate(frames)
+        return last

@@ -3,80 +3,129 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from pvcnn.partition.calibrate import LayerRange, calibrate
-from pvcnn.partition.cut import check_rules, cut_after, outputs_are_nonnegative, private_layers
+from pvcnn.errors import CutRefused
+from pvcnn.partition.calibrate import calibrate
+from pvcnn.partition.cut import check_rules, cut_graph, outputs_are_nonnegative, private_layers
 from pvcnn.partition.fold import activations_first, fold_batch_norms
-from pvcnn.partition.graph import chain_shapes
-from pvcnn.partition.quantize import HEADROOM, FeatureScale, quantise
-from pvcnn.partition.report import Report, measure
+from pvcnn.partition.graph import FloatGraph
+from pvcnn.partition.measure import measure, round_features
+from pvcnn.partition.quantize import REVEAL, feature_scale, quantise
+from pvcnn.partition.report import Report
+from pvcnn.partition.scale_plan import FeatureScale
+from pvcnn.partition.tables import HEADROOM
 from pvcnn.partition.trace import trace
-from pvcnn.program.private import PrivatePart
+from pvcnn.program.private import PrivatePart, private_evaluate
 from pvcnn.program.public_part import PublicPart
 
-#: Features have this many bits, headroom over what calibration saw included.
-FEATURE_BITS = 12
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Split:
-    """`private` is for the owner alone, and so are `public.weights` and `report`."""
+    """`private` is for the owner alone, and so are `report` and, unless they are published, `public.weights`.
 
-    private: PrivatePart
+    `private_part` is None if the model was split with cut=0: then features are pixels, rounded.
+    `logit_scale` times revealed logits are about the model's.
+    """
+
+    private_part: PrivatePart | None
     public: PublicPart
     report: Report
+    feature_scale: FeatureScale
+    logit_scale: float
+
+    @property
+    def private(self) -> PrivatePart:
+        """The private part. Raises CutRefused if there is none."""
+        if self.private_part is None:
+            raise CutRefused("cut=0: nothing is private, so nothing could be encrypted; cut behind a layer")
+        return self.private_part
+
+    def features(self, frames: Tensor | ArrayLike) -> Integers:
+        """What the public part gets for frames (N, channels, height, width): (N, *input shape), unchecked."""
+        pixels = np.asarray(frames, dtype=np.float64)
+        outputs = pixels if self.private_part is None else private_evaluate(self.private_part, pixels)
+        return round_features(outputs, self.feature_scale)
 
 
 def split(
-    model: nn.Module,
+    model: nn.Module | str | os.PathLike[str],
     calibration_frames: Tensor | ArrayLike,
-    cut: int = 1,
+    cut: int | str = 1,
     weights: str = "committed",
+    reveal: str = "decisions",
     *,
     pixel_bound: float | None = None,
+    labels: ArrayLike | None = None,
+    weight_bits: int | None = None,
 ) -> Split:
-    """Cuts `model` after its `cut`-th block and quantises what follows (docs/protocol.md, "Programs").
+    """Cuts `model` and quantises what follows (docs/protocol.md, "Programs").
 
-    `calibration_frames`: (N, channels, height, width), N >= 1, prepared as frames will be; they fix every
-    range, so take them from the same source. `pixel_bound` bounds the magnitude of pixels, by default
-    twice the largest of the calibration frames. The model is not changed; it is taken in eval mode.
+    - `model`: a module that torch.fx can trace, taken in eval mode and not changed; or the path of an ONNX
+      file (docs/models.md, section "ONNX").
+    - `calibration_frames`: (N, channels, height, width), N >= 1, prepared as frames will be; they fix every
+      range, so take them from the same source.
+    - `cut`: how many blocks, each of a convolution or linear layer and what follows it, are private; or the
+      name of a layer or module, behind which to cut; 0 keeps nothing private.
+    - `weights`: "committed", or "published", which makes proofs much cheaper.
+    - `reveal`: "decisions", the class of the largest logit (with one logit, whether it is above 0); "logits";
+      or "correct", how many decisions are the labels that frames come with.
+    - `pixel_bound` bounds the magnitude of pixels, by default twice the largest of the calibration frames.
+    - `labels` (N,): the calibration frames' classes, which only serve the report.
+    - `weight_bits`: 8 by default, and up to 10 for many weights; up to 12 make deep models more exact.
 
     Raises UnsupportedLayer naming the layer, CutRefused naming the rule, ValueError for frames or weights
-    that are not finite numbers, and NotImplementedError for weights="published".
+    that are not finite numbers, and what `load_onnx` raises for a file.
     """
-    _check_weights_mode(weights)
+    _check_choices(weights, reveal)
     frames = _frames(calibration_frames)
-    _check_finite(model)
-    layers = activations_first(fold_batch_norms(trace(model, frames)))
-    shapes = chain_shapes(layers, tuple(frames.shape[1:]))
-    before, after = cut_after(layers, cut)
-    private = private_layers(before)
-    check_rules(private, shapes[0], shapes[len(before)])
-    ranges = calibrate(layers, frames)
-    features = _feature_scale(ranges[len(before) - 1], outputs_are_nonnegative(private))
-    private_part = PrivatePart(
-        input_shape=shapes[0],
-        pixel_bound=_pixel_bound(frames, pixel_bound),
-        layers=private,
-        feature_step=features.step,
-        output_shape=shapes[len(before)],
-    )
-    quantised = quantise(after, ranges[len(before) - 1 :], shapes[len(before)], features)
-    report = measure(layers, ranges, frames, private_part, features, quantised)
-    return Split(private_part, quantised.public, report)
+    known = None if labels is None else _labels(labels, len(frames))
+    graph = activations_first(fold_batch_norms(_float_graph(model, frames)))
+    parts = cut_graph(graph, cut)
+    private = private_layers(parts.private)
+    shape = graph.shapes[parts.place]
+    if private:
+        check_rules(private, graph.input_shape, shape)
+    ranges = calibrate(graph, frames)
+    bound = _pixel_bound(frames, pixel_bound)
+    crossing = ranges[parts.place]
+    if private:
+        features = feature_scale(crossing, outputs_are_nonnegative(private))
+        private_part = PrivatePart(graph.input_shape, bound, private, features.step, shape)
+    else:
+        features, private_part = feature_scale(crossing, crossing.low >= 0, bound), None
+    quantised = quantise(parts.public, ranges[parts.place :], features, reveal, weight_bits)
+    report = measure(graph, parts.place, ranges, frames, private_part, quantised, bound, known)
+    public = replace(quantised.public, published=weights == "published")
+    return Split(private_part, public, report, features, quantised.logit_scale)
 
 
-def _check_weights_mode(weights: str) -> None:
-    if weights == "published":
-        raise NotImplementedError('weights="published" is not built yet; use weights="committed"')
-    if weights != "committed":
+def _float_graph(model: nn.Module | str | os.PathLike[str], frames: Tensor) -> FloatGraph:
+    if isinstance(model, nn.Module):
+        _check_finite(model)
+        return trace(model, frames)
+    from pvcnn.partition.onnx_import import load_onnx  # of the extra `onnx`
+
+    graph = load_onnx(model)
+    if graph.input_shape != tuple(frames.shape[1:]):
+        found = tuple(frames.shape[1:])
+        raise ValueError(f"calibration frames have the shape {found}, the model takes {graph.input_shape}")
+    return graph
+
+
+def _check_choices(weights: str, reveal: str) -> None:
+    if weights not in ("committed", "published"):
         raise ValueError(f'weights={weights!r}: choose "committed" or "published"')
+    if reveal not in REVEAL:
+        raise ValueError(f"reveal={reveal!r}: choose {' or '.join(map(repr, REVEAL))}")
 
 
 def _frames(calibration_frames: Tensor | ArrayLike) -> Tensor:
@@ -94,6 +143,13 @@ def _frames(calibration_frames: Tensor | ArrayLike) -> Tensor:
     return frames
 
 
+def _labels(labels: ArrayLike, count: int) -> Integers:
+    known = np.asarray(labels)
+    if known.shape != (count,) or not (np.issubdtype(known.dtype, np.integer) or known.dtype == np.bool_):
+        raise ValueError(f"labels must be {count} integers, one for each calibration frame")
+    return known.astype(np.int64)
+
+
 def _check_finite(model: nn.Module) -> None:
     for name, tensor in model.state_dict().items():
         if not bool(torch.isfinite(tensor).all()):
@@ -107,12 +163,3 @@ def _pixel_bound(frames: Tensor, given: float | None) -> float:
     if not math.isfinite(given) or given < peak:
         raise ValueError(f"pixel_bound={given}: calibration frames reach {peak}")
     return float(given)
-
-
-def _feature_scale(outputs: LayerRange, nonnegative: bool) -> FeatureScale:
-    peak = HEADROOM * float(outputs.peaks.max()) or 1.0
-    if nonnegative:
-        high = (1 << FEATURE_BITS) - 1
-        return FeatureScale(peak / high, 0, high)
-    high = (1 << (FEATURE_BITS - 1)) - 1
-    return FeatureScale(peak / high, -high - 1, high)

@@ -87,10 +87,8 @@ def output_shape(layer: Layer, *shapes: Shape) -> Shape:
 
 
 def _require_entries(name: str, windows: Windows, shape: Shape, result: Shape) -> None:
-    for axis in (0, 1):
-        met = windows.met(axis, result[1 + axis], shape[1 + axis])
-        if (met < 0).all(axis=1).any():
-            raise ValueError(f"{name}: a window of shape {shape} holds nothing but padding")
+    if any(windows.has_bare_padding(axis, result[1 + axis], shape[1 + axis]) for axis in (0, 1)):
+        raise ValueError(f"{name}: a window of shape {shape} holds nothing but padding")
 
 
 def output_range(layer: Layer, shapes: Sequence[Shape], ranges: Sequence[Range]) -> Range:

@@ -94,14 +94,24 @@ def trace(program: Program, weights: Weights, features: Integers, labels: Intege
     return Trace(checked, classes, tuple(_evaluate(program, weights, checked, classes)), program.output)
 
 
+def trace_by_node(
+    program: Program, weights: Weights, features: Integers, labels: Integers | None = None
+) -> Iterator[LayerTrace]:
+    """What each node makes, one after another, where `trace` would need too much memory.
+
+    Raises what `trace` raises.
+    """
+    checked = _checked_features(program, weights, features)
+    yield from _evaluate(program, weights, checked, _checked_labels(program, labels, len(checked)))
+
+
 def infer(program: Program, weights: Weights, features: Integers, labels: Integers | None = None) -> Integers:
     """The outputs alone, as `Trace.outputs`. Holds no value longer than a later node needs it.
 
     Raises what `trace` raises.
     """
-    checked = _checked_features(program, weights, features)
     last = None
-    for made in _evaluate(program, weights, checked, _checked_labels(program, labels, len(checked))):
+    for made in trace_by_node(program, weights, features, labels):
         last = made.output
     assert last is not None
     return _revealed(program.output, last)

@@ -86,7 +86,7 @@ class Program:
             raise ValueError("layer names must differ")
         self._check_graph()
         self._check_sizes()
-        self._check_magnitudes()
+        _ = self.ranges  # which refuses magnitudes that are too large
 
     def _check_graph(self) -> None:
         for index, (layer, inputs) in enumerate((node.layer, node.inputs) for node in self.nodes):
@@ -110,11 +110,6 @@ class Program:
         if sum(math.prod(layer.weight_shape) for layer in self.affine_layers) > MAX_WEIGHTS:
             raise ValueError(f"more than {MAX_WEIGHTS} weights")
 
-    def _check_magnitudes(self) -> None:
-        for layer, bounds in zip(self.layers, self.ranges[1:], strict=True):
-            if max(map(abs, bounds)).bit_length() > MAX_MAGNITUDE_BITS:
-                raise ValueError(f"{layer.name}: values may need more than {MAX_MAGNITUDE_BITS} bits")
-
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The layer of each node."""
@@ -130,11 +125,18 @@ class Program:
 
     @cached_property
     def ranges(self) -> tuple[Range, ...]:
-        """Inclusive bounds of each value, which follow from the layers alone."""
+        """Inclusive bounds of each value, which follow from the layers alone.
+
+        Raises ValueError, naming the layer, at the first that may need too many bits: products of products
+        would else double them from layer to layer, without end.
+        """
         ranges = [(self.input_low, self.input_high)]
         for node in self.nodes:
             shapes = [self.shapes[number] for number in node.inputs]
-            ranges.append(output_range(node.layer, shapes, [ranges[number] for number in node.inputs]))
+            bounds = output_range(node.layer, shapes, [ranges[number] for number in node.inputs])
+            if max(map(abs, bounds)).bit_length() > MAX_MAGNITUDE_BITS:
+                raise ValueError(f"{node.layer.name}: values may need more than {MAX_MAGNITUDE_BITS} bits")
+            ranges.append(bounds)
         return tuple(ranges)
 
     @cached_property

@@ -77,3 +77,18 @@ class Windows:
         steps = self.dilation[axis] * np.arange(self.kernel[axis], dtype=np.int64)
         places = self.stride[axis] * np.arange(outputs, dtype=np.int64)[:, None] + steps - before
         return np.where((places >= 0) & (places < side), places, -1)
+
+    def has_bare_padding(self, axis: int, outputs: int, side: int) -> bool:
+        """Whether some output meets padding alone along `axis`, as `met` would say.
+
+        Looks at no more than the few windows that begin or end outside: `outputs` may be huge.
+        """
+        before, stride, dilation = self.padding[2 * axis], self.stride[axis], self.dilation[axis]
+        reach = dilation * (self.kernel[axis] - 1)
+        begin_outside = min(outputs, -(-before // stride))
+        end_outside = max(begin_outside, -(-(side + before - reach) // stride))
+        border = np.append(np.arange(begin_outside), np.arange(end_outside, outputs))
+        places = stride * border - before
+        taps_before = np.maximum(0, -(places // dilation))
+        places += dilation * taps_before
+        return bool(((taps_before >= self.kernel[axis]) | (places >= side)).any())

@@ -21,9 +21,9 @@ from pvcnn.qmp.matrix_program import (
     LookupTable,
     MatrixProgram,
 )
-from pvcnn.qmp.ranges import Demand, LimbPlan, plan_limbs
+from pvcnn.qmp.ranges import MAX_TABLE_BITS, Demand, LimbPlan, plan_limbs
 from pvcnn.qmp.system import Segments
-from pvcnn.qmp.views import View
+from pvcnn.qmp.views import COEFFICIENT_LIMIT, View
 
 Integers = NDArray[np.int64]
 
@@ -104,7 +104,9 @@ class Assembly:
 
         `integers`: something else shows already that entries are integers, far below r in magnitude.
         """
-        demand = Demand(high - low + 1, integers)
+        # A shared table takes a multiple of the view: not one whose coefficients have no room for that.
+        stretches = integers and view.largest_number < COEFFICIENT_LIMIT >> (MAX_TABLE_BITS + 1)
+        demand = Demand(high - low + 1, stretches)
         self._ranges.append(_Range(name, view.shifted(-low).reshape(view.entries), demand))
 
     def lookup(self, name: str, table: tuple[Integers, ...], *columns: View) -> None:

@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 from pvcnn.qmp.combinations import Combinations
 from pvcnn.qmp.derived import Derivation
 from pvcnn.qmp.system import AppliedMap, ConstraintSystem, Segments, SparseMatrix
+from pvcnn.qmp.views import COEFFICIENT_LIMIT
 
 Integers = NDArray[np.int64]
+
+#: Wires and derived values, whose numbers are kept in 32 bits: others would be taken for one another.
+MAX_COLUMNS = (1 << 31) - 1
 
 
 class Rule(Enum):
@@ -75,7 +79,7 @@ class ConstraintBuilder:
         rows = slice(self._rows, self._rows + a.count)
         self._rows = rows.stop
         for side, part in zip(self._sides, (a, b, c), strict=True):
-            side.append(compress(part))
+            side.append(compress(part, purpose))
         if a.count:
             self.groups.append(RowGroup(gadget, purpose, rows))
         return rows
@@ -130,14 +134,16 @@ class ConstraintBuilder:
         self.constrain("independence", "positions", Combinations.of_wires(wires), nothing, nothing)
 
     def finish(self) -> ConstraintSystem:
-        """All of it so far."""
+        """All of it so far. Raises ValueError for more wires and derived values than 32 bits can number."""
+        if self._wires + self._derived > MAX_COLUMNS:
+            raise ValueError(f"the circuit has more than {MAX_COLUMNS} wires: prove fewer frames at once")
         a, b, c = (self._stacked(side) for side in self._sides)
         priv = self._wires - self._segments.total
         applied = tuple(map(self._applied, self._derivations))
         return ConstraintSystem(replace(self._segments, priv=priv), a, b, c, applied)
 
     def _applied(self, derivation: Derivation) -> AppliedMap:
-        argument = self._stacked([compress(Combinations.of_view(derivation.argument))])
+        argument = self._stacked([compress(Combinations.of_view(derivation.argument), derivation.name)])
         first = self._wires + self._derived + int(derivation.wires[0])
         return AppliedMap(derivation.map, argument, slice(first, first + len(derivation.wires)))
 
@@ -156,14 +162,20 @@ class ConstraintBuilder:
         return SparseMatrix(np.concatenate([np.zeros(1, np.int64), *starts]), columns, coefficients)
 
 
-def compress(combinations: Combinations) -> SparseMatrix:
-    """A row for each combination; terms of the same wire add, zeros vanish. Columns are as the wires are."""
+def compress(combinations: Combinations, purpose: str) -> SparseMatrix:
+    """A row for each combination; terms of the same wire add, zeros vanish. Columns are as the wires are.
+
+    Raises ValueError, naming `purpose`, where a sum of coefficients may reach 2^63.
+    """
     places = (combinations.rows << 32) + combinations.wires
     coefficients = combinations.coefficients
     if not (places[1:] > places[:-1]).all():
         order = np.argsort(places, kind="stable")  # most of it is sorted already
         places = places[order]
         first = np.flatnonzero(np.append(True, places[1:] != places[:-1]))[: len(places)]
+        most = int(np.diff(np.append(first, len(order))).max(initial=0))
+        if most > 1 and most * max(int(coefficients.max()), -int(coefficients.min())) >= COEFFICIENT_LIMIT:
+            raise ValueError(f"{purpose}: coefficients of one wire may add up to 2^63")
         places, coefficients = places[first], np.add.reduceat(coefficients[order], first)
     present = coefficients != 0
     places, coefficients = places[present], coefficients[present]

@@ -77,7 +77,10 @@ class _Compiler:
     def run(self) -> None:
         for index in range(len(self.program.nodes)):
             if index not in self.done:
-                self._compile(index)
+                try:
+                    self._compile(index)
+                except OverflowError as error:
+                    raise ValueError(f"{self.program.layers[index].name}: {error}") from error
             for number in self.program.last_uses(index):
                 self.values.pop(number, None)
 
@@ -106,9 +109,9 @@ class _Compiler:
                 width = inputs[0].high - inputs[0].low
                 self.values[made] = pooling.maximum(assembly, layer, inputs[0], width)
             case AveragePool() as layer:
-                self.values[made] = pooling.total(layer, inputs[0])
+                self.values[made] = pooling.total(layer, inputs[0]).merged()
             case Combine() as layer:
-                self.values[made] = _combined(layer, inputs)
+                self.values[made] = _combined(layer, inputs).merged()
             case Concatenate():
                 self.values[made] = concatenated(inputs, 1)
             case Flatten():

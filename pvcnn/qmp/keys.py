@@ -60,6 +60,8 @@ class CircuitKey:
     the wires 1, rho, theta, chi and then the outputs; program_digest (32 bytes) names the program,
     and frames the batch length, of the circuit. weights_digest (32 bytes) names the published weights that
     are coefficients of the circuit (`Weights.published_digest`); it is empty where weights are committed.
+    labels_digest (32 bytes) names the points with which labels are committed to
+    (`pvcnn.qmp.labels.labels_digest`); it is empty where the program takes none.
 
     Raises ValueError for a point that does not generate its group, for two equal [gamma_s]2 (a
     commitment could then be moved from one segment to another) or one equal to [delta]2, and for a
@@ -74,6 +76,7 @@ class CircuitKey:
     program_digest: bytes
     frames: int
     weights_digest: bytes
+    labels_digest: bytes
 
     def __post_init__(self) -> None:
         g2 = (*self.gamma_g2.by_segment().values(), self.delta_g2)
@@ -90,6 +93,8 @@ class CircuitKey:
             raise ValueError(
                 f"a weights digest has {DIGEST_BYTES} bytes, or none where weights are committed"
             )
+        if len(self.labels_digest) != (DIGEST_BYTES if self.takes_labels else 0):
+            raise ValueError(f"a labels digest has {DIGEST_BYTES} bytes, or none where there are no labels")
         if not 1 <= self.frames <= MAX_FRAMES:
             raise ValueError(f"a batch has 1 to {MAX_FRAMES} frames")
 
@@ -127,6 +132,7 @@ class CircuitKey:
             "program_digest": self.program_digest,
             "frames": self.frames,
             "weights_digest": self.weights_digest,
+            **({"labels_digest": self.labels_digest} if self.takes_labels else {}),
             "alpha": encode_g1(self.alpha_g1),
             "beta": encode_g2(self.beta_g2),
             "gamma": [encode_g2(point) for point in self.gamma_g2.by_segment().values()],
@@ -184,6 +190,7 @@ def _take_circuit_fields(taken: Fields) -> dict[str, Any]:
         "program_digest": taken.octets("program_digest", length=DIGEST_BYTES),
         "frames": taken.integer("frames", 1, MAX_FRAMES + 1),
         "weights_digest": taken.octets("weights_digest", max_length=DIGEST_BYTES),
+        "labels_digest": taken.octets("labels_digest", DIGEST_BYTES) if "lab" in segments else b"",
         "alpha_g1": decode_g1(taken.octets("alpha", length=G1_BYTES)),
         "beta_g2": decode_g2(taken.octets("beta", length=G2_BYTES)),
         "gamma_g2": GammaPoints.of_segments(dict(zip(segments, map(decode_g2, gamma), strict=True))),

@@ -3,8 +3,9 @@
     D_lab = sum_i label_i [K_i/gamma_lab]1 + nu_lab [eta_lab/gamma_lab]1
 
 Hiding, because nu_lab is uniform and [eta_lab/gamma_lab]1 generates G1, whoever made the key. Binding, as
-long as nobody knows the setup's secrets (`pvcnn.qmp.commitments`). That the points are the proving key's
-is seen by its digest; with others no proof fits the commitment.
+long as nobody knows the setup's secrets (`pvcnn.qmp.commitments`) and the points are the circuit's: whoever
+hands out others could have the labels of two frames change places, by exchanging their points, or add some
+up. Hence `check_label_key`, with the verification key that the proofs will be checked with.
 
 Needs none of the prover's kernels.
 """
@@ -16,9 +17,10 @@ from dataclasses import dataclass
 
 from pvcnn.algebra.constants import G1_BYTES, SCALAR_MODULUS
 from pvcnn.algebra.points import G1Point, decode_g1, encode_g1, linear_combination_g1
+from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import decode, encode
-from pvcnn.errors import DecodeError, RangeError
-from pvcnn.qmp.keys import MAX_FRAMES
+from pvcnn.errors import DecodeError, RangeError, VerificationError
+from pvcnn.qmp.keys import MAX_FRAMES, CircuitKey
 
 FORMAT = "pvcnn-label-key"
 VERSION = 1
@@ -73,11 +75,25 @@ class LabelKey:
         return cls(classes, tuple(map(decode_g1, points)), decode_g1(blinding_point))
 
 
-def commit_labels(key: LabelKey, labels: Sequence[int], blinding: int) -> G1Point:
-    """D_lab. `blinding` is nu_lab, in [1, r): secret, from `random_scalar`, and drawn for these labels alone.
+def labels_digest(points: Sequence[G1Point], blinding_point: G1Point) -> bytes:
+    """32 bytes that name the points of a label key: circuit keys hold them."""
+    return digest("pvcnn/label-points", *map(encode_g1, (blinding_point, *points)))
 
-    Raises ValueError for another number of labels or a blinding out of range, and RangeError for a label
-    that is no class.
+
+def check_label_key(key: CircuitKey, label_key: LabelKey) -> None:
+    """Raises VerificationError unless `label_key` has the points with which `key` has labels committed to."""
+    if not key.takes_labels:
+        raise VerificationError("the key takes no labels")
+    if labels_digest(label_key.points, label_key.blinding_point) != key.labels_digest:
+        raise VerificationError("the label key is not that of this circuit: its points are others")
+
+
+def commit_labels(key: LabelKey, labels: Sequence[int], blinding: int) -> G1Point:
+    """D_lab, with a `key` that `check_label_key` has found to be the circuit's.
+
+    `blinding` is nu_lab, in [1, r): secret, from `random_scalar`, and drawn for these labels alone. Raises
+    ValueError for another number of labels or a blinding out of range, and RangeError for a label that is no
+    class.
     """
     if len(labels) != key.frames:
         raise ValueError(f"the key is for labels of {key.frames} frames, got {len(labels)}")

@@ -22,6 +22,7 @@ from pvcnn.algebra.points import G2Point, random_scalar, scalar
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.qmp.applied_maps import column_sums
 from pvcnn.qmp.keys import CircuitKey, GammaPoints
+from pvcnn.qmp.labels import labels_digest
 from pvcnn.qmp.peeling import wires_without_position
 from pvcnn.qmp.proving_key import ProvingKey, domain_size, wire_order
 from pvcnn.qmp.system import ConstraintSystem
@@ -147,6 +148,7 @@ def _keys(
     points = fixed_base_g1(keep(np.concatenate(list(exponents.values()))))
     ends = np.cumsum([len(vector) for vector in exponents.values()])
     g1 = dict(zip(exponents, np.split(points, ends[:-1]), strict=True))
+    blinding = dict(zip(segments.committed, g1_to_points(g1["blinding_gamma_g1"]), strict=True))
     v_g2 = fixed_base_g2(exponents["v_g1"])
 
     gamma = {name: _on_g2(value) for name, value in trapdoors.gamma.items()}
@@ -159,6 +161,7 @@ def _keys(
         program_digest=program_digest,
         frames=frames,
         weights_digest=weights_digest,
+        labels_digest=labels_digest(g1_to_points(g1["lab_g1"]), blinding["lab"]) if segments.lab else b"",
     )
     return ProvingKey(circuit_key=circuit_key, a_wires=a_wires, b_wires=b_wires, v_g2=v_g2, **g1), circuit_key
 

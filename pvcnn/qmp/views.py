@@ -21,6 +21,11 @@ from pvcnn.program.layers import Shape
 
 Integers = NDArray[np.int64]
 
+#: Coefficients and constants are int64, of smaller magnitude than this.
+COEFFICIENT_LIMIT = 1 << 63
+#: So many terms of one wire are no matter.
+FEW_TERMS = 16
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -30,7 +35,9 @@ class View:
 
     wires, coefficients: (entries, terms) int64; constants: (entries,) int64; a term that an entry
     does not need has coefficient 0. Every entry lies in [low, high]: bounds that lookups or the
-    gates that define the wires enforce.
+    gates that define the wires enforce. Coefficients may be far larger than entries, as those of a wire that
+    can only be 0: so what would make a coefficient or constant wrap around at 2^63, and with it prove another
+    function, raises OverflowError.
     """
 
     shape: Shape
@@ -90,16 +97,24 @@ class View:
         low, high = min(self.low, 0), max(self.high, 0)
         return View(index.shape, taken.wires, coefficients, constants, low, high)
 
+    @property
+    def largest_number(self) -> int:
+        """The largest magnitude of a coefficient or constant."""
+        return max(_largest(self.coefficients), _largest(self.constants))
+
     def scaled(self, factor: int) -> View:
+        _require_room(abs(factor) * self.largest_number)
         bounds = sorted((self.low * factor, self.high * factor))
         return View(self.shape, self.wires, self.coefficients * factor, self.constants * factor, *bounds)
 
     def shifted(self, constant: int) -> View:
+        _require_room(abs(constant) + _largest(self.constants))
         bounds = (self.low + constant, self.high + constant)
         return View(self.shape, self.wires, self.coefficients, self.constants + constant, *bounds)
 
     def plus(self, other: View) -> View:
         assert self.shape == other.shape
+        _require_room(_largest(self.constants) + _largest(other.constants))
         return View(
             self.shape,
             np.hstack([self.wires, other.wires]),
@@ -116,6 +131,7 @@ class View:
         """Sums over the last axis."""
         *shape, length = self.shape
         entries = prod(shape)
+        _require_room(length * _largest(self.constants))
         return View(
             tuple(shape),
             self.wires.reshape(entries, -1),
@@ -124,6 +140,23 @@ class View:
             self.low * length,
             self.high * length,
         )
+
+    def merged(self) -> View:
+        """The same entries, each with one term for a wire: else sums of sums double terms without end."""
+        entries, terms = self.wires.shape
+        if terms <= FEW_TERMS:
+            return self
+        _require_room(terms * _largest(self.coefficients))
+        order = np.argsort(self.wires, axis=1, kind="stable")
+        sorted_wires = np.take_along_axis(self.wires, order, axis=1)
+        places = np.zeros_like(order)
+        np.cumsum(sorted_wires[:, 1:] != sorted_wires[:, :-1], axis=1, out=places[:, 1:])
+        rows = np.arange(entries)[:, None]
+        wires = np.zeros((entries, int(places.max(initial=0)) + 1), np.int64)
+        coefficients = np.zeros_like(wires)
+        wires[rows, places] = sorted_wires
+        np.add.at(coefficients, (rows, places), np.take_along_axis(self.coefficients, order, axis=1))
+        return View(self.shape, wires, coefficients, self.constants, self.low, self.high)
 
     def evaluate(self, wires: Integers) -> Integers:
         """The entries, in `shape`, given the int64 values of stage-one wires and, behind, derived values."""
@@ -148,6 +181,15 @@ def concatenated(views: Sequence[View], axis: int) -> View:
         max(view.high for view in views),
     )
     return stacked.take(np.concatenate(places, axis=axis))
+
+
+def _largest(numbers: Integers) -> int:
+    return max(int(numbers.max(initial=0)), -int(numbers.min(initial=0)))
+
+
+def _require_room(magnitude: int) -> None:
+    if magnitude >= COEFFICIENT_LIMIT:
+        raise OverflowError("coefficients of what was computed without requantising may reach 2^63")
 
 
 def _widened(terms: Integers, count: int) -> Integers:

@@ -14,6 +14,7 @@ from pvcnn.campaign.folder import CampaignFolder
 from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.setup_party import run_setup
 from pvcnn.campaign.tester import TesterRole
+from pvcnn.errors import CampaignError
 from pvcnn.program.private import PrivatePart
 from pvcnn.program.public_part import PublicPart
 
@@ -70,8 +71,11 @@ class Base:
 def make_base(directory: Path, model: StreamModel, max_proofs: int) -> Base:
     """Plays `split`, `keygen` and `setup` in DIR/base. A registry is never closed there.
 
-    Raises CampaignError if the folder is in use, ParameterError if the private part cannot be encrypted.
+    Raises CampaignError if the folder is in use or the program takes labels, ParameterError if the private
+    part cannot be encrypted.
     """
+    if model.public.program.label_classes is not None:
+        raise CampaignError("a stream has no labels, and this program reveals how many of them are decided")
     folder = CampaignFolder.create(directory / BASE)
     owner = OwnerRole.create(folder)
     owner.publish_split(model.private, model.public)

@@ -133,7 +133,7 @@ class _Segment:
         return Task(self._path, index, accept, deadline)
 
     def _answer(self, index: int, report: Report) -> None:
-        self._segment.owner.record(index, report.result, report.details.decode())
+        self._segment.owner.record(index, report.result, report.details.decode(), report.private)
 
     def _answered(self, index: int, done: Future[Report]) -> None:
         frame = self._segment.frames[index]
@@ -173,7 +173,7 @@ class _Segment:
             return
         proof = ClusterOutcome.from_bytes(done.result().result).proof
         assert proof is not None  # a refusal is no result: the ledger raised
-        decision = proof.statement.outputs[0]
+        (decision,) = segment.revealed.decisions(proof.statement.outputs)
         try:
             self._book.decide(frame, decision, segment.proof(index), segment.statement(index))
         finally:

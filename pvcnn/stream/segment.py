@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.campaign.cluster import join_sibling
-from pvcnn.campaign.folder import STATEMENTS, CampaignFolder
+from pvcnn.campaign.folder import PROGRAM, STATEMENTS, CampaignFolder
 from pvcnn.campaign.ledger import ClusterLedger
 from pvcnn.campaign.owner_ledger import OwnerLedger
+from pvcnn.campaign.revealed import Revealed
 from pvcnn.errors import PvcnnError
+from pvcnn.program.program import Program
 from pvcnn.stream.base import SEGMENTS, Base
 from pvcnn.stream.book import Book, Frame
 
@@ -33,6 +36,12 @@ class ClosedSegment:
     frames: dict[int, Frame]
     closed_by: str
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def revealed(self) -> Revealed:
+        """How statements are read."""
+        program = Program.from_bytes(self.folder.public.read(PROGRAM))
+        return Revealed.by(program, self.cluster.proceedings.manifest)
 
     def proof(self, index: int) -> str:
         """Relative to the stream's folder, where the frame's proof is recorded."""

@@ -32,7 +32,8 @@ class EvaluatingWorker:
             evaluated = self._segment(segment).evaluate(index)
         except PvcnnError as error:
             return Report(failure=type(error).__name__)
-        return Report(evaluated.sealed, evaluated.reason.encode(), evaluated.seconds)
+        reason = evaluated.reason.encode()
+        return Report(evaluated.sealed, reason, evaluated.seconds, private=evaluated.details)
 
 
 class ProvingWorker:

@@ -1,4 +1,4 @@
-"""scripts/verify_aggregate.py as a module: it is a program, so it is loaded by its path."""
+"""The second verifier as modules: it is a program in scripts/, so it is loaded by its path."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "verify_aggregate.py"
 
 
 @cache
-def load() -> Any:
-    """The script's module."""
+def load_campaign() -> Any:
+    """scripts/verify_aggregate.py."""
     spec = importlib.util.spec_from_file_location("standalone_verifier", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
@@ -30,6 +30,17 @@ def load() -> Any:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def load() -> Any:
+    """scripts/aggregates.py, in which all of scripts/primitives.py that it uses has its name."""
+    return load_part("aggregates")
+
+
+def load_part(name: str) -> Any:
+    """A file beside the program, which finds it there by itself."""
+    load_campaign()
+    return sys.modules[name]
 
 
 def exit_code(action: Callable[[], object]) -> int:

@@ -73,6 +73,7 @@ class Trapdoor:
             program_digest=self.rng.randbytes(32),
             frames=1,
             weights_digest=b"",
+            labels_digest=self.rng.randbytes(32) if "lab" in self.segments else b"",
             weights_commitment=g1(self.weights),
         )
 

@@ -14,6 +14,7 @@ import pytest
 from pvcnn.campaign.admission import open_upload
 from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.answer import Answer
+from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.cluster import ClusterRole
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.evaluator import open_evaluator
@@ -235,7 +236,9 @@ def _answer_again(folder: CampaignFolder, index: int) -> None:
     registration = proceedings.registry.registrations[index]
     upload = open_upload(folder.mail("owner"), sealing, place[0], registration)
     card = ClusterCard.from_bytes(folder.public.read(CLUSTER_CARD))
-    result = open_evaluator(folder, card).evaluate(upload)
+    evaluator = open_evaluator(folder, card)
+    messages = tuple(map(evaluator.evaluate, Batch.from_bytes(upload).messages))
+    result = Batch(messages).to_bytes()
     digest = post(folder.mail("cluster"), seal(card.sealing_key, result, answer_info(*place)))
     key = owner_key(folder)
     answer = Answer(

@@ -43,6 +43,18 @@ def test_prove_reports_every_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(report["steps"].values()) == pytest.approx(report["ours"]["wall"], rel=0.1)
 
 
+@pytest.mark.parametrize(("weights", "frames"), [("published", 2), ("committed", 1)])
+def test_a_network_of_the_catalogue(capsys: pytest.CaptureFixture[str], weights: str, frames: int) -> None:
+    options = ["--weights", weights, "--frames", str(frames), "--repeat", "1"]
+    report = call(capsys, "model", "lenet5", *options)
+    assert report["verified"] is True
+    assert (report["model"], report["weights"], report["frames"]) == ("lenet5", weights, frames)
+    assert report["bytes"]["proof"] == 240
+    assert sum(report["counts"].values()) == report["constraints"]
+    assert report["agreement"] > 0.95
+    assert {"split", "compile", "setup", "prove", "verify"} <= report["seconds"].keys()
+
+
 def test_tables_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "msm", "--log-n", "4", "--repeat", "1"]) == 0
     assert "ratio" in capsys.readouterr().out

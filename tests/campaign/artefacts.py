@@ -37,6 +37,10 @@ def manifest(**changes: Any) -> Manifest:
         "encryption_plan_digest": some_digest("e"),
         "proving_key_digest": some_digest("r"),
         "aggregation_key_digest": some_digest("g"),
+        "class_names": ("cat", "dog"),
+        "logit_scale": 0.25,
+        "weights_digest": some_digest("w"),
+        "label_key_digest": some_digest("l"),
     }
     return Manifest(signer=OWNER.public, **(fields | changes)).signed(OWNER)
 
@@ -57,7 +61,7 @@ def registration(tester: int = 0, **changes: Any) -> Registration:
         "manifest_digest": some_digest("m"),
         "upload_digest": bytes([tester]) * 32,
         "nonce": some_digest("n"),
-        "label_commitment": label_commitment(SALT, key.public, 1),
+        "label_commitment": label_commitment(SALT, key.public, [1]),
     }
     return Registration(signer=key.public, **(fields | changes)).signed(key)
 

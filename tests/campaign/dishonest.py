@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cbor2
 
+from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.folder import (
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
@@ -32,10 +33,15 @@ def encrypted(folder: CampaignFolder, frame: Frame) -> bytes:
     return encrypt_frame(plan, PublicKey.from_bytes(plan, card["encryption_key"]), frame)
 
 
-def smuggle(folder: CampaignFolder, name: str, ciphertext: bytes) -> Registration:
-    """Registers any bytes as an encrypted frame, as a dishonest tester can."""
+def smuggle(folder: CampaignFolder, name: str, *ciphertexts: bytes) -> Registration:
+    """Registers any bytes as a submission's encrypted frames, as a dishonest tester can."""
+    return smuggle_batch(folder, name, Batch(ciphertexts).to_bytes())
+
+
+def smuggle_batch(folder: CampaignFolder, name: str, batch: bytes) -> Registration:
+    """Registers any bytes as an upload."""
     tester = TesterRole.create(folder, name)
-    return tester._register(Manifest.from_bytes(folder.public.read(MANIFEST)), ciphertext, 1)
+    return tester._register(Manifest.from_bytes(folder.public.read(MANIFEST)), batch, [1])
 
 
 def edited(ciphertext: bytes, **changes: object) -> bytes:

@@ -82,7 +82,7 @@ def more_outputs(key: VerificationKey) -> VerificationKey:
 
 def with_labels(key: VerificationKey) -> VerificationKey:
     """A count of 0 or 1 would pass for a decision, and nobody registered what it is about."""
-    return replace(key, gamma_g2=replace(key.gamma_g2, lab=G2Point()))
+    return replace(key, gamma_g2=replace(key.gamma_g2, lab=G2Point()), labels_digest=bytes(32))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_report_says_what_happened(demo: tuple[Path, dict[str, Any]]) -> None:
     sizes = {"proof", "statement", "aggregate", "vk", "pk", "upload", "download"}
     assert sizes <= report["bytes"].keys()
     assert report["bytes"]["proof"] == 240
-    labels = {each["index"]: each["label"] for each in report["submissions"]}
+    labels = {each["index"]: each["labels"] for each in report["submissions"]}
     assert labels == {int(index): truth for index, truth in report["truth"].items()}
 
 

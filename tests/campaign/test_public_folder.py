@@ -35,6 +35,10 @@ ALLOWED: dict[str, set[str]] = {
         "encryption_plan_digest",
         "proving_key_digest",
         "aggregation_key_digest",
+        "class_names",
+        "logit_scale",
+        "weights_digest",
+        "label_key_digest",
     },
     "pvcnn-cluster-card": {
         "sealing_key",
@@ -75,7 +79,7 @@ ALLOWED: dict[str, set[str]] = {
     "pvcnn-answer": {"manifest_digest", "registry_digest", "index", "answer_digest", "reason"},
     "pvcnn-cluster-refusal": {"context"},
     "pvcnn-statement": {"features_commitment", "outputs", "context"},
-    "pvcnn-label-opening": {"salt", "label"},
+    "pvcnn-label-opening": {"salt", "labels"},
     "pvcnn-packed-aggregate": {"groups", "proofs"},
 }
 #: Maps inside artefacts that have no format of their own.

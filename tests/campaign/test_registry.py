@@ -55,27 +55,39 @@ def test_registrations_that_no_tester_signed_are_refused() -> None:
 def test_commitments_hide_and_bind() -> None:
     salts = [bytes([i]) * 32 for i in range(2)]
     keys = [tester.public for tester in TESTERS[:2]]
-    values = {label_commitment(salt, key, label) for salt in salts for key in keys for label in (0, 1)}
-    assert len(values) == 8
+    labels = [(0,), (1,), (0, 1), (1, 0), (0, 0)]
+    values = {label_commitment(salt, key, each) for salt in salts for key in keys for each in labels}
+    assert len(values) == 20
     assert private_commitment(salts[0], b"part") != private_commitment(salts[1], b"part")
     assert private_commitment(salts[0], b"part") != private_commitment(salts[0], b"other")
 
 
 def test_labels_open_to_one_value_by_their_tester_only() -> None:
-    opening = LabelOpening(SALT, 1)
-    opening.check(registration(0))
-    with pytest.raises(VerificationError):
-        LabelOpening(SALT, 0).check(registration(0))
-    with pytest.raises(VerificationError):
-        LabelOpening(b"t" * 32, 1).check(registration(0))
+    opening = LabelOpening(SALT, (1,))
+    opening.check(registration(0), 1, 2)
+    for other in (LabelOpening(SALT, (0,)), LabelOpening(SALT, (1, 1)), LabelOpening(b"t" * 32, (1,))):
+        with pytest.raises(VerificationError, match="committed to"):
+            other.check(registration(0), 1, 2)
+    with pytest.raises(VerificationError, match="1 labels for 2 frames"):
+        opening.check(registration(0), 2, 2)
     copied = registration(1, label_commitment=registration(0).label_commitment)
     with pytest.raises(VerificationError):
-        opening.check(copied)
+        opening.check(copied, 1, 2)
     assert LabelOpening.from_bytes(opening.to_bytes()) == opening
 
 
 def test_every_damaged_opening_is_refused() -> None:
     def decode_and_check(data: bytes) -> None:
-        LabelOpening.from_bytes(data).check(registration(0))
+        LabelOpening.from_bytes(data).check(registration(0), 1, 2)
 
-    refuses(decode_and_check, LabelOpening(SALT, 1).to_bytes(), (DecodeError, VerificationError))
+    refuses(decode_and_check, LabelOpening(SALT, (1,)).to_bytes(), (DecodeError, VerificationError))
+
+
+def test_labels_are_classes_and_at_least_one() -> None:
+    for labels in ((), (1 << 20,), (0, -1)):
+        with pytest.raises(DecodeError):
+            LabelOpening.from_bytes(LabelOpening(SALT, labels).to_bytes())
+    committed = label_commitment(SALT, TESTERS[0].public, (2,))
+    with pytest.raises(VerificationError, match="label 2, of 2 classes"):
+        LabelOpening(SALT, (2,)).check(registration(0, label_commitment=committed), 1, 2)
+    LabelOpening(SALT, (2,)).check(registration(0, label_commitment=committed), 1, 3)

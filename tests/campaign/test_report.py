@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 from pvcnn.campaign.report import Outcome, Status, Verdict
+from pvcnn.campaign.revealed import TWO_CLASSES, Kind, Revealed
 
 
-def verdict(*outcomes: Outcome) -> Verdict:
+def verdict(*outcomes: Outcome, frames: int = 1, revealed: Revealed | None = None) -> Verdict:
     return Verdict(
         campaign="c" * 64,
         owner="a" * 64,
@@ -15,17 +16,17 @@ def verdict(*outcomes: Outcome) -> Verdict:
         setup_party="owner",
         manifest_digest="d" * 64,
         registry_digest="e" * 64,
-        frames=1,
+        revealed=revealed or Revealed(Kind.DECISIONS, frames, 1, TWO_CLASSES),
         features=2048,
         pixels=4096,
         outcomes=outcomes,
     )
 
 
-PROVED = Outcome(0, "1" * 64, Status.PROVED, (1,), label=1)
-WRONG = Outcome(1, "1" * 64, Status.PROVED, (0,), label=1)
+PROVED = Outcome(0, "1" * 64, Status.PROVED, (1,), labels=(1,))
+WRONG = Outcome(1, "1" * 64, Status.PROVED, (0,), labels=(1,))
 UNLABELLED = Outcome(2, "2" * 64, Status.PROVED, (0,))
-REFUSED = Outcome(3, "2" * 64, Status.REFUSED, reason="why", label=0)
+REFUSED = Outcome(3, "2" * 64, Status.REFUSED, reason="why", labels=(0,))
 MISSING = Outcome(4, "3" * 64, Status.MISSING, reason="gone")
 
 
@@ -80,5 +81,34 @@ def test_json() -> None:
     result = verdict(PROVED, MISSING).to_json()
     assert json.loads(json.dumps(result)) == result
     assert result["verified"] is False
-    assert result["frames"] == 2
+    assert (result["frames"], result["frames_per_submission"]) == (2, 1)
     assert result["submissions"][1]["status"] == "missing"
+
+
+class TestBatches:
+    """Submissions of three frames: decisions, labels and accuracy are those of frames."""
+
+    PROVED = Outcome(0, "1" * 64, Status.PROVED, (1, 0, 1), labels=(1, 1, 1))
+    REFUSED = Outcome(1, "2" * 64, Status.REFUSED, reason="why", labels=(0, 0, 1))
+    UNLABELLED = Outcome(2, "2" * 64, Status.PROVED, (0, 0, 0))
+
+    def test_accuracy_is_over_frames(self) -> None:
+        result = verdict(self.PROVED, self.REFUSED, self.UNLABELLED, frames=3)
+        assert result.accuracy() == (2, 6)
+        assert (result.registered, result.all_frames) == (3, 9)
+        report = result.to_json()
+        assert (report["frames"], report["frames_per_submission"]) == (9, 3)
+        assert report["labels"] == {"opened": 6, "correct": 2}
+        assert report["submissions"][0]["labels"] == [1, 1, 1]
+        assert report["submissions"][2]["labels"] is None
+
+    def test_the_words_count_both(self) -> None:
+        text = "\n".join(verdict(self.PROVED, self.REFUSED, self.UNLABELLED, frames=3).sentences())
+        assert "3 submissions registered, 2 proved" in text
+        assert "3 frames with one proof: 9 frames registered, 6 proved." in text
+        assert "Labels opened by their testers, 6 of 9: 2 decided correctly" in text
+        assert "with one proof" not in "\n".join(verdict(PROVED).sentences())
+
+    def test_lines_for_testers(self) -> None:
+        lines = verdict(self.PROVED, frames=3).tester_lines()
+        assert lines == [f"tester {'1' * 16}: #0 fake+real+fake (label: fake+fake+fake)"]

@@ -48,7 +48,7 @@ def another(value: Any) -> Any:
     match value:
         case bytes():
             return flipped(value, len(value) // 2)
-        case int():
+        case int() | float():
             return value + 1
         case str():
             return value + "x"

@@ -24,7 +24,7 @@ from pvcnn.qmp.statement import Statement
 from tests.aggregate import standalone
 from tests.campaign.tiny import Played
 
-script = standalone.load()
+script = standalone.load_campaign()
 
 #: Everything but the standard library and what py_ecc itself needs.
 ALONE = f"""
@@ -68,7 +68,7 @@ def test_a_valid_campaign(played: Played) -> None:
     assert lines[-1] == "VALID"
     for outcome in verdict.outcomes:
         decision = "fake" if outcome.decisions[0] else "real"
-        label = "fake" if outcome.label else "real"
+        label = "fake" if outcome.labels == (1,) else "real"
         assert f"#{outcome.index} tester {outcome.tester[:16]}: {decision} (label: {label})" in lines
     assert verdict.registry_digest in result.stdout
     assert "trusted to owner" in result.stdout

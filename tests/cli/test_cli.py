@@ -145,10 +145,8 @@ def test_changed_byte_is_exit_status_1_or_2(finished: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        (["bench", "model", "lenet"], "benchmarks/"),
+        (["bench", "model", "lenet"], "choose one of deepfake"),
         (["demo", "--device", "cuda"], "--device cpu"),
-        (["demo", "--weights", "published"], "--weights committed"),
-        (["split", "DIR", "--weights", "published"], "--weights committed"),
     ],
 )
 def test_what_is_not_built_exits_2_and_names_the_remedy(

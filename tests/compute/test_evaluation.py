@@ -17,6 +17,7 @@ import pytest
 from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.auditor import verify
 from pvcnn.campaign.folder import ANSWERS, CampaignFolder
+from pvcnn.campaign.identity import LOG_NAME
 from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.owner_ledger import OwnerLedger
 from pvcnn.compute import session
@@ -25,26 +26,27 @@ from pvcnn.compute.evaluation import infer_all
 from pvcnn.compute.events import Event, Kind, Listener, Outcome
 from pvcnn.compute.in_process import infer_here
 from pvcnn.errors import CampaignError
-from tests.campaign.dishonest import smuggle
+from tests.campaign.dishonest import FRAME, encrypted, smuggle
 from tests.campaign.tiny import prepare, prove_all, submit
 from tests.compute import leaks
 
 HONEST, HOSTILE = 4, 1
 COUNT = HONEST + HOSTILE
+BATCH = 2
 
 
 @pytest.fixture(scope="module")
 def _registered(tmp_path_factory: pytest.TempPathFactory) -> CampaignFolder:
-    folder, _, _, fingerprint = prepare(tmp_path_factory.mktemp("registered") / "campaign")
-    submit(folder, fingerprint, testers=2, each=2, seed=5)
-    smuggle(folder, "hostile", b"\xa1\x61")
+    folder, _, _, fingerprint = prepare(tmp_path_factory.mktemp("registered") / "campaign", batch=BATCH)
+    submit(folder, fingerprint, testers=2, each=2, seed=5, batch=BATCH)
+    smuggle(folder, "hostile", encrypted(folder, FRAME), b"\xa1\x61")
     OwnerRole.open(folder.root).close_registry()
     return folder
 
 
 @pytest.fixture
 def registered(_registered: CampaignFolder, tmp_path: Path) -> CampaignFolder:
-    """A closed registry of five submissions, one of which is no ciphertext. No answers yet."""
+    """A closed registry of five submissions; the second frame of one is no ciphertext. No answers yet."""
     shutil.copytree(_registered.root, tmp_path / "campaign")
     return CampaignFolder(tmp_path / "campaign")
 
@@ -103,6 +105,9 @@ def test_workers_and_one_process_answer_alike(registered: CampaignFolder, tmp_pa
     ]
     assert reasons(serial) == reasons(registered)
     assert len(reasons(serial)) == HOSTILE, "a refusal is an answer, and no failure"
+    logs = [folder.private("owner") / LOG_NAME for folder in (serial, registered)]
+    assert logs[0].read_text() == logs[1].read_text()
+    assert "frame 1: " in logs[1].read_text(), "which frame it was, the owner's own log says"
     assert not letters(serial) & letters(registered), "their noise differs"
     assert [each.seconds.keys() for each in many] == [{"evaluate"}] * COUNT
 

@@ -49,7 +49,7 @@ def test_a_line_names_campaign_tester_worker_and_steps(played: Played, tmp_path:
     at = common | {"submission": 2, "tester": tester, "host": "10.1.2.3", "process": 77}
     age = datetime.now(UTC) - datetime.fromisoformat(started.pop("time"))
     assert timedelta(0) < age < timedelta(minutes=1)
-    assert started == at | {"level": "info", "event": "started", "attempt": 1}
+    assert started == at | {"level": "info", "event": "started", "frames": 1, "attempt": 1}
     assert (false["level"], false["detail"]) == ("warning", 'not "valid"\n{"event": "done"}')
     assert (done["event"], done["attempt"], done["seconds"]) == ("done", 2, {"prove": 1.2346})
     assert {name: waiting[name] for name in waiting if name != "time"} == common | {

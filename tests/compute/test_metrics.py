@@ -63,7 +63,7 @@ def settle(name: str, expected: float, *labels: str) -> None:
 
 
 def test_what_happens_to_submissions_is_counted() -> None:
-    metrics = Metrics("infer", CAMPAIGN, 4)
+    metrics = Metrics("infer", CAMPAIGN, 4, frames=3)
     here = f'campaign="{CAMPAIGN[:8].hex()}"'
     settle("ray_pvcnn_queue_length", 4, here, 'work="infer"')
     for event in (
@@ -84,6 +84,7 @@ def test_what_happens_to_submissions_is_counted() -> None:
     metrics(Event(Kind.FAILED, 1, WORKER))
     settle("ray_pvcnn_submissions_settled_total", 2, here, 'result="done"')
     settle("ray_pvcnn_submissions_settled_total", 1, here, 'result="failed"')
+    settle("ray_pvcnn_frames_settled_total", 6, here, 'result="done"')
     settle("ray_pvcnn_queue_length", 1, here)
     settle("ray_pvcnn_submissions_running", 0, here)
     settle("ray_pvcnn_step_seconds_spent_total", 0.3, here, 'step="evaluate"')

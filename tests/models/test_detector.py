@@ -111,7 +111,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     model = DeepfakeDetector()
     model.decision = nn.Linear(256, 2)
     save_detector(model, tmp_path / "w.safetensors", {})
-    with pytest.raises(DecodeError, match="not those of the detector"):
+    with pytest.raises(DecodeError, match="not those of a DeepfakeDetector"):
         load_detector(tmp_path / "w.safetensors")
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pvcnn.partition.split import Split
 from pvcnn.program.private import private_evaluate
+
+if TYPE_CHECKING:
+    from pvcnn.partition.split import Split
 
 
 class Square(nn.Module):
@@ -17,6 +21,18 @@ class Square(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * x
+
+
+class Functional(nn.Module):
+    """A convolution, and then whatever `function` does."""
+
+    def __init__(self, function: Callable[[Any, Tensor], Any]) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 2, 3, padding=1)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(self, self.stem(x))
 
 
 def smooth_frames(count: int, channels: int = 1, side: int = 16, seed: int = 0) -> Tensor:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pvcnn.errors import CutRefused, UnsupportedLayer
 from pvcnn.models.deepfake import DeepfakeDetector
-from pvcnn.partition.cut import cut_after, outputs_are_nonnegative, private_layers
-from pvcnn.partition.fold import fold_batch_norms
-from pvcnn.partition.split import split
+from pvcnn.partition.cut import CutGraph, check_rules, cut_graph, outputs_are_nonnegative, private_layers
+from pvcnn.partition.fold import activations_first, fold_batch_norms
+from pvcnn.partition.graph import FRAMES as WHOLE_FRAMES
+from pvcnn.partition.graph import FloatGraph
 from pvcnn.partition.trace import trace
 from pvcnn.program.private import PrivatePart, private_evaluate
 from tests.partition.networks import Square, chain, smooth_frames, stem
@@ -20,7 +23,7 @@ FRAMES = smooth_frames(4)
 
 
 def model(*private: nn.Module) -> nn.Module:
-    """`private`, then a lazily shaped public part that ends with one logit."""
+    """`private`, then a public part of fitting shape that ends with one logit."""
     features = nn.Sequential(*private).eval()(FRAMES)
     channels, height, width = features.shape[1:]
     return chain(
@@ -32,18 +35,142 @@ def model(*private: nn.Module) -> nn.Module:
     )
 
 
+def prepared(network: nn.Module, frames: Tensor = FRAMES) -> FloatGraph:
+    return activations_first(fold_batch_norms(trace(network, frames.double())))
+
+
+def private_part(network: nn.Module, cut: int | str = 1, frames: Tensor = FRAMES) -> PrivatePart:
+    """What the owner keeps, if no rule refuses it."""
+    graph = prepared(network, frames)
+    found = cut_graph(graph, cut)
+    layers = private_layers(found.private)
+    check_rules(layers, graph.input_shape, found.public.input_shape)
+    return PrivatePart(graph.input_shape, 1.0, layers, 1.0, found.public.input_shape)
+
+
+def shifting_norm() -> nn.BatchNorm2d:
+    """Cannot be folded into a padded convolution."""
+    norm = nn.BatchNorm2d(2)
+    nn.init.ones_(norm.bias)
+    return norm
+
+
+class Residual(nn.Module):
+    """A block whose shortcut has a convolution of its own."""
+
+    def __init__(self, channels: int, filters: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, filters, 3, padding=1)
+        self.second = nn.Conv2d(filters, filters, 3, padding=1)
+        self.shortcut = nn.Sequential(nn.Conv2d(channels, filters, 1), nn.BatchNorm2d(filters))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.second(torch.relu(self.first(x))) + self.shortcut(x))
+
+
+def residual_network() -> FloatGraph:
+    """A private stem, layer0 to layer3, then two blocks, layer4 and layer5, and a head."""
+    blocks = [Residual(4, 3), Residual(3, 2)]
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 1)]
+    return prepared(chain(*stem(), *blocks, *head))
+
+
+def check_cut(graph: FloatGraph, found: CutGraph) -> None:
+    """Both sides one after the other are the whole graph."""
+    frames = FRAMES.double()
+    features = frames if found.place == WHOLE_FRAMES else list(graph.evaluate(frames))[found.place - 1]
+    assert torch.equal(found.public.output(features), graph.output(frames))
+    assert found.public.input_shape == graph.shapes[found.place] == features.shape[1:]
+    assert found.private + found.public.layers == graph.layers[: found.place] + graph.layers[found.place :]
+    if found.private:
+        alone = FloatGraph.chain(graph.input_shape, found.private)
+        assert torch.equal(alone.output(frames), features)
+
+
 def test_blocks_run_from_one_affine_layer_up_to_the_next() -> None:
-    layers = fold_batch_norms(trace(DeepfakeDetector(), torch.randn(1, 1, 64, 64, dtype=torch.float64)))
+    graph = prepared(DeepfakeDetector(), torch.randn(1, 1, 64, 64))
     for blocks, first_public in ((1, "block2"), (2, "block3"), (3, "block4"), (4, "flatten")):
-        before, after = cut_after(layers, blocks)
-        assert before + after == layers
-        assert after[0].name.startswith(first_public)
+        found = cut_graph(graph, blocks)
+        assert found.private + found.public.layers == graph.layers
+        assert found.place == len(found.private)
+        assert found.public.layers[0].name.startswith(first_public)
 
 
-@pytest.mark.parametrize("cut", [-1, 0, 3, 10])
-def test_both_sides_need_a_block(cut: int) -> None:
-    with pytest.raises(CutRefused, match=rf"cut={cut}: the model has 3 blocks.*choose 1 to 2"):
-        split(model(*stem()), FRAMES, cut)
+@pytest.mark.parametrize("cut", [-1, 3, 10])
+def test_the_public_side_needs_a_block(cut: int) -> None:
+    with pytest.raises(CutRefused, match=rf"cut={cut}: the model has 3 blocks.*choose 0 to 2"):
+        cut_graph(prepared(model(*stem())), cut)
+
+
+def test_nothing_private() -> None:
+    graph = residual_network()
+    found = cut_graph(graph, 0)
+    assert found.private == ()
+    assert found.place == WHOLE_FRAMES
+    assert found.public.layers == graph.layers
+    check_cut(graph, found)
+
+
+@pytest.mark.parametrize(
+    ("cut", "last"),
+    [
+        (1, "layer3"),
+        ("layer0", "layer0"),
+        ("layer2", "layer2"),
+        ("layer3", "layer3"),
+    ],
+)
+def test_cuts_of_a_graph(cut: int | str, last: str) -> None:
+    graph = residual_network()
+    found = cut_graph(graph, cut)
+    assert found.private[-1].name == last
+    check_cut(graph, found)
+
+
+@pytest.mark.parametrize(
+    ("cut", "message"),
+    [
+        (2, r"cut=2: 2 tensors cross there, those of layer3, layer4.relu; one alone may: "
+            r"choose cut=0 or cut='layer3'$"),
+        ("layer4.first", r"those of layer3, layer4.first; .*cut='layer3'$"),
+        ("layer5.second", r"those of layer4.relu_1, layer5.second; .*cut='layer3'$"),
+        ("layer8", r"cut='layer8': this is the last layer, and at least one must be public"),
+        ("layer1", r"cut='layer1': no layer has this name once batch norms are folded; others are .*layer"),
+        ("layer", r"cut='layer': no layer has this name"),
+    ],
+)  # fmt: skip
+def test_cuts_of_a_graph_that_are_refused(cut: int | str, message: str) -> None:
+    with pytest.raises(CutRefused, match=message):
+        cut_graph(residual_network(), cut)
+
+
+def test_a_cut_inside_a_branch() -> None:
+    class Shortcut(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Conv2d(1, 1, 3, padding=1)
+            self.outer = nn.Conv2d(1, 1, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.inner(x)
+            result: Tensor = self.outer(y + torch.tanh(y))
+            return result
+
+    graph = prepared(chain(Shortcut(), nn.Flatten(), nn.Linear(256, 1)))
+    with pytest.raises(CutRefused, match=r"one alone may: choose cut=0 or cut='layer0.inner'$"):
+        cut_graph(graph, "layer0.tanh")
+
+
+@pytest.mark.parametrize("cut", [4, "layer4", "layer5", "layer5.add_1", "layer6"])
+def test_joins_before_the_cut(cut: int | str) -> None:
+    """One tensor crosses, but encrypted frames are evaluated in a chain alone."""
+    with pytest.raises(UnsupportedLayer, match=r"layer4.add \(Add\): not supported before the cut"):
+        cut_graph(residual_network(), cut)
+
+
+def test_notes_stay_with_the_public_side() -> None:
+    network = chain(*stem(), nn.Flatten(), nn.Linear(64, 3), nn.Softmax(1))
+    assert len(cut_graph(prepared(network), 1).public.notes) == 1
 
 
 @pytest.mark.parametrize(
@@ -57,7 +184,7 @@ def test_both_sides_need_a_block(cut: int) -> None:
 )
 def test_rule_a_a_nonlinearity_behind_a_convolution(private: list[nn.Module]) -> None:
     with pytest.raises(CutRefused, match=r"rule \(a\), a nonlinearity before the cut.*put a Square"):
-        split(model(*private), FRAMES)
+        private_part(model(*private))
 
 
 @pytest.mark.parametrize(("filters", "pool"), [(16, 4), (4, 2), (1, 1), (9, 3)])
@@ -66,21 +193,21 @@ def test_rule_b_fewer_features_than_pixels(filters: int, pool: int) -> None:
     with pytest.raises(
         CutRefused, match=rf"rule \(b\).*makes {filters} features of every {pool**2} pixels; pool more"
     ):
-        split(model(*stem(filters=filters, pool=pool)), FRAMES)
+        private_part(model(*stem(filters=filters, pool=pool)))
 
 
 @pytest.mark.parametrize(("filters", "pool"), [(15, 4), (3, 2), (8, 3)])
 def test_the_edge_of_rule_b(filters: int, pool: int) -> None:
-    part = split(model(*stem(filters=filters, pool=pool)), FRAMES)
-    assert part.report.features < part.report.pixels
+    part = private_part(model(*stem(filters=filters, pool=pool)))
+    assert math.prod(part.output_shape) < math.prod(part.input_shape)
 
 
 def test_rule_b_counts_the_pixels_of_every_channel() -> None:
     frames = smooth_frames(4, channels=3)
     network = chain(*stem(3, 11, 2), nn.Flatten(), nn.Linear(11 * 64, 1))
-    assert split(network, frames).private.output_shape == (11, 8, 8)
+    assert private_part(network, frames=frames).output_shape == (11, 8, 8)
     with pytest.raises(CutRefused, match="makes 12 features of every 12 pixels"):
-        split(chain(*stem(3, 12, 2), nn.Flatten(), nn.Linear(12 * 64, 1)), frames)
+        private_part(chain(*stem(3, 12, 2), nn.Flatten(), nn.Linear(12 * 64, 1)), frames=frames)
 
 
 @pytest.mark.parametrize(
@@ -89,43 +216,64 @@ def test_rule_b_counts_the_pixels_of_every_channel() -> None:
         ([nn.Conv2d(1, 2, 5, padding=2), Square()], r"layer0 \(Conv2d 5x5, stride 1, padding 2\)"),
         ([nn.Conv2d(1, 2, 3, padding=1, stride=2), Square()], r"layer0 \(Conv2d 3x3, stride 2, padding 1\)"),
         ([nn.Conv2d(1, 2, 3), Square()], r"layer0 \(Conv2d 3x3, stride 1, padding 0\)"),
-        ([nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.AvgPool2d(4)], r"layer1 \(LeakyReLU\)"),
+        (
+            [nn.Conv2d(1, 2, (3, 5), padding=(1, 2), dilation=(1, 1)), Square()],
+            r"layer0 \(Conv2d 3x5, stride 1, padding \(1, 1, 2, 2\)\)",
+        ),
+        (
+            [nn.Conv2d(1, 2, 3, padding=2, dilation=2), Square()],
+            r"layer0 \(Conv2d 3x3, stride 1, padding 2, dilation 2\)",
+        ),
+        (
+            [nn.Conv2d(1, 2, 3, padding=1), Square(), nn.Conv2d(2, 2, 3, padding=1, groups=2), Square()],
+            r"layer2 \(Conv2d 3x3, stride 1, padding 1, groups 2\)",
+        ),
+        (
+            [nn.Conv2d(1, 2, 3, padding=1), Square(), nn.AvgPool2d(4, 2)],
+            r"layer2 \(AveragePool 4x4, stride 2, padding 0\)",
+        ),
+        (
+            [nn.Conv2d(1, 2, 3, padding=1), Square(), nn.AvgPool2d(4, divisor_override=1)],
+            r"layer2 \(AveragePool 4x4, stride 4, padding 0, divisor 1\)",
+        ),
+        ([nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.AvgPool2d(4)], r"layer1 \(ReLU\)"),
+        ([nn.Conv2d(1, 2, 3, padding=1), Square(), shifting_norm()], r"layer2 \(BatchNorm\)"),
         ([nn.Conv2d(1, 2, 3, padding=1), Square(), nn.MaxPool2d(4)], r"layer2 \(MaxPool\)"),
-        ([*stem(), nn.Flatten(), nn.Unflatten(1, (4, 4, 4))], r"layer5 \(Unflatten\)"),
     ],
 )
 def test_layers_that_encryption_cannot_evaluate(private: list[nn.Module], found: str) -> None:
+    blocks = sum(isinstance(layer, nn.Conv2d) for layer in private)
     with pytest.raises(UnsupportedLayer, match=found):
-        split(model(*private), FRAMES)
+        private_part(model(*private), blocks)
 
 
 def test_a_flattening_at_the_cut_is_public() -> None:
-    network = chain(*stem(), nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 1))
-    part = split(network, FRAMES)
-    assert part.private.output_shape == (4, 4, 4)
-    assert [layer.name for layer in part.public.program.layers[:2]] == ["layer4", "layer5"]
+    graph = prepared(chain(*stem(), nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 1)))
+    for cut in (1, "layer3", "layer4"):
+        found = cut_graph(graph, cut)
+        assert found.public.input_shape == (4, 4, 4)
+        assert [layer.name for layer in found.public.layers[:2]] == ["layer4", "layer5"]
+        check_cut(graph, found)
 
 
 def test_a_linear_layer_before_the_cut() -> None:
     network = chain(*stem(), nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 1))
     with pytest.raises(UnsupportedLayer, match=r"layer4 \(Flatten\): not supported before the cut"):
-        split(network, FRAMES, cut=2)
+        private_part(network, 2)
 
 
 def test_two_private_blocks_compute_what_torch_computes() -> None:
     second = [nn.Conv2d(4, 6, 3, padding=1), nn.BatchNorm2d(6), Square(), nn.AvgPool2d(2)]
     network = model(*stem(pool=2), *second)
-    part = split(network, FRAMES, cut=2)
-    assert part.private.output_shape == (6, 4, 4)
+    part = private_part(network, 2)
+    assert part.output_shape == (6, 4, 4)
     expected = nn.Sequential(*list(network.children())[:8]).double()(FRAMES.double()).detach().numpy()
-    assert np.allclose(private_evaluate(part.private, FRAMES.double().numpy()), expected, rtol=1e-9)
+    assert np.allclose(private_evaluate(part, FRAMES.double().numpy()), expected, rtol=1e-9)
 
 
 def test_which_outputs_cannot_be_negative() -> None:
     def nonnegative(*layers: nn.Module) -> bool:
-        return outputs_are_nonnegative(
-            private_layers(fold_batch_norms(trace(chain(*layers), FRAMES.double())))
-        )
+        return outputs_are_nonnegative(private_layers(prepared(chain(*layers)).layers))
 
     convolution = nn.Conv2d(1, 1, 3, padding=1)
     assert nonnegative(convolution, Square(), nn.AvgPool2d(2))
@@ -134,14 +282,8 @@ def test_which_outputs_cannot_be_negative() -> None:
     assert not nonnegative(nn.AvgPool2d(2))
 
 
-def test_signed_features_behind_a_convolution() -> None:
-    network = model(*stem(pool=2, filters=2), nn.Conv2d(2, 2, 3, padding=1), nn.AvgPool2d(2))
-    part = split(network, FRAMES, cut=2)
-    assert (part.public.program.input_low, part.public.program.input_high) == (-2048, 2047)
-
-
 def test_the_private_part_survives_its_encoding() -> None:
-    part = split(model(*stem()), FRAMES).private
+    part = private_part(model(*stem()))
     decoded = PrivatePart.from_bytes(part.to_bytes())
     frames = FRAMES.double().numpy()
     assert np.array_equal(private_evaluate(decoded, frames), private_evaluate(part, frames))

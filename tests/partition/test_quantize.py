@@ -10,25 +10,20 @@ import torch
 from torch import nn
 
 from pvcnn.errors import RangeError, UnsupportedLayer
-from pvcnn.partition.calibrate import calibrate, evaluate
+from pvcnn.partition.calibrate import calibrate
 from pvcnn.partition.fold import fold_batch_norms
-from pvcnn.partition.graph import LeakyReLU
-from pvcnn.partition.quantize import HEADROOM, FeatureScale, activation_table, quantise
-from pvcnn.partition.report import round_features
+from pvcnn.partition.measure import round_features
+from pvcnn.partition.quantize import quantise, quantise_graph
+from pvcnn.partition.scale_plan import FeatureScale
 from pvcnn.partition.split import Split, split
+from pvcnn.partition.tables import HEADROOM, activation_table
 from pvcnn.partition.trace import trace
 from pvcnn.program import layers as integer
 from pvcnn.program.inference import trace as run
-from pvcnn.program.private import private_evaluate
 from tests.partition.networks import Square, chain, decides_alike, smooth_frames, stem, trained
 
 FRAMES = smooth_frames(48)
 UNSEEN = smooth_frames(32, seed=9)
-
-
-def features(part: Split, frames: torch.Tensor) -> np.ndarray:
-    outputs = private_evaluate(part.private, frames.double().numpy())
-    return np.rint(outputs / part.private.feature_step).astype(np.int64)
 
 
 def requantisations(part: Split) -> list[integer.Requantise]:
@@ -114,16 +109,16 @@ def test_wider_numbers_come_nearer() -> None:
     torch.manual_seed(2)
     frames = torch.rand(16, 3, 8, 8, dtype=torch.float64)
     model = chain(nn.Conv2d(3, 1, 3, padding=1), nn.AvgPool2d(8), nn.Flatten())
-    layers = fold_batch_norms(trace(model, frames))
-    ranges = calibrate((LeakyReLU("frames", 1.0), *layers), frames)
+    graph = fold_batch_norms(trace(model, frames))
+    ranges = calibrate(graph, frames)
     scale = FeatureScale(2.0**-24, 0, 1 << 25)
-    expected = evaluate(layers, frames)[-1].numpy()
+    expected = graph.output(frames).numpy()
     errors = []
     for bits in (4, 8, 12, 16):
-        quantised = quantise(layers, ranges, (3, 8, 8), scale, bits)
+        quantised = quantise(graph, ranges, scale, weight_bits=bits)
         program, weights = quantised.public.program, quantised.public.weights
         logits = run(program, weights, round_features(frames.numpy(), scale)).layers[-2].output
-        errors.append(float(np.abs(logits * quantised.stages[-1].scale / 64 - expected).max()))
+        errors.append(float(np.abs(logits * quantised.logit_scale - expected).max()))
     assert errors[0] > 4 * errors[1] > 16 * errors[2] > 64 * errors[3]
 
 
@@ -175,7 +170,7 @@ def test_nothing_is_requantised_before_the_decision() -> None:
 
 def test_calibration_frames_leave_headroom() -> None:
     part = split(network("leaky"), FRAMES)
-    values = features(part, FRAMES)
+    values = part.features(FRAMES)
     assert values.max() <= 4095 / HEADROOM + 1
     part.public((values * 1.9).astype(np.int64))
     with pytest.raises(
@@ -207,7 +202,7 @@ def test_dead_channels_and_zero_weights() -> None:
     with torch.no_grad():
         for parameter in (*convolution.parameters(), *linear.parameters()):
             parameter.zero_()
-    assert split(model, FRAMES).public(features(part, FRAMES)).tolist() == [0] * len(FRAMES)
+    assert split(model, FRAMES).public(part.features(FRAMES)).tolist() == [0] * len(FRAMES)
 
 
 def test_frames_of_zeros() -> None:
@@ -219,19 +214,64 @@ def test_frames_of_zeros() -> None:
 @pytest.mark.parametrize(
     ("public", "message"),
     [
+        ([nn.Conv2d(4, 1, 3, padding=1)], r"layer4 \(Conv2d\): .*shape \(1, 4, 4\), not logits; end it"),
+        ([nn.Conv2d(4, 3, 4)], r"layer4 \(Conv2d\): .*shape \(3, 1, 1\), not logits; end it with a Flatten"),
         (
-            [nn.Flatten(), nn.Linear(64, 2)],
-            r"layer5 \(Linear\): .*shape \(2,\), not one logit; end the model",
-        ),
-        ([nn.Conv2d(4, 1, 3, padding=1)], r"layer4 \(Conv2d\): .*not one logit"),
-        ([nn.Conv2d(4, 1, 4)], r"layer4 \(Conv2d\): .*shape \(1, 1, 1\), not one logit"),
-        ([nn.Flatten(), nn.Linear(64, 1), nn.ReLU()], r"layer6 \(LeakyReLU\): stands behind the last"),
-        (
-            [nn.Conv2d(4, 4, 3), Square(), nn.Flatten(), nn.Linear(16, 1)],
-            r"layer5 \(Square\): not supported behind the cut; use ReLU",
+            [
+                nn.Conv2d(4, 100, 3, padding=1),
+                nn.ReLU(),
+                nn.Flatten(),
+                nn.BatchNorm1d(1600),
+                nn.ReLU(),
+                nn.Linear(1600, 1),
+            ],
+            r"layer7 \(BatchNorm\): of 1600 features, folds into no layer; move it",
         ),
     ],
 )
 def test_public_parts_that_programs_cannot_express(public: list[nn.Module], message: str) -> None:
     with pytest.raises(UnsupportedLayer, match=message):
         split(chain(*stem(), *public), FRAMES)
+
+
+def test_biases_beyond_what_is_representable() -> None:
+    linear = nn.Linear(64, 1)
+    assert linear.bias is not None
+    with torch.no_grad():
+        linear.weight.mul_(1e-12)
+        linear.bias.fill_(1e8)
+    with pytest.raises(UnsupportedLayer, match=r"layer5 \(Linear\): a bias is more than .* give the layer"):
+        split(chain(*stem(), nn.Flatten(), linear), FRAMES)
+
+
+def test_values_that_overflow_name_their_layer() -> None:
+    frames = FRAMES.double()
+    graph = trace(chain(nn.Conv2d(1, 1, 3), Square(), nn.Flatten()), frames)
+    with pytest.raises(ValueError, match="layer1: values on calibration frames must be finite"):
+        calibrate(graph, frames * 1e200)
+
+
+def test_whole_graphs_without_a_private_part() -> None:
+    model = chain(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(392, 3))
+    frames = FRAMES.double()
+    graph = trace(model, frames)
+    quantised = quantise_graph(graph, frames, reveal="logits")
+    assert quantised.features.low < 0
+    logits = quantised.public(round_features(frames.numpy(), quantised.features))
+    expected = graph.output(frames).numpy()
+    assert np.abs(logits * quantised.logit_scale - expected).max() < 0.02 * np.abs(expected).max()
+    bright = quantise_graph(graph, frames.abs())
+    assert (bright.features.low, bright.features.high) == (0, 4095)
+
+
+def test_many_weights_have_more_bits() -> None:
+    """Their table costs next to nothing then."""
+    bits = []
+    for features in (64, 1 << 9, 1 << 10):
+        model = chain(nn.Flatten(), nn.Linear(256, features), nn.ReLU(), nn.Linear(features, 2))
+        part = split(model, FRAMES, cut=0)
+        bits.append({layer.weight_bits for layer in part.public.program.affine_layers})
+    assert bits == [{8}, {9}, {10}]
+    exact = split(model, FRAMES, cut=0, weight_bits=12)
+    assert {layer.weight_bits for layer in exact.public.program.affine_layers} == {12}
+    assert noise(exact)[-1] > noise(part)[-1]

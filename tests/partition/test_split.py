@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import pvcnn
+from pvcnn.errors import CutRefused
 from pvcnn.models.deepfake import DeepfakeDetector
 from pvcnn.partition.split import Split, split
-from pvcnn.program.layers import Requantise
+from pvcnn.program.layers import Argmax, Logits, Requantise, Sign
 from pvcnn.program.private import private_evaluate
 from pvcnn.program.program import Program
 from pvcnn.program.weights import Weights
@@ -114,11 +117,14 @@ def test_top_level_name() -> None:
     assert pvcnn.split is split
 
 
-def test_published_weights_name_the_remedy() -> None:
-    with pytest.raises(NotImplementedError, match='not built yet; use weights="committed"'):
-        split(small_network(), smooth_frames(2), weights="published")
+def test_published_weights() -> None:
+    model, frames = small_network(), smooth_frames(4)
+    published, committed = split(model, frames, weights="published"), split(model, frames)
+    assert published.public.published
+    assert not committed.public.published
+    assert published.public.program.digest() == committed.public.program.digest()
     with pytest.raises(ValueError, match='choose "committed"'):
-        split(small_network(), smooth_frames(2), weights="secret")
+        split(model, frames, weights="secret")
 
 
 @pytest.mark.parametrize(
@@ -133,6 +139,84 @@ def test_published_weights_name_the_remedy() -> None:
 def test_malformed_frames(frames: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         split(small_network(), frames)
+
+
+def test_nothing_private() -> None:
+    """cut=0: features are pixels, rounded; there is nothing to encrypt for."""
+    model, frames = small_network(), smooth_frames(32)
+    part = split(model, frames, cut=0, pixel_bound=12.0)
+    assert part.private_part is None
+    with pytest.raises(CutRefused, match="cut=0: nothing is private"):
+        _ = part.private
+    assert part.public.program.input_shape == (1, 16, 16)
+    assert part.feature_scale.step == pytest.approx(12 / 2047)
+    assert np.abs(part.features(frames) * part.feature_scale.step - frames.double().numpy()).max() < 6 / 2047
+    assert part.report.agreement >= 0.9
+    assert "privacy against the cluster: none, the features are the frames" in str(part.report)
+
+
+def test_features_of_frames(part: Split, frames: torch.Tensor) -> None:
+    expected = private_evaluate(part.private, frames[:3].double().numpy()) / part.private.feature_step
+    assert np.array_equal(part.features(frames[:3]), np.rint(expected).astype(np.int64))
+
+
+def test_what_is_revealed() -> None:
+    """Of one logit its sign, of several the largest one's place; or all, whose scale is known."""
+    frames = smooth_frames(24)
+    model = chain(*stem(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
+    expected = model(frames).detach().numpy()
+    classes = split(model, frames)
+    assert isinstance(classes.public.program.output, Argmax)
+    assert (classes.public(classes.features(frames)) == expected.argmax(axis=1)).mean() > 0.9
+    logits = split(model, frames, reveal="logits")
+    assert isinstance(logits.public.program.output, Logits)
+    found = logits.public(logits.features(frames)) * logits.logit_scale
+    assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
+    assert logits.report.agreement == classes.report.agreement
+    count = split(model, frames, reveal="correct")
+    assert count.report.agreement == classes.report.agreement
+    decided = classes.public(classes.features(frames))
+    assert count.public(count.features(frames), decided).tolist() == [24]
+    assert isinstance(split(small_network(), frames).public.program.output, Sign)
+    assert split(small_network(), frames, reveal="logits").public(
+        split(small_network(), frames).features(frames)
+    ).shape == (24, 1)
+    with pytest.raises(ValueError, match="choose 'decisions' or 'logits' or 'correct'"):
+        split(model, frames, reveal="everything")
+
+
+def test_accuracy_lost() -> None:
+    frames = smooth_frames(24)
+    model = chain(*stem(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
+    labels = model(frames).argmax(dim=1).numpy()
+    report = split(model, frames, labels=labels).report
+    assert report.accuracy is not None
+    assert report.accuracy.float_model == 1.0
+    assert report.accuracy.integer_model == report.agreement
+    wrong = split(model, frames, labels=(labels + 1) % 3).report
+    assert wrong.accuracy is not None
+    assert wrong.accuracy.float_model == 0.0
+    assert "accuracy on them: 100.0% by the float model" in str(report)
+    fields = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert fields["accuracy"]["float_model"] == 1.0
+    assert fields["layers"][-1]["kind"] == "Linear"
+    assert fields["feature_scale"]["high"] == 4095
+    for bad in (labels[:-1], labels.astype(float), labels[None]):
+        with pytest.raises(ValueError, match="labels must be 24 integers"):
+            split(model, frames, labels=bad)
+
+
+def test_reports_of_nothing_are_json() -> None:
+    """Without any noise, or any signal, there is no ratio."""
+    report = split(small_network(), torch.zeros(2, 1, 16, 16)).report
+    assert json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_notes_reach_the_report() -> None:
+    model = chain(*stem(), nn.Flatten(), nn.Linear(64, 3), nn.Softmax(dim=1))
+    part = split(model, smooth_frames(4))
+    assert part.report.notes
+    assert part.report.notes[0] in str(part.report)
 
 
 def test_pixels_beyond_the_bound() -> None:

@@ -13,6 +13,7 @@ from pvcnn.program.inference import trace
 from pvcnn.program.layers import Correct
 from pvcnn.program.program import FEATURES, Program
 from pvcnn.program.public_part import PublicPart
+from pvcnn.program.weights import PUBLISHED_BLINDING
 from pvcnn.qmp.api import prove, setup, verify
 from pvcnn.qmp.circuit import ProgramCircuit, compile_program
 from pvcnn.qmp.commitments import commit_weights
@@ -270,3 +271,29 @@ def test_a_label_within_its_range_that_was_not_registered_changes_the_commitment
     assert registered != other
     with pytest.raises(VerificationError, match="pairing equation"):
         verify(verification_key, replace(made[1].statement, labels_commitment=registered), made[1])
+
+
+def test_wrong_count_and_wrong_label_under_published_weights() -> None:
+    """Logits are derived values then, and no wires; the same rows object."""
+    program = network()
+    weights, features = random_weights(program, 5, 4, 8), random_features(program, 2, 5)
+    part = PublicPart(program, weights, True)
+    key, verification_key = setup(part, 2)
+    circuit = compile_program(program, 2, published=weights)
+    labels = np.array([0, 0])
+    honest = circuit.stage_one(weights, features, labels)
+    assert objections(circuit, honest) == set()
+    one_more = replace(honest, outputs=honest.outputs + 1)
+    other_label = replace(honest, lab=honest.lab + np.array([1, 0]))
+    for forged, row in ((one_more, "count"), (other_label, "labels")):
+        assert all(purpose.startswith(f"correct: {row}") for purpose in objections(circuit, forged))
+        assert objections(circuit, forged)
+    for stage_one, is_true in ((honest, True), (one_more, False), (other_label, False)):
+        proof = prove_witness(
+            key, circuit, stage_one, b"", PUBLISHED_BLINDING, labels_blinding=1, check=False
+        )
+        if is_true:
+            verify(verification_key, proof.statement, proof)
+            continue
+        with pytest.raises(VerificationError, match="pairing equation"):
+            verify(verification_key, proof.statement, proof)

@@ -183,9 +183,10 @@ class TestKeys:
         data = labelled.proving_key.to_bytes()
         assert ProvingKey.from_bytes(data).to_bytes() == data
 
-    def test_a_key_with_labels_is_one_point_larger(self, labelled: Labelled) -> None:
-        without = replace(labelled.key, gamma_g2=replace(labelled.key.gamma_g2, lab=None))
-        assert len(labelled.key.to_bytes()) == len(without.to_bytes()) + 98
+    def test_a_key_with_labels_is_one_point_and_one_digest_larger(self, labelled: Labelled) -> None:
+        gamma = replace(labelled.key.gamma_g2, lab=None)
+        without = replace(labelled.key, gamma_g2=gamma, labels_digest=b"")
+        assert len(labelled.key.to_bytes()) == len(without.to_bytes()) + 98 + 48
         assert len({labelled.key.digest(), without.digest()}) == 2
         assert VerificationKey.from_bytes(without.to_bytes()) == without
 
@@ -226,12 +227,13 @@ class TestKeys:
 
     def test_arrays_that_contradict_each_other(self, labelled: Labelled, proved: Proved) -> None:
         key = labelled.proving_key
+        no_labels = replace(key.circuit_key.gamma_g2, lab=None)
         changes: list[dict[str, Any]] = [
             {"lab_g1": key.lab_g1[:1]},
             {"lab_g1": key.lab_g1[:0]},
             {"blinding_gamma_g1": key.blinding_gamma_g1[:3]},
             {"blinding_delta_g1": key.blinding_delta_g1[:3]},
-            {"circuit_key": replace(key.circuit_key, gamma_g2=replace(key.circuit_key.gamma_g2, lab=None))},
+            {"circuit_key": replace(key.circuit_key, gamma_g2=no_labels, labels_digest=b"")},
             {"circuit_key": replace(key.circuit_key, frames=1)},
         ]
         for change in changes:

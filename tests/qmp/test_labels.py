@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cbor2
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ import pvcnn
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.points import G1Point, encode_g1, random_scalar, scalar
 from pvcnn.encoding import encode
-from pvcnn.errors import RangeError
+from pvcnn.errors import RangeError, VerificationError
 from pvcnn.program.layers import Argmax, Correct
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
@@ -93,6 +94,52 @@ class TestCommitment:
     def test_another_setups_key_gives_what_no_proof_fits(self, made: Made) -> None:
         other = label_key(pvcnn.setup(made.part, frames=3)[0], made.part.program)
         assert commit_labels(other, LABELS, BLINDING) != commit_labels(made.label_key, LABELS, BLINDING)
+
+    def test_points_that_change_places_are_not_the_circuits(self, made: Made) -> None:
+        """They would make labels of one frame those of another, and a proof fits them."""
+        first, second, third = made.label_key.points
+        swapped = replace(made.label_key, points=(second, first, third))
+        features = np.array([[0, 1, 5], [7, 2, 3], [1, 1, 0]])
+        proof = pvcnn.prove(
+            made.proving_key, made.part, features, labels=np.array([0, 2, 1]), labels_blinding=BLINDING
+        )
+        assert commit_labels(swapped, LABELS, BLINDING) == proof.statement.labels_commitment
+        pvcnn.verify(made.key, proof.statement, proof)
+        assert proof.statement.outputs == (0,), "of labels that all agree but for the last"
+        pvcnn.check_label_key(made.key, LabelKey.from_bytes(made.label_key.to_bytes()))
+        base = made.label_key.blinding_point
+        for changed in (
+            swapped,
+            replace(made.label_key, points=(first, second)),
+            replace(made.label_key, points=(first, second, third, third)),
+            replace(made.label_key, points=(base, first, second, third), blinding_point=base),
+            replace(made.label_key, points=(first + second, second, third)),
+            replace(made.label_key, blinding_point=base + first),
+        ):
+            with pytest.raises(VerificationError, match="not that of this circuit"):
+                pvcnn.check_label_key(made.key, changed)
+
+    def test_keys_without_labels_have_no_label_key(self, made: Made) -> None:
+        program = Program.chain((3,), -8, 7, (Argmax("class"),))
+        _, key = pvcnn.setup(PublicPart(program, Weights(program, {}, {}, 5)))
+        assert key.labels_digest == b""
+        with pytest.raises(VerificationError, match="takes no labels"):
+            pvcnn.check_label_key(key, made.label_key)
+
+    def test_keys_name_the_points_exactly_if_they_take_labels(self, made: Made) -> None:
+        for digest in (b"", bytes(31), bytes(33)):
+            with pytest.raises(ValueError, match="labels digest"):
+                replace(made.key, labels_digest=digest)
+        with pytest.raises(ValueError, match="labels digest"):
+            replace(made.key, gamma_g2=replace(made.key.gamma_g2, lab=None))
+        assert VerificationKey.from_bytes(made.key.to_bytes()) == made.key
+        other = replace(made.key, labels_digest=bytes(32))
+        assert other.digest() != made.key.digest()
+        body = cbor2.loads(made.key.to_bytes())
+        for changes in ({"labels_digest": b""}, {"gamma": body["gamma"][:4]}, {"labels_digest": 1}):
+            assert refuses(VerificationKey.from_bytes, cbor2.dumps(body | changes, canonical=True))
+        del body["labels_digest"]
+        assert refuses(VerificationKey.from_bytes, cbor2.dumps(body, canonical=True))
 
     def test_needs_none_of_the_provers_packages(self, made: Made) -> None:
         code = f"""

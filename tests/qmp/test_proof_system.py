@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pvcnn.algebra import scalars
 from pvcnn.algebra.constants import SCALAR_MODULUS
-from pvcnn.algebra.points import G1Point, encode_g1, random_scalar, scalar
+from pvcnn.algebra.points import G1Point, G2Point, encode_g1, random_scalar, scalar
 from pvcnn.errors import VerificationError
 from pvcnn.qmp.challenges import challenges_of_encodings, derive_challenges
 from pvcnn.qmp.commitments import commit, commit_weights
@@ -213,7 +213,14 @@ class TestChallenges:
         for name, value in other_key_values(key).items():
             changed = replace(key, **{name: value})
             assert not set(derive_challenges(changed, statement, auxiliary)) & set(honest), name
-        assert other_key_values(key).keys() == {field.name for field in fields(VerificationKey)}
+        others = {*other_key_values(key), "labels_digest"}
+        assert others == {field.name for field in fields(VerificationKey)}
+        with_labels = replace(key, gamma_g2=replace(key.gamma_g2, lab=G2Point()), labels_digest=bytes(32))
+        drawn = [
+            {*derive_challenges(replace(with_labels, labels_digest=name), statement, auxiliary)}
+            for name in (bytes(32), b"1" * 32)
+        ]
+        assert not drawn[0] & drawn[1]
 
     def test_every_field_of_the_statement_changes_them(self, proved: Proved) -> None:
         key, statement, auxiliary = proved.key, proved.statement, proved.proof.auxiliary_commitment
@@ -232,7 +239,7 @@ class TestChallenges:
 
 
 def other_key_values(key: VerificationKey) -> dict[str, Any]:
-    """For each field of a verification key, another value of it."""
+    """For each field of a verification key that takes no labels, another value of it."""
     gamma = key.gamma_g2
     return {
         "alpha_g1": key.alpha_g1 + G1Point(),

@@ -255,9 +255,9 @@ class TestVerificationKey:
             digests.add(replace(proved.key, **{name: value}).digest())
         for gamma in fields(GammaPoints):
             point = (getattr(proved.key.gamma_g2, gamma.name) or G2Point()) + G2Point()
-            digests.add(
-                replace(proved.key, gamma_g2=replace(proved.key.gamma_g2, **{gamma.name: point})).digest()
-            )
+            changed = replace(proved.key.gamma_g2, **{gamma.name: point})
+            named = (bytes(32), bytes(31) + b"1") if changed.lab else (b"",)
+            digests |= {replace(proved.key, gamma_g2=changed, labels_digest=one).digest() for one in named}
         assert len(digests) == 1 + len(fields(VerificationKey)) + 5
 
     def test_keys_with_a_point_outside_of_its_group_do_not_exist(self, proved: Proved) -> None:

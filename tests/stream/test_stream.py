@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from pvcnn.errors import CampaignError
 from pvcnn.he import encryption
 from pvcnn.he.keys import generate
 from pvcnn.stream import decisions
+from pvcnn.stream.base import make_base
 from pvcnn.stream.captures import CameraSource, VideoSource
 from pvcnn.stream.cropping import Crop
 from pvcnn.stream.events import FrameEvent, NoteEvent, SegmentEvent, StreamEvent, Summary, to_json
@@ -33,6 +34,7 @@ from pvcnn.stream.pool import WorkerPool
 from pvcnn.stream.run import run_stream
 from pvcnn.stream.sources import Source
 from pvcnn.stream.watched_folder import FolderSource
+from tests.campaign.revealing import revealing
 from tests.stream.pictures import FakeCapture, encoded, fill, picture, tiny_model, write_video
 
 
@@ -339,3 +341,12 @@ def test_nothing_comes(inbox: Path, tmp_path: Path) -> None:
 def test_options_are_checked(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="frame"):
         StreamOptions(**options)  # type: ignore[arg-type]
+
+
+def test_a_program_that_takes_labels_is_refused(tmp_path: Path) -> None:
+    """A stream has none."""
+    model = tiny_model()
+    counting = replace(model, public=revealing(model.public, "correct"))
+    with pytest.raises(CampaignError, match="no labels"):
+        make_base(tmp_path, counting, 2)
+    assert not list(tmp_path.iterdir())
