@@ -21,15 +21,22 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "verify_aggregate.py"
 
 
 @cache
-def load_campaign() -> Any:
-    """scripts/verify_aggregate.py."""
-    spec = importlib.util.spec_from_file_location("standalone_verifier", SCRIPT)
+def load_program(name: str) -> Any:
+    """A file of scripts/ by its path; its neighbours are found there."""
+    if str(SCRIPT.parent) not in sys.path:
+        sys.path.insert(0, str(SCRIPT.parent))
+    spec = importlib.util.spec_from_file_location(f"standalone_{name}", SCRIPT.with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def load_campaign() -> Any:
+    """scripts/verify_aggregate.py."""
+    return load_program("verify_aggregate")
 
 
 def load() -> Any:
