@@ -18,8 +18,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pvcnn.aggregate.aggregator import aggregate as aggregate
+    from pvcnn.aggregate.aggregator import aggregate_groups as aggregate_groups
+    from pvcnn.aggregate.batch import verify_batch as verify_batch
     from pvcnn.aggregate.reference_string import aggregation_setup as aggregation_setup
+    from pvcnn.aggregate.schemes import decode_aggregate as decode_aggregate
     from pvcnn.aggregate.verifier import verify_aggregate as verify_aggregate
+    from pvcnn.aggregate.verifier import verify_aggregate_groups as verify_aggregate_groups
     from pvcnn.errors import CampaignError as CampaignError
     from pvcnn.errors import CutRefused as CutRefused
     from pvcnn.errors import DecodeError as DecodeError
@@ -47,7 +52,11 @@ _OPERATIONS = {
     "prove": "pvcnn.qmp.api",
     "verify": "pvcnn.qmp.verifier",
     "aggregation_setup": "pvcnn.aggregate.reference_string",
+    "aggregate_groups": "pvcnn.aggregate.aggregator",
     "verify_aggregate": "pvcnn.aggregate.verifier",
+    "verify_aggregate_groups": "pvcnn.aggregate.verifier",
+    "decode_aggregate": "pvcnn.aggregate.schemes",
+    "verify_batch": "pvcnn.aggregate.batch",
 }
 _ERRORS = (
     "CampaignError",

@@ -3,8 +3,9 @@
 
     python scripts/verify_aggregate.py DIR        DIR or DIR/public; exit 0 valid, 1 invalid, 2 malformed
 
-It shares no code with pvcnn and takes none of its shortcuts: equations are checked one by one, and
-membership of the target group is f^r = 1. Equation numbers are those of docs/protocol.md.
+It shares no code with pvcnn and takes few of its shortcuts. This file follows a campaign from the manifest to
+the statements, aggregates.py checks the aggregate, and primitives.py reads artefacts. check_vectors.py runs
+the latter two on test vectors.
 """
 
 from __future__ import annotations
@@ -12,354 +13,23 @@ from __future__ import annotations
 import json
 import re
 import sys
-import time
 from array import array
-from functools import reduce
-from hashlib import sha256, sha512
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from py_ecc.bls.point_compression import decompress_G1, decompress_G2
-from py_ecc.fields import optimized_bls12_381_FQ12 as FQ12
-from py_ecc.optimized_bls12_381.optimized_curve import G1, G2, add, curve_order, eq, is_inf, multiply, neg
-from py_ecc.optimized_bls12_381.optimized_pairing import final_exponentiate, pairing
-
-Point = Any
-Fields = dict[str, Any]
-
-
-def demand(condition: bool, complaint: str, code: int = 1) -> None:
-    if not condition:
-        print("INVALID:" if code == 1 else "malformed:", complaint, file=sys.stderr)
-        sys.exit(code)
-
-
-def well_formed(condition: bool, complaint: str) -> None:
-    demand(condition, complaint, 2)
-
-
-def progress(text: str) -> None:
-    print(f"{time.process_time():6.1f} s  {text}", file=sys.stderr, flush=True)
-
-
-# Encodings and hashes: deterministic CBOR (RFC 8949, 4.2.1) of integers, bytes, text, booleans, lists, maps.
-
-
-def read_value(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
-    """The value that starts at `at`, and where it ends. Every value has one encoding that is accepted."""
-    well_formed(at < len(data) and depth <= 16, "CBOR: cut short or nested too deeply")
-    kind, number, at = *divmod(data[at], 32), at + 1
-    if kind == 7 and number in (20, 21):
-        return number == 21, at
-    well_formed(kind < 6 and number < 28, "CBOR: a type that is not allowed")
-    if number > 23:
-        smallest, size = (24, 1 << 8, 1 << 16, 1 << 32)[number - 24], 1 << (number - 24)
-        number, at = int.from_bytes(data[at : at + size], "big"), at + size
-        well_formed(at <= len(data) and number >= smallest, "CBOR: cut short or not in the shortest form")
-    if kind < 2:
-        return (-1 - number if kind else number), at
-    well_formed(number <= len(data) - at, "CBOR: cut short")
-    if kind < 4:
-        content, at = data[at : at + number], at + number
-        text = content.decode(errors="replace") if kind == 3 else ""
-        well_formed(kind == 2 or text.encode() == content, "CBOR: not UTF-8")
-        return (text if kind == 3 else content), at
-    items, ends = [], [at]
-    for _ in range(number * (kind - 3)):  # a map has keys and values
-        item, at = read_value(data, at, depth + 1)
-        items.append(item)
-        ends.append(at)
-    if kind == 4:
-        return items, at
-    keys = [data[start:end] for start, end in zip(ends[::2], ends[1::2], strict=False)]
-    ordered = keys == sorted(set(keys)) and all(isinstance(key, str) for key in items[::2])
-    well_formed(ordered, "CBOR: keys that are not texts in ascending order")
-    return dict(zip(items[::2], items[1::2], strict=True)), at
-
-
-#: Every artefact: its version if not 1, its fields with lengths of byte strings or types; ? may be absent.
-FORMATS = {
-    "pvcnn-signed": "key:32 body:bytes signature:64",
-    "pvcnn-manifest": "campaign:32 owner_sealing_key:32 setup_party:str frames:int weights_commitment:48 "
-    "private_commitment:32 program_digest:32 verification_key_digest:32 aggregation_verifier_key_digest:32 "
-    "cluster_card_digest:32 encryption_plan_digest:32 proving_key_digest:32 aggregation_key_digest:32 "
-    "class_names:list logit_scale:0|8 weights_digest:0|32 label_key_digest:0|32",
-    "pvcnn-cluster-card": "sealing_key:32 encryption_key:bytes encryption_plan_digest:32 "
-    "evaluation_keys_digest:32",
-    "pvcnn-registry": "manifest_digest:32 registrations:list",
-    "pvcnn-registration": "manifest_digest:32 upload_digest:32 nonce:32 label_commitment:32|48",
-    "pvcnn-answer": "manifest_digest:32 registry_digest:32 index:int answer_digest:bytes reason:str",
-    "pvcnn-cluster-refusal": "context:32",
-    "pvcnn-label-key": "classes:int points:list blinding_point:48",
-    "pvcnn-label-opening": "salt:32 labels:list",
-    "pvcnn-statement": "features_commitment:48 outputs:list context:32 labels_commitment:48?",
-    "pvcnn-verification-key": "version:2 program_digest:32 frames:int weights_digest:0|32 labels_digest:32? "
-    "alpha:48 beta:96 gamma:list delta:96 public:list weights_commitment:48",
-    "pvcnn-aggregation-verifier-key": "max_proofs:int a_g1:48 b_g1:48 a_g2:96 b_g2:96",
-    "pvcnn-aggregate": "auxiliary_commitments:list claim:2928 rounds:list final:480 openings:288",
-}
-TYPES: dict[str, Any] = {"bytes": bytes, "str": str, "int": int, "list": list}
-
-
-def decode(data: bytes, name: str) -> Fields:
-    """The fields of an artefact of format `name`."""
-    body, end = read_value(data, 0)
-    well_formed(end == len(data) and isinstance(body, dict), f"{name}: not one CBOR map")
-    declared = (field.split(":") for field in FORMATS[name].split())
-    expected = {field: kind.rstrip("?") for field, kind in declared if kind[-1] != "?" or field in body}
-    version, right = body.pop("version", 0), int(expected.pop("version", 1))
-    named = type(version) is int and (body.pop("format", None), version) == (name, right)
-    well_formed(named and body.keys() == expected.keys(), f"{name}: another format, version or fields")
-    for field, kind in expected.items():
-        value: Any = body[field]
-        fits = type(value) is TYPES.get(kind, bytes) and (kind in TYPES or str(len(value)) in kind.split("|"))
-        well_formed(fits and (kind != "int" or value >= 0), f"{name}: field {field} does not fit")
-    return Fields(body)
-
-
-def byte_strings(items: list[Any], length: int) -> list[bytes]:
-    well_formed(all(type(i) is bytes and len(i) == length for i in items), f"expected {length} bytes each")
-    return items
-
-
-def split(data: bytes, *lengths: int) -> list[bytes]:
-    return [data[sum(lengths[:i]) : sum(lengths[: i + 1])] for i in range(len(lengths))]
-
-
-def digest(domain: str, *items: bytes) -> bytes:
-    prefixed = (len(item).to_bytes(8, "little") + item for item in (domain.encode(), *items))
-    return sha256(b"".join(prefixed)).digest()
-
-
-class Transcript:
-    """Fiat-Shamir: challenges that depend on everything absorbed before them."""
-
-    def __init__(self, domain: str) -> None:
-        self.hash = sha512()
-        self.absorb(("domain", domain.encode()))
-
-    def absorb(self, *items: tuple[str, bytes | int]) -> None:
-        for label, item in items:
-            for data in (label.encode(), item.to_bytes(8, "little") if isinstance(item, int) else item):
-                self.hash.update(len(data).to_bytes(8, "little") + data)
-
-    def challenge(self, label: str) -> int:
-        value = 0
-        while value < 2:
-            self.absorb(("challenge", label.encode()))
-            squeezed = self.hash.digest()
-            self.absorb(("squeezed", squeezed))
-            value = int.from_bytes(squeezed, "little") % curve_order
-        return value
-
-
-# Signatures: Ed25519 (RFC 8032, 5.1.7), points as (x, y) modulo 2^255 - 19.
-
-P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, -1, P) % P
-ORDER_8_Y = 2707385501144840649318225287225658788936804267575313519463743609750303402022
-
-
-def ed_add(p: tuple[int, int], q: tuple[int, int]) -> tuple[int, int]:
-    t = D * p[0] * q[0] * p[1] * q[1] % P
-    x, y = (p[0] * q[1] + p[1] * q[0]), (p[1] * q[1] + p[0] * q[0])
-    return x * pow(1 + t, -1, P) % P, y * pow(1 - t, -1, P) % P
-
-
-def ed_multiply(point: tuple[int, int], factor: int) -> tuple[int, int]:
-    result = (0, 1)
-    for bit in bin(factor)[2:]:
-        result = ed_add(ed_add(result, result), point if bit == "1" else (0, 1))
-    return result
-
-
-def ed_decode(data: bytes) -> tuple[int, int]:
-    y, sign = int.from_bytes(data, "little") % 2**255, data[31] >> 7
-    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
-    x = pow(square, (P + 3) // 8, P)
-    x = x if (x * x - square) % P == 0 else x * pow(2, (P - 1) // 4, P) % P
-    well_formed(y < P and (x * x - square) % P == 0, "not a point of Ed25519")
-    return (x if x % 2 == sign else P - x), y
-
-
-def check_signature(key: bytes, message: bytes, signature: bytes) -> None:
-    """A key of small order is malformed: under it one signature would fit many messages."""
-    x, y = ed_decode(key)
-    well_formed(y not in (0, 1, P - 1, ORDER_8_Y, P - ORDER_8_Y), "an Ed25519 key of small order")
-    base = ed_decode((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
-    r, s = signature[:32], int.from_bytes(signature[32:], "little")
-    h = int.from_bytes(sha512(r + key + message).digest(), "little") % L
-    got = ed_add(ed_multiply(base, s), ed_multiply((P - x, y), h))
-    demand(s < L and (got[1] | got[0] % 2 << 255).to_bytes(32, "little") == r, "a signature does not verify")
-
-
-def decode_signed(data: bytes, name: str) -> tuple[bytes, Fields]:
-    """The signer's key and the fields of a signed artefact."""
-    envelope = decode(data, "pvcnn-signed")
-    key: bytes = envelope["key"]
-    check_signature(key, digest("pvcnn/signature", key, envelope["body"]), envelope["signature"])
-    return key, decode(envelope["body"], name)
-
-
-# The curve BLS12-381.
-
-
-def decode_point(data: bytes) -> Point:
-    """A point of prime order from 48 bytes (G1) or 96 (G2), never the identity."""
-    numbers: Any = [int.from_bytes(data[i : i + 48], "big") for i in range(0, len(data), 48)]
-    try:
-        point: Point = decompress_G1(numbers[0]) if len(numbers) == 1 else decompress_G2(numbers)
-    except Exception:  # py_ecc raises several types
-        point = None
-    well_formed(point is not None, "not a point of the curve")
-    well_formed(not is_inf(point) and is_inf(multiply(point, curve_order)), "a point has another order")
-    return point
-
-
-def combine(points: list[Point], factors: list[int]) -> Point:
-    """sum_i factors[i] points[i]"""
-    return reduce(add, [multiply(p, f % curve_order) for p, f in zip(points, factors, strict=True)])
-
-
-def decode_target(data: bytes) -> FQ12:
-    """An element of the target group: eq. (19), as f^r = 1. The bytes hold twelve coefficients, that of
-    u^i v^j w^h at 6 h + 2 j + i, where u^2 = -1, v^3 = 1 + u, w^2 = v. In py_ecc v = w^2, u = w^6 - 1."""
-    numbers = [int.from_bytes(data[i : i + 48], "little") for i in range(0, 576, 48)]
-    well_formed(all(n < FQ12.field_modulus for n in numbers), "a coefficient is not canonical")
-    coefficients = [0] * 12
-    for h in range(2):
-        for j in range(3):
-            low, high = numbers[6 * h + 2 * j : 6 * h + 2 * j + 2]
-            coefficients[2 * j + h], coefficients[2 * j + h + 6] = low - high, high
-    element = FQ12(coefficients)
-    well_formed(element**curve_order == FQ12.one(), "not an element of the target group")
-    return element
-
-
-def is_product(value: FQ12, pairs: list[tuple[Point, Point]]) -> bool:
-    """Whether value = prod_i e(P_i, Q_i), for e the pairing of py_ecc to the power -3, as arkworks has it."""
-    product = FQ12.one()
-    for in_g1, in_g2 in pairs:
-        product *= pairing(in_g2, in_g1, final_exponentiate=False)
-    return bool(value * final_exponentiate(product) ** 3 == FQ12.one())
-
-
-# The aggregate.
-
-
-class Aggregate:
-    """One aggregate with what it is verified against. `verify` does not return if something does not hold."""
-
-    def __init__(self, data: bytes, string: Fields, key: Fields, statements: list[Fields]) -> None:
-        self.fields, self.string, self.key = decode(data, "pvcnn-aggregate"), string, key
-        self.statements, self.count, self.labelled = statements, len(statements), len(key["gamma"]) == 5
-        self.size = max(2, 1 << (self.count - 1).bit_length())
-        self.auxiliary = byte_strings(self.fields["auxiliary_commitments"], 48)
-        self.rounds = [split(both, 2928, 2928) for both in byte_strings(self.fields["rounds"], 2 * 2928)]
-        demand(self.count == len(self.auxiliary), "the aggregate is of another number of proofs")
-        demand(self.size <= string["max_proofs"], "more proofs than the reference string serves")
-        well_formed(self.size == 1 << len(self.rounds), "the rounds do not fit the number of proofs")
-        for statement in statements:
-            good = all(type(n) is int and -(2**63) <= n < 2**63 for n in statement["outputs"])
-            well_formed(good, "an output has more than 64 bits")
-            demand(len(statement["outputs"]) == len(key["public"]) - 4, "another number of outputs")
-            demand(("labels_commitment" in statement) == self.labelled, "labels that key or statement lacks")
-
-    def verify(self) -> None:
-        self.draw_challenges()
-        progress(f"the {self.count} statements' equation (17)")
-        self.targets, self.total = self.decode_claim(self.fields["claim"])
-        self.check_statements()
-        progress("the folded commitments")
-        self.check_folding()
-        progress("the folded reference string (18)")
-        self.check_openings()
-
-    def draw_challenges(self) -> None:
-        """Eqs. (14) to (16): every statement and every value that is folded goes into the challenges."""
-        transcript = Transcript("pvcnn/aggregate")
-        transcript.absorb(("reference string", self.string["digest"]))
-        transcript.absorb(("verification key", self.key["digest"]))
-        transcript.absorb(("proofs", self.count), ("padded size", self.size))
-        for statement, commitment in zip(self.statements, self.auxiliary, strict=True):
-            transcript.absorb(("statement", statement["data"]), ("D_aux", commitment))
-        commitments, product, total = split(self.fields["claim"], 4 * 576, 576, 48)
-        transcript.absorb(("commitments", commitments))
-        self.r = transcript.challenge("r")
-        transcript.absorb(("Z_AB", product), ("Z_C", total))
-        self.x = []
-        for left, right in self.rounds:
-            transcript.absorb(("left cross terms", left), ("right cross terms", right))
-            self.x.append(transcript.challenge("x"))
-        transcript.absorb(("final", self.fields["final"]))
-        self.z = transcript.challenge("z")
-
-    def decode_claim(self, data: bytes) -> tuple[list[FQ12], Point]:
-        """T_AB, U_AB, T_C, U_C, Z_AB in the target group and Z_C in G1: eq. (13), and the totals of (17)."""
-        *targets, total = split(data, *[576] * 5, 48)
-        return [decode_target(target) for target in targets], decode_point(total)
-
-    def proof_challenges(self, statement: Fields, auxiliary: bytes) -> list[int]:
-        """rho, theta, chi of one proof: eq. (9)."""
-        transcript, outputs = Transcript("pvcnn/challenges"), [n % 2**64 for n in statement["outputs"]]
-        transcript.absorb(("verification key", self.key["digest"]), ("context", statement["context"]))
-        transcript.absorb(("number of outputs", len(outputs)), *(("output", value) for value in outputs))
-        labels = [("D_lab", statement["labels_commitment"])] if self.labelled else []
-        transcript.absorb(("D_in", statement["features_commitment"]), ("D_w", self.key["weights_commitment"]))
-        transcript.absorb(*labels, ("D_aux", auxiliary))
-        return [transcript.challenge(name) for name in ("rho", "theta", "chi")]
-
-    def check_statements(self) -> None:
-        """Eq. (17). The last statement stands for the padding too: its weight sums the remaining powers."""
-        powers = [pow(self.r, i, curve_order) for i in range(self.size)]
-        weights, key = [*powers[: self.count - 1], sum(powers[self.count - 1 :])], self.key
-        public = [0] * len(key["public"])
-        for weight, statement, auxiliary in zip(weights, self.statements, self.auxiliary, strict=True):
-            values = [1, *self.proof_challenges(statement, auxiliary), *statement["outputs"]]
-            public = [total + weight * value for total, value in zip(public, values, strict=True)]
-        names = ["features_commitment"] + ["labels_commitment"] * self.labelled
-        sums = [combine([decode_point(each[name]) for each in self.statements], weights) for name in names]
-        sums.insert(1, combine([decode_point(key["weights_commitment"])], [sum(powers)]))
-        sums.append(combine([decode_point(each) for each in self.auxiliary], weights))
-        pairs = [(combine([key["alpha"]], [sum(powers)]), key["beta"]), (self.total, key["delta"])]
-        pairs += zip([combine(key["public"], public), *sums], key["gamma"], strict=True)
-        demand(is_product(self.targets[4], pairs), "the statements do not satisfy equation (17)")
-
-    def check_folding(self) -> None:
-        """Each value Z of the claim becomes Z prod_j left_j^(x_j) right_j^(1/x_j): the final one."""
-        values, total, scale = self.targets, self.total, 1
-        for x, halves in zip(self.x, self.rounds, strict=True):
-            inverse = pow(x, -1, curve_order)
-            scale = scale * (1 + inverse) % curve_order
-            (left, left_total), (right, right_total) = map(self.decode_claim, halves)
-            total = combine([total, left_total, right_total], [1, x, inverse])
-            values = [z * p**x * q**inverse for z, p, q in zip(values, left, right, strict=True)]
-        final = split(self.fields["final"], 96, 96, 48, 48, 48, 96, 48)
-        v_a, v_b, w_a, w_b, a, b, c = map(decode_point, final)
-        products = [[(a, v_a), (w_a, b)], [(a, v_b), (w_b, b)], [(c, v_a)], [(c, v_b)], [(a, b)]]
-        for name, value, pairs in zip(("T_AB", "U_AB", "T_C", "U_C", "Z_AB"), values, products, strict=True):
-            demand(is_product(value, pairs), f"{name} does not fold to the final vectors")
-        demand(eq(total, combine([c], [scale])), "Z_C does not fold to the final C")
-
-    def check_openings(self) -> None:
-        """Eq. (18): v and w are [f(s)] for s = a and b, with f_v = prod_k (1 + (X/r)^(2^k) / x) and
-        f_w = X^N prod_k (1 + x X^(2^k)), where k = 0 belongs to the last challenge x."""
-        z, v_at_z, w_at_z = self.z, 1, pow(self.z, self.size, curve_order)
-        for k, x in enumerate(reversed(self.x)):
-            z_power, r_power = pow(z, 1 << k, curve_order), pow(self.r, 1 << k, curve_order)
-            v_at_z = v_at_z * (1 + z_power * pow(x * r_power, -1, curve_order)) % curve_order
-            w_at_z = w_at_z * (1 + x * z_power) % curve_order
-        v_a, v_b, w_a, w_b = map(decode_point, split(self.fields["final"], 96, 96, 48, 48))
-        pi_v_a, pi_v_b, pi_w_a, pi_w_b = map(decode_point, split(self.fields["openings"], 96, 96, 48, 48))
-        for s, v, pi in ((self.string["a_g1"], v_a, pi_v_a), (self.string["b_g1"], v_b, pi_v_b)):
-            pairs = [(neg(G1), combine([v, G2], [1, -v_at_z])), (combine([s, G1], [1, -z]), pi)]
-            demand(is_product(FQ12.one(), pairs), "a key v is not the reference string's")
-        for s, w, pi in ((self.string["a_g2"], w_a, pi_w_a), (self.string["b_g2"], w_b, pi_w_b)):
-            pairs = [(combine([w, G1], [1, -w_at_z]), neg(G2)), (pi, combine([s, G2], [1, -z]))]
-            demand(is_product(FQ12.one(), pairs), "a key w is not the reference string's")
-
-
-# The campaign.
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # wherever this file is run from
+from aggregates import Group, read_aggregate, read_key, read_statement, read_string, verify_aggregate
+from primitives import (
+    Fields,
+    byte_strings,
+    decode,
+    decode_signed,
+    demand,
+    digest,
+    progress,
+    read_value,
+    well_formed,
+)
 
 DIRECTORIES = "answers|statements|refusals|labels"
 NAMES = "manifest|program|verification_key|aggregation_verifier_key|cluster|encryption_plan|registry"
@@ -394,21 +64,17 @@ class Campaign:
         return data
 
     def read_verification_key(self) -> Fields:
-        data = self.read("verification_key.cbor", "verification_key_digest")
-        key = decode(data, "pvcnn-verification-key")
-        in_g2 = [*byte_strings(key["gamma"], 96), key["delta"]]
-        well_formed(len(in_g2) == len(set(in_g2)) == 5 + self.labelled, "a key that lacks points")
+        key = read_key(self.read("verification_key.cbor", "verification_key_digest"))
         program = self.read("program.cbor", "program_digest")
+        demand(key["labelled"] == self.labelled, "a key that takes labels, or does not, against the manifest")
         demand(key["program_digest"] == digest("pvcnn/program", program), "a key for another program")
         demand(key["weights_commitment"] == self.manifest["weights_commitment"], "a key for other weights")
         self.kind = read_value(program, 0)[0]["nodes"][-1]["kind"]
-        logits, rest = divmod(len(byte_strings(key["public"], 48)) - 4, 1 if self.labelled else self.frames)
+        logits, rest = divmod(key["outputs"], 1 if self.labelled else self.frames)
         self.two = self.kind == "sign" or (self.kind == "logits" and logits == 1)  # classes of a single logit
         fits = key["frames"] == self.frames > 0 == rest and (logits == 1 or self.kind == "logits")
         demand(fits and (self.kind == "correct") == self.labelled, "a key for other frames or outputs")
-        key |= {name: decode_point(key[name]) for name in ("alpha", "beta", "delta")}
-        key |= {name: [decode_point(point) for point in key[name]] for name in ("gamma", "public")}
-        return key | {"digest": digest("pvcnn/verification-key", data)}
+        return key
 
     def published_digest(self, key: Fields) -> bytes:
         """H(program digest, all published weights as 64-bit integers, in the order of the file's header)."""
@@ -421,16 +87,6 @@ class Campaign:
             first, last = (start + offset for offset in each["data_offsets"])
             numbers.extend(array(codes[each["dtype"]], data[first:last]).tolist())
         return digest("pvcnn/published-weights", key["program_digest"], numbers.tobytes())
-
-    def read_reference_string(self) -> Fields:
-        data = self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest")
-        string = decode(data, "pvcnn-aggregation-verifier-key")
-        good = string["a_g1"] != string["b_g1"] and string["max_proofs"].bit_count() == 1
-        string |= {name: decode_point(string[name]) for name in ("a_g1", "b_g1", "a_g2", "b_g2")}
-        for in_g1, in_g2 in ((string["a_g1"], string["a_g2"]), (string["b_g1"], string["b_g2"])):
-            good &= not eq(in_g1, G1) and is_product(FQ12.one(), [(in_g1, G2), (neg(G1), in_g2)])
-        well_formed(good, "the reference string is not one of two secrets")
-        return string | {"digest": digest("pvcnn/aggregation-string", data)}
 
     def read_registry(self) -> list[tuple[bytes, Fields]]:
         """Every registration with its tester's key, in order."""
@@ -462,15 +118,14 @@ class Campaign:
         return answer
 
     def read_statement(self, index: int, context: bytes, registration: Fields) -> Fields:
-        data = self.read(f"statements/{index:06d}.cbor")
-        statement = decode(data, "pvcnn-statement")
+        statement = read_statement(self.read(f"statements/{index:06d}.cbor"))
         limit = {"sign": 2, "argmax": 1 << 20, "correct": self.frames + 1}.get(self.kind)
-        good = all(type(n) is int and (limit is None or 0 <= n < limit) for n in statement["outputs"])
+        good = all(limit is None or 0 <= n < limit for n in statement["outputs"])
         demand(good, f"statement {index} holds what is no {self.kind}")
         demand(statement["context"] == context, f"statement {index} is for another submission")
         same = statement.get("labels_commitment", b"") == registration["label_commitment"] * self.labelled
         demand(same, f"statement {index} is about other labels than were committed to")
-        return statement | {"data": data}
+        return statement
 
     def say(self, outputs: list[int]) -> str:
         """What a statement says, in words."""
@@ -531,7 +186,8 @@ class Campaign:
                 outcome += f" (label: {self.read_label(index, tester, registration)})"
             print(f"#{index} tester {sha256(tester).hexdigest()[:16]}: {outcome}")
         demand("missing" not in failures and bool(statements), "a submission has no outcome, or none a proof")
-        Aggregate(self.read("aggregate.cbor"), self.read_reference_string(), key, statements).verify()
+        string = read_string(self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest"))
+        verify_aggregate(read_aggregate(self.read("aggregate.cbor")), string, [Group(key, statements)])
         if self.labelled:
             count, frames = sum(each["outputs"][0] for each in statements), self.frames * len(registrations)
             print(f"{count} of {frames} correct by labels committed to before, failed ones counted as wrong.")

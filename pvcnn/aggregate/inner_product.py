@@ -5,41 +5,50 @@ reference string. After the challenge r both parties work with
 
     A'_i = r^i A_i      C'_i = r^i C_i      v'_i = r^-i v_i      B, w as they are
 
-and every sum that A, C and v occur in together keeps its value. A claim about these vectors and a scalar s (1
-at first) is six values:
+and every sum that A, C and v occur in together keeps its value. What is claimed first is
 
     T_AB = sum e(A'_i, v'_a,i) + e(w_a,i, B_i)      U_AB = the same with v_b, w_b
     T_C  = sum e(C'_i, v'_a,i)                      U_C  = the same with v_b
-    Z_AB = sum e(A'_i, B_i)                         Z_C  = s sum C'_i
+    Z_AB = sum e(A'_i, B_i)                         Z_C,g = sum C'_i over the proofs i of group g
 
-so Z_AB = prod e(A_i, B_i)^(r^i) and Z_C = sum r^i C_i. T and U commit to the vectors before r is drawn; the
-argument shows that Z_AB and Z_C come from those same vectors. It contains both arguments of
-SnarkPack (eprint 2021/529): TIPP for (A, B) and, since scaling C and v together turns the public
-vector r^i into ones, MIPP for C with the same commitment key.
+so Z_AB = prod e(A_i, B_i)^(r^i) and Z_C,g = sum r^i C_i. T and U commit to the vectors before r is drawn; the
+argument shows that Z_AB and every Z_C,g come from those same vectors. A challenge y, drawn after all Z, makes
+one of the Z_C,g: Z_C = sum_g y^g Z_C,g = sum_i e_i C'_i for the public scalars e_i = y^g of the group g that
+proof i is in. If one Z_C,g is false, Z_C is for all y but as many as there are groups.
+
+That contains both arguments of SnarkPack (eprint 2021/529): TIPP for (A, B) and, since scaling C and v
+together turns the public vector r^i into e_i, MIPP for C with the same commitment key.
 
 A round with challenge x folds left and right halves,
 
     A' = A'_L + x A'_R    C' = C'_L + x C'_R    w = w_L + x w_R
-    B  = B_L + x^-1 B_R   v' = v'_L + x^-1 v'_R   s = s (1 + x^-1)
+    B  = B_L + x^-1 B_R   v' = v'_L + x^-1 v'_R   e = e_L + x^-1 e_R
 
-and each of the six values Z into Z + x Z_left + x^-1 Z_right, where the left cross terms are the claim
-about (A'_R, B_L, C'_R, v'_L, w_R) and the right ones that about (A'_L, B_R, C'_L, v'_R, w_L). A claim that
-is false stays false for all but a few x, as long as x is drawn after all twelve cross terms: that is why the
-transcript absorbs them, those of the first round included.
+and each of the six values Z into Z + x Z_left + x^-1 Z_right, where the left cross terms are the claim about
+(A'_R, B_L, C'_R, v'_L, w_R, e_L) and the right ones that about (A'_L, B_R, C'_L, v'_R, w_L, e_R). A claim
+that is false stays false for all but a few x, as long as x is drawn after all twelve cross terms: that is why
+the transcript absorbs them, those of the first round included.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pvcnn.algebra.constants import G1_BYTES, SCALAR_MODULUS
-from pvcnn.algebra.points import G1Point, G2Point, decode_g1, encode_g1, linear_combination_g1, scalar
-from pvcnn.algebra.target import TARGET_BYTES, TargetElement, decode_targets, pairing_product
-from pvcnn.errors import DecodeError
+from pvcnn.algebra.point_sums import folded, multiples, sum_of_multiples_g1
+from pvcnn.algebra.points import G1Point, G2Point, encode_g1
+from pvcnn.algebra.target import TARGET_BYTES, Pair, TargetElement, Tick, pairing_products
 
-_TARGETS = 5
-CLAIM_BYTES = _TARGETS * TARGET_BYTES + G1_BYTES
+#: T_AB, U_AB, T_C, U_C, Z_AB.
+INITIAL_TARGET_BYTES = 5 * TARGET_BYTES
+CLAIM_BYTES = INITIAL_TARGET_BYTES + G1_BYTES
+#: Pairings that all rounds and what comes before them take, for each entry of the vectors; roughly.
+PAIRINGS_PER_ENTRY = 21
+
+
+def _no_tick(_pairs: int) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -70,27 +79,30 @@ class Claim:
         return parts.t_ab, parts.u_ab, parts.t_c, parts.u_c, self.product
 
     def to_bytes(self) -> bytes:
-        """T_AB, U_AB, T_C, U_C, Z_AB (576 bytes each), Z_C (48 bytes)."""
+        """T_AB, U_AB, T_C, U_C, Z_AB (288 bytes each), Z_C (48 bytes)."""
         return self.commitments.to_bytes() + self.product.encoded + encode_g1(self.total)
 
 
-def decode_claims(encodings: Sequence[bytes]) -> list[Claim]:
-    """Inverse of `Claim.to_bytes` for each. Raises DecodeError unless all values lie in their groups."""
-    if any(len(encoding) != CLAIM_BYTES for encoding in encodings):
-        raise DecodeError(f"a claim has {CLAIM_BYTES} bytes")
-    targets = decode_targets(
-        [
-            encoding[i * TARGET_BYTES : (i + 1) * TARGET_BYTES]
-            for encoding in encodings
-            for i in range(_TARGETS)
-        ]
-    )
-    claims = []
-    for k, encoding in enumerate(encodings):
-        t_ab, u_ab, t_c, u_c, product = targets[k * _TARGETS : (k + 1) * _TARGETS]
-        total = decode_g1(encoding[_TARGETS * TARGET_BYTES :])
-        claims.append(Claim(Commitments(t_ab, u_ab, t_c, u_c), product, total))
-    return claims
+@dataclass(frozen=True)
+class InitialClaim:
+    """What is claimed before y is drawn: as a claim, but with Z_C,g for each group."""
+
+    commitments: Commitments
+    product: TargetElement
+    totals: tuple[G1Point, ...]
+
+    def combined(self, y: int) -> Claim:
+        """The claim with Z_C = sum_g y^g Z_C,g."""
+        total = sum_of_multiples_g1(self.totals, powers_of(y, len(self.totals)))
+        return Claim(self.commitments, self.product, total)
+
+    def to_bytes(self) -> bytes:
+        """T_AB, U_AB, T_C, U_C, Z_AB (288 bytes each), Z_C,g (48 bytes each)."""
+        return self.commitments.to_bytes() + self.product.encoded + self.encoded_totals()
+
+    def encoded_totals(self) -> bytes:
+        """Z_C,g, 48 bytes each."""
+        return b"".join(map(encode_g1, self.totals))
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Vectors:
-    """The aggregator's vectors, all of one length, and the scalar s."""
+    """The aggregator's vectors, all of one length. e is empty until y is drawn."""
 
     a: list[G1Point]
     b: list[G2Point]
@@ -115,47 +127,63 @@ class Vectors:
     v_b: list[G2Point]
     w_a: list[G1Point]
     w_b: list[G1Point]
-    s: int = 1
+    e: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.a)
 
-    def commitments(self) -> Commitments:
+    def commitments(self, tick: Tick = _no_tick) -> Commitments:
         """T_AB, U_AB, T_C, U_C."""
-        return Commitments(
-            pairing_product(_zip(self.a, self.v_a) + _zip(self.w_a, self.b)),
-            pairing_product(_zip(self.a, self.v_b) + _zip(self.w_b, self.b)),
-            pairing_product(_zip(self.c, self.v_a)),
-            pairing_product(_zip(self.c, self.v_b)),
-        )
+        return Commitments(*pairing_products(self._committed(), tick))
 
-    def claim(self, commitments: Commitments | None = None) -> Claim:
-        """All six values; `commitments`, where they are known already."""
-        total = linear_combination_g1(self.c, [self.s] * len(self))
-        product = pairing_product(_zip(self.a, self.b))
-        return Claim(commitments or self.commitments(), product, total)
+    def initial_claim(
+        self, commitments: Commitments, groups: Sequence[int], tick: Tick = _no_tick
+    ) -> InitialClaim:
+        """Z_AB and Z_C,g beside the commitments, for groups of these sizes, the last one with the padding."""
+        (product,) = pairing_products([_zip(self.a, self.b)], tick)
+        totals, at = [], 0
+        for size in groups:
+            totals.append(sum_of_multiples_g1(self.c[at : at + size], [1] * size))
+            at += size
+        return InitialClaim(commitments, product, tuple(totals))
+
+    def claim(self, tick: Tick = _no_tick) -> Claim:
+        """All six values."""
+        *committed, product = pairing_products([*self._committed(), _zip(self.a, self.b)], tick)
+        return Claim(Commitments(*committed), product, sum_of_multiples_g1(self.c, self.e))
+
+    def _committed(self) -> list[list[Pair]]:
+        """The pairs of each commitment."""
+        return [
+            _zip(self.a, self.v_a) + _zip(self.w_a, self.b),
+            _zip(self.a, self.v_b) + _zip(self.w_b, self.b),
+            _zip(self.c, self.v_a),
+            _zip(self.c, self.v_b),
+        ]
 
     def scaled(self, r: int) -> Vectors:
         """A', C' and v' for challenge r."""
         powers = powers_of(r, len(self))
         inverse_powers = powers_of(pow(r, -1, SCALAR_MODULUS), len(self))
-        return Vectors(
-            _scale_g1(self.a, powers),
-            self.b,
-            _scale_g1(self.c, powers),
-            _scale_g2(self.v_a, inverse_powers),
-            _scale_g2(self.v_b, inverse_powers),
-            self.w_a,
-            self.w_b,
+        return replace(
+            self,
+            a=multiples(self.a, powers),
+            c=multiples(self.c, powers),
+            v_a=multiples(self.v_a, inverse_powers),
+            v_b=multiples(self.v_b, inverse_powers),
         )
 
-    def cross_terms(self) -> Round:
+    def combined(self, e: Sequence[int]) -> Vectors:
+        """The vectors with the public scalars that y gives."""
+        return replace(self, e=tuple(e))
+
+    def cross_terms(self, tick: Tick = _no_tick) -> Round:
         """The claims about the crossed halves."""
         low, high = slice(None, len(self) // 2), slice(len(self) // 2, None)
-        return Round(self._crossed(high, low).claim(), self._crossed(low, high).claim())
+        return Round(self._crossed(high, low).claim(tick), self._crossed(low, high).claim(tick))
 
     def _crossed(self, first: slice, second: slice) -> Vectors:
-        """A', C', w from one half; B, v' from the other."""
+        """A', C', w from one half; B, v', e from the other."""
         return Vectors(
             self.a[first],
             self.b[second],
@@ -164,22 +192,39 @@ class Vectors:
             self.v_b[second],
             self.w_a[first],
             self.w_b[first],
-            self.s,
+            self.e[second],
         )
 
     def folded(self, x: int) -> Vectors:
         """The vectors of half the length after a round with challenge x."""
         inverse = pow(x, -1, SCALAR_MODULUS)
         return Vectors(
-            _fold_g1(self.a, x),
-            _fold_g2(self.b, inverse),
-            _fold_g1(self.c, x),
-            _fold_g2(self.v_a, inverse),
-            _fold_g2(self.v_b, inverse),
-            _fold_g1(self.w_a, x),
-            _fold_g1(self.w_b, x),
-            self.s * (1 + inverse) % SCALAR_MODULUS,
+            folded(self.a, x),
+            folded(self.b, inverse),
+            folded(self.c, x),
+            folded(self.v_a, inverse),
+            folded(self.v_b, inverse),
+            folded(self.w_a, x),
+            folded(self.w_b, x),
+            folded_scalars(self.e, inverse),
         )
+
+
+def public_scalars(groups: Sequence[int], y: int) -> tuple[int, ...]:
+    """e_i = y^g for each proof i of group g, of groups of these sizes."""
+    powers = powers_of(y, len(groups))
+    return tuple(power for size, power in zip(groups, powers, strict=True) for _ in range(size))
+
+
+def padded_groups(groups: Sequence[int], size: int) -> list[int]:
+    """Sizes that add up to `size`: the padding repeats the last proof, and so belongs to the last group."""
+    return [*groups[:-1], size - sum(groups[:-1])]
+
+
+def folded_scalars(e: Sequence[int], factor: int) -> tuple[int, ...]:
+    """low + factor high for the two halves."""
+    half = len(e) // 2
+    return tuple((low + factor * high) % SCALAR_MODULUS for low, high in zip(e[:half], e[half:], strict=True))
 
 
 def powers_of(base: int, count: int) -> list[int]:
@@ -190,23 +235,5 @@ def powers_of(base: int, count: int) -> list[int]:
     return powers
 
 
-def _zip(left: Sequence[G1Point], right: Sequence[G2Point]) -> list[tuple[G1Point, G2Point]]:
+def _zip(left: Sequence[G1Point], right: Sequence[G2Point]) -> list[Pair]:
     return list(zip(left, right, strict=True))
-
-
-def _scale_g1(points: Sequence[G1Point], factors: Sequence[int]) -> list[G1Point]:
-    return [point * scalar(factor) for point, factor in zip(points, factors, strict=True)]
-
-
-def _scale_g2(points: Sequence[G2Point], factors: Sequence[int]) -> list[G2Point]:
-    return [point * scalar(factor) for point, factor in zip(points, factors, strict=True)]
-
-
-def _fold_g1(points: Sequence[G1Point], factor: int) -> list[G1Point]:
-    half, multiplier = len(points) // 2, scalar(factor)
-    return [low + high * multiplier for low, high in zip(points[:half], points[half:], strict=True)]
-
-
-def _fold_g2(points: Sequence[G2Point], factor: int) -> list[G2Point]:
-    half, multiplier = len(points) // 2, scalar(factor)
-    return [low + high * multiplier for low, high in zip(points[:half], points[half:], strict=True)]

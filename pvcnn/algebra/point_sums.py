@@ -1,48 +1,89 @@
-"""Sums of points, one for each place of two vectors."""
+"""Multiples and sums of many single points, on all threads.
+
+Where Numba is importable and PVCNN_NO_NUMBA is not 1, sums of many multiples go through the kernels of
+`pvcnn.algebra.curve`; everything else is py_arkworks, whose `multiexp_unchecked` releases the interpreter's
+lock and whose product of point and scalar does not.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+import os
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import chain
+from typing import Any, Final
 
-from pvcnn.algebra import backends, threads
-from pvcnn.algebra.batches import PointVector
-from pvcnn.algebra.memory import aligned
+from pvcnn.algebra import threads
+from pvcnn.algebra.points import G1Point, G2Point, Point, scalar
 
-__all__ = ["sums_and_differences"]
-
-#: Points of G1 that are added at a time, and twice those of G2: what is added then stays in the cache.
-_CHUNK = 1 << 12
-_MINIMUM_SPAN = 512
+#: Fewer points than this are summed by py_arkworks.
+_MINIMUM_SUMMED: Final = 64
+#: Fewer points than this are not worth a thread of their own.
+_MINIMUM_MULTIPLIED: Final = 4
 
 
-def sums_and_differences(left: PointVector, right: PointVector) -> tuple[PointVector, PointVector]:
-    """left[i] + right[i] and left[i] - right[i], for two vectors of G1 or of G2, of one length.
+def sum_of_multiples_g1(points: Sequence[G1Point], factors: Sequence[int]) -> G1Point:
+    """sum_i factors[i] points[i], for any integers; ValueError for different lengths."""
+    return _sum(G1Point, "G1", points, factors)
 
-    ValueError for other arrays.
-    """
-    backend = backends.backend()
-    if left.shape != right.shape:
-        raise ValueError(f"vectors of points of different shapes: {left.shape} and {right.shape}")
-    degree = backend.degree(left)
-    first, second = backend.checked(left, degree), backend.checked(right, degree)
-    sums, differences = np.empty_like(first), np.empty_like(first)
 
-    def add(begin: int, end: int) -> None:
-        size = max(1, min(end - begin, _CHUNK // degree))
-        batch = backend.batch(2 * size, degree)
-        rows = aligned((4, size, backend.row_words(degree)))
-        addresses = rows.ctypes.data + rows.strides[1] * np.arange(4 * size, dtype=np.int64).reshape(4, size)
-        for start in range(begin, end, size):
-            chunk = slice(start, min(start + size, end))
-            count = chunk.stop - start
-            for row, vector in zip(rows, (first, second), strict=False):
-                backend.enter(row[:count], vector[chunk], degree)
-            tasks = batch.tasks[:, : 2 * count].reshape(3, 2, count)
-            tasks[0], tasks[2] = addresses[0, :count], addresses[2:, :count]
-            tasks[1, 0], tasks[1, 1] = addresses[1, :count], addresses[1, :count] | 1
-            batch.add(2 * count)
-            for row, out in zip(rows[2:], (sums, differences), strict=True):
-                backend.leave(out[chunk], row[:count], degree)
+def sum_of_multiples_g2(points: Sequence[G2Point], factors: Sequence[int]) -> G2Point:
+    """As `sum_of_multiples_g1`, for G2."""
+    return _sum(G2Point, "G2", points, factors)
 
-    threads.run_spans(add, len(first), _MINIMUM_SPAN)
-    return sums, differences
+
+def multiples(points: Sequence[Point], factors: Sequence[int]) -> list[Point]:
+    """factors[i] points[i], for any integers; ValueError for different lengths."""
+    group, scalars = _group(points), [scalar(factor) for factor in factors]
+    if len(points) != len(scalars):
+        raise ValueError(f"{len(points)} points and {len(scalars)} factors")
+
+    def span(first: int, last: int) -> list[Point]:
+        return [group.multiexp_unchecked([points[i]], [scalars[i]]) for i in range(first, last)]
+
+    return list(chain.from_iterable(threads.run_spans(span, len(points), _MINIMUM_MULTIPLIED)))
+
+
+def folded(points: Sequence[Point], factor: int) -> list[Point]:
+    """low + factor high for the two halves of an even number of points."""
+    half, group = len(points) // 2, _group(points)
+    factors = [scalar(1), scalar(factor)]
+
+    def span(first: int, last: int) -> list[Point]:
+        return [group.multiexp_unchecked([points[i], points[half + i]], factors) for i in range(first, last)]
+
+    return list(chain.from_iterable(threads.run_spans(span, half, _MINIMUM_MULTIPLIED)))
+
+
+def _group(points: Sequence[Point]) -> type[Point]:
+    return type(points[0])
+
+
+def _sum(group: type[Point], name: str, points: Sequence[Point], factors: Sequence[int]) -> Point:
+    if len(points) != len(factors):
+        raise ValueError(f"{len(points)} points and {len(factors)} factors")
+    kernels = _kernels()
+    if name in kernels and len(points) >= _MINIMUM_SUMMED:
+        compiled: Point = kernels[name](points, factors)
+        return compiled
+    total: Point = group.multiexp_unchecked(list(points), [scalar(factor) for factor in factors])
+    return total
+
+
+@cache
+def _kernels() -> dict[str, Callable[[Sequence[Any], Sequence[int]], Any]]:
+    """By the name of a group, sums of multiples in it; empty where Numba may or can not be used."""
+    if os.environ.get("PVCNN_NO_NUMBA") == "1":
+        return {}
+    try:
+        from pvcnn.algebra import curve, scalars
+    except (ImportError, RuntimeError):  # no Numba, or no directory in which it may cache what it compiles
+        return {}
+    return {
+        "G1": lambda points, factors: curve.msm_g1(
+            curve.g1_from_points(points), scalars.from_integers(factors)
+        ),
+        "G2": lambda points, factors: curve.msm_g2(
+            curve.g2_from_points(points), scalars.from_integers(factors)
+        ),
+    }

@@ -17,7 +17,7 @@ from pvcnn.algebra.batches import PointVector
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.multiples import multiples_g1, multiples_g2
 from pvcnn.algebra.ntt import Domain
-from pvcnn.algebra.point_sums import sums_and_differences
+from pvcnn.algebra.point_pairs import sums_and_differences
 
 __all__ = ["lagrange_points"]
 

@@ -6,7 +6,7 @@ PVCNN_THREADS limits their number; otherwise every processor that this process m
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import TypeVar
@@ -32,10 +32,15 @@ def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
 
 def run(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
     """The results of all tasks, in order. Tasks must not call `run` themselves."""
+    return list(results(tasks))
+
+
+def results(tasks: Sequence[Callable[[], Result]]) -> Iterator[Result]:
+    """As `run`, each result as soon as it and those before it are there."""
     threads = thread_count()
     if len(tasks) < 2 or threads == 1:
-        return [task() for task in tasks]
-    return list(_pool(os.getpid(), threads).map(lambda task: task(), tasks))
+        return (task() for task in tasks)
+    return _pool(os.getpid(), threads).map(lambda task: task(), tasks)
 
 
 def spans(count: int, minimum: int) -> list[tuple[int, int]]:

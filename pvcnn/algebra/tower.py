@@ -160,6 +160,25 @@ def inverse(a: Fq12) -> Fq12:
     return (*fq6_multiply(a0, inverted), *[-x % _Q for x in fq6_multiply(a1, inverted)])
 
 
+def compress(a: Fq12) -> Fq6:
+    """c1 / (1 + c0) for a = c0 + c1 w with a^(q^6 + 1) = 1: a point of the algebraic torus T2 over Fq6.
+
+    Raises ZeroDivisionError for -1, the only such element that it is not defined for.
+    """
+    return fq6_multiply(a[6:], fq6_inverse(((1 + a[0]) % _Q, *a[1:6])))
+
+
+def decompress(c: Fq6) -> Fq12:
+    """(1 + c w) / (1 - c w), the inverse of `compress`; its norm over Fq6 is 1 whatever c is.
+
+    With n = 1 - v c^2, which is never 0 since v has no square root in Fq6, that is (2/n - 1) + (2c/n) w.
+    """
+    shifted = fq6_times_v(_fq6_multiply_wide(c, c))
+    inverted = fq6_inverse(((1 - shifted[0]) % _Q, *[-x % _Q for x in shifted[1:]]))
+    low = ((2 * inverted[0] - 1) % _Q, *[2 * x % _Q for x in inverted[1:]])
+    return (*low, *[2 * x % _Q for x in fq6_multiply(c, inverted)])
+
+
 @cache
 def frobenius_coefficients() -> tuple[Fq2, ...]:
     """(1 + u)^(k (q - 1) / 6) for k = 0..5: what w^k is multiplied by under the Frobenius map."""

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pvcnn.aggregate.aggregate import Aggregate
-from pvcnn.aggregate.aggregator import aggregate
+from pvcnn.aggregate.aggregator import aggregate, silent
+from pvcnn.aggregate.intake import Progress
 from pvcnn.aggregate.reference_string import AggregationKey
+from pvcnn.aggregate.schemes import AnyAggregate, Scheme, scheme_of, sizes
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.folder import (
     AGGREGATE,
@@ -31,31 +32,43 @@ from pvcnn.errors import CampaignError, PvcnnError, VerificationError
 from pvcnn.files import read_bounded, write_atomically
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.proof import Proof
+from pvcnn.qmp.statement_list import encode_statements
 
 MAX_AGGREGATION_KEY = 1 << 30
 
 #: Makes the aggregate of proofs with statements attached, at least one, in their order.
-Fold: TypeAlias = Callable[[AggregationKey, VerificationKey, list[Proof]], Aggregate]
+Fold: TypeAlias = Callable[[AggregationKey, VerificationKey, list[Proof]], AnyAggregate]
 
 
-def fold_here(key: AggregationKey, verification_key: VerificationKey, proofs: list[Proof]) -> Aggregate:
-    """Folds in this process."""
-    return aggregate(key, verification_key, proofs)
+def fold_here(
+    key: AggregationKey,
+    verification_key: VerificationKey,
+    proofs: list[Proof],
+    scheme: Scheme = "auto",
+    progress: Progress = silent,
+) -> AnyAggregate:
+    """Folds or packs in this process."""
+    return aggregate(key, verification_key, proofs, scheme=scheme, progress=progress)
 
 
 @dataclass(frozen=True)
 class Aggregation:
     """Indices by what became of them, and for those that have no valid outcome, why.
 
-    aggregate_bytes   size of the aggregate's file
-    raw_bytes         size of the proofs that it stands for
+    scheme            how they were aggregated; empty if nothing was aggregate_bytes   size of the aggregate's
+    file raw_bytes         size of the proofs that it stands for scheme_bytes      what the aggregate's file
+    has, or would have, by scheme statement_bytes   what the statements of the proofs come to without their
+    contexts, which verifiers compute
     """
 
     proved: tuple[int, ...]
     refused: tuple[int, ...]
     missing: dict[int, str]
+    scheme: Scheme | None
     aggregate_bytes: int
     raw_bytes: int
+    scheme_bytes: dict[Scheme, int]
+    statement_bytes: int
 
 
 def aggregate_campaign(folder: CampaignFolder, fold: Fold = fold_here) -> Aggregation:
@@ -103,17 +116,21 @@ def aggregate_campaign(folder: CampaignFolder, fold: Fold = fold_here) -> Aggreg
     statements = {index: proof.statement.to_bytes() for index, proof in proofs.items()}
     _publish_all(folder, STATEMENTS, statements)
     _publish_all(folder, REFUSALS, refusals)
-    folded = b""
+    folded, scheme = b"", None
     if proofs:
         key = AggregationKey.from_bytes(aggregation_bytes)
-        folded = fold(key, verification_key, list(proofs.values())).to_bytes()
+        made = fold(key, verification_key, list(proofs.values()))
+        folded, scheme = made.to_bytes(), scheme_of(made)
         write_atomically(public.file(AGGREGATE), folded)
     return Aggregation(
         tuple(proofs),
         tuple(sorted([*refused_by_owner, *refusals])),
         missing,
+        scheme,
         len(folded),
         sum(len(proof.to_bytes()) for proof in proofs.values()),
+        sizes([len(proofs)]) if proofs else {},
+        len(encode_statements([proof.statement for proof in proofs.values()])) if proofs else 0,
     )
 
 

@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.reference_string import AggregationVerifierKey
+from pvcnn.aggregate.schemes import decode_aggregate
 from pvcnn.aggregate.verifier import verify_aggregate
 from pvcnn.algebra.points import encode_g1
 from pvcnn.campaign.answer import ClusterRefusal
@@ -227,5 +227,5 @@ def _check_aggregate(
         if folder.file(AGGREGATE).exists():
             raise VerificationError("there is an aggregate, and nothing that it could prove")
         return
-    aggregate = Aggregate.from_bytes(folder.read(AGGREGATE))
+    aggregate = decode_aggregate(folder.read(AGGREGATE))
     verify_aggregate(material.aggregation_key, material.key, statements, aggregate)

@@ -7,7 +7,7 @@ import numpy as np
 from pvcnn.algebra.batches import PointVector
 from pvcnn.algebra.curve import g1_from_points, g2_from_points
 from pvcnn.algebra.ntt import Domain
-from pvcnn.algebra.point_sums import sums_and_differences
+from pvcnn.algebra.point_pairs import sums_and_differences
 from pvcnn.algebra.point_transforms import lagrange_points
 from pvcnn.algebra.points import G1Point, G2Point
 from pvcnn.ceremony.circuit import CircuitBase, CircuitShape, CircuitState, segment_array

@@ -15,7 +15,7 @@ from pvcnn.algebra import scalars
 from pvcnn.algebra.batches import PointVector
 from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.point_columns import columns_times_points
-from pvcnn.algebra.point_sums import sums_and_differences
+from pvcnn.algebra.point_pairs import sums_and_differences
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.ceremony.map_points import transposed_map_points
 from pvcnn.qmp.applied_maps import derived_values

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pvcnn.algebra.batches import PointVector
 from pvcnn.algebra.point_columns import columns_times_points
-from pvcnn.algebra.point_sums import sums_and_differences
+from pvcnn.algebra.point_pairs import sums_and_differences
 from pvcnn.program.linear_maps import LinearMap
 
 Integers = NDArray[np.int64]

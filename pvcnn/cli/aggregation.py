@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
+from pvcnn.aggregate.schemes import Scheme
 from pvcnn.campaign import auditor
 from pvcnn.cli.options import directory_argument, json_option
 from pvcnn.cli.output import notes, plain, print_json, size
@@ -17,20 +19,26 @@ from pvcnn.cli.verdict import print_verdict
 @click.option(
     "--scheme",
     type=click.Choice(["snarkpack", "packed", "auto"]),
-    default="snarkpack",
+    default="auto",
     show_default=True,
-    help="How proofs are folded.",
+    help="Fold the proofs into one (snarkpack), list them (packed), or do what makes fewer bytes (auto).",
 )
 @json_option
-def aggregate_command(directory: Path, scheme: str, as_json: bool) -> None:
-    """Fold all proofs of the campaign in DIR into one."""
-    if scheme != "snarkpack":
-        raise click.UsageError(f"scheme {scheme!r} is not built yet; use --scheme snarkpack")
-    from pvcnn.campaign.aggregator import aggregate_campaign
+def aggregate_command(directory: Path, scheme: Scheme, as_json: bool) -> None:
+    """Make one aggregate of all proofs of the campaign in DIR."""
+    from rich.progress import Progress
+
+    from pvcnn.campaign.aggregator import aggregate_campaign, fold_here
     from pvcnn.campaign.folder import CampaignFolder
 
-    with notes.status("checking and folding the proofs"):
-        done = aggregate_campaign(CampaignFolder(directory))
+    with Progress(console=notes, transient=True) as shown:
+        task = shown.add_task("checking the proofs", total=None)
+
+        def advance(what: str, done: int, total: int) -> None:
+            shown.update(task, description=f"{what} the proofs", completed=done, total=total or None)
+
+        fold = partial(fold_here, scheme=scheme, progress=advance)
+        done = aggregate_campaign(CampaignFolder(directory), fold)
     for index, reason in done.missing.items():
         notes.print(f"submission {index} has no proof: {plain(reason)}", soft_wrap=True)
     if as_json:
@@ -39,12 +47,24 @@ def aggregate_command(directory: Path, scheme: str, as_json: bool) -> None:
                 "proved": list(done.proved),
                 "refused": list(done.refused),
                 "missing": sorted(done.missing),
-                "bytes": {"aggregate": done.aggregate_bytes, "proofs": done.raw_bytes},
+                "scheme": done.scheme,
+                "bytes": {
+                    "aggregate": done.aggregate_bytes,
+                    "proofs": done.raw_bytes,
+                    "statements": done.statement_bytes,
+                    **done.scheme_bytes,
+                },
             }
         )
+    elif done.scheme is None:
+        notes.print("nothing was proved, so there is no aggregate")
     else:
+        packed, folded = (size(done.scheme_bytes[name]) for name in ("packed", "snarkpack"))
+        chosen = "packed" if done.scheme == "packed" else "folded"
         notes.print(
-            f"{len(done.proved)} proofs, {size(done.raw_bytes)}, folded into {size(done.aggregate_bytes)}"
+            f"{len(done.proved)} proofs, {chosen}: {packed} packed, {folded} folded by snarkpack; the "
+            f"{size(done.statement_bytes)} of their statements come on top of either",
+            soft_wrap=True,
         )
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import ray
 from ray.exceptions import RayError
 
-from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.reference_string import AggregationKey
+from pvcnn.aggregate.schemes import AnyAggregate, decode_aggregate
 from pvcnn.campaign.aggregator import aggregate_campaign, fold_here
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.folder import AGGREGATE, CLUSTER_CARD, CampaignFolder
@@ -156,7 +156,9 @@ def run_job(directory: Path, settings: JobSettings, log: JobLog) -> None:
         log.tell(Folded(folder.public.read(AGGREGATE)))
 
 
-def _fold_on_worker(key: AggregationKey, verification_key: VerificationKey, proofs: list[Proof]) -> Aggregate:
+def _fold_on_worker(
+    key: AggregationKey, verification_key: VerificationKey, proofs: list[Proof]
+) -> AnyAggregate:
     """A `Fold` that takes a processor of the cluster."""
     encoded = [(proof.statement.to_bytes(), proof.to_bytes()) for proof in proofs]
     task = ray.remote(num_cpus=1)(_fold_encoded)
@@ -164,7 +166,7 @@ def _fold_on_worker(key: AggregationKey, verification_key: VerificationKey, proo
         folded = ray.get(task.remote(key.to_bytes(), verification_key.to_bytes(), encoded))
     except RayError as error:
         raise CampaignError(f"the proofs could not be folded: {type(error).__name__}") from error
-    return Aggregate.from_bytes(folded)
+    return decode_aggregate(folded)
 
 
 def _fold_encoded(key: bytes, verification_key: bytes, proofs: list[tuple[bytes, bytes]]) -> bytes:

@@ -12,7 +12,7 @@ import binascii
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
-from pvcnn.aggregate.aggregate import MAX_BYTES as MAX_AGGREGATE
+from pvcnn.aggregate.schemes import MAX_BYTES as MAX_AGGREGATE
 from pvcnn.campaign.folder import MAX_SUBMISSIONS
 from pvcnn.campaign.outcome import MAX_BYTES as MAX_OUTCOME
 from pvcnn.campaign.signed import DIGEST_BYTES, KEY_BYTES, printable

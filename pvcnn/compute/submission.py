@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.reference_string import AggregationKey
+from pvcnn.aggregate.schemes import AnyAggregate, decode_aggregate
 from pvcnn.aggregate.verifier import verify_aggregate
 from pvcnn.campaign import auditor
 from pvcnn.campaign.aggregator import Aggregation, aggregate_campaign, fold_here
@@ -231,10 +231,10 @@ class Submission:
     def _aggregate(self, done: Submitted) -> Aggregation:
         """Takes the job's aggregate if it proves what is recorded here, and makes one if not."""
 
-        def fold(key: AggregationKey, verification_key: VerificationKey, proofs: list[Proof]) -> Aggregate:
+        def fold(key: AggregationKey, verification_key: VerificationKey, proofs: list[Proof]) -> AnyAggregate:
             statements = [proof.statement for proof in proofs]
             try:
-                received = Aggregate.from_bytes(self._intake.aggregate)
+                received = decode_aggregate(self._intake.aggregate)
                 verify_aggregate(key.verifier, verification_key, statements, received)
             except (DecodeError, VerificationError, ValueError) as error:
                 if self._intake.aggregate:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pvcnn.aggregate.aggregate import Aggregate
-from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.reference_string import AggregationKey, aggregation_setup
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.statement import Statement
-from tests.aggregate.synthetic import Trapdoor
+from tests.aggregate.synthetic import Trapdoor, fold
 
 
 @pytest.fixture(scope="session")
@@ -35,4 +34,4 @@ def statements(proofs: list[Proof]) -> list[Statement]:
 
 @pytest.fixture(scope="session")
 def three(key: AggregationKey, trapdoor: Trapdoor, proofs: list[Proof]) -> Aggregate:
-    return aggregate(key, trapdoor.vk, proofs[:3])
+    return fold(key, trapdoor.vk, proofs[:3])

@@ -7,8 +7,12 @@ and D_aux: a valid proof without a circuit, and the tool of a forger who ran the
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pvcnn.aggregate.aggregate import Aggregate
+from pvcnn.aggregate.aggregator import aggregate_groups
+from pvcnn.aggregate.reference_string import AggregationKey
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.points import G1Point, G2Point, scalar
 from pvcnn.qmp.challenges import derive_challenges
@@ -26,6 +30,22 @@ def g1(exponent: int) -> G1Point:
 
 def g2(exponent: int) -> G2Point:
     return G2Point() * scalar(exponent)
+
+
+def fold(
+    key: AggregationKey, vk: VerificationKey, proofs: Sequence[Proof], *, check: bool = True
+) -> Aggregate:
+    """The folded aggregate of proofs under one key."""
+    return fold_groups(key, [(vk, proofs)], check=check)
+
+
+def fold_groups(
+    key: AggregationKey, groups: Sequence[tuple[VerificationKey, Sequence[Proof]]], *, check: bool = True
+) -> Aggregate:
+    """The folded aggregate of proofs under several keys."""
+    made = aggregate_groups(key, groups, scheme="snarkpack", check=check)
+    assert isinstance(made, Aggregate)
+    return made
 
 
 @dataclass

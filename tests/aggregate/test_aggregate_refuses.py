@@ -11,19 +11,20 @@ import pytest
 
 from pvcnn.aggregate import aggregator, verifier
 from pvcnn.aggregate.aggregate import Aggregate, FinalVectors
-from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.challenges import AggregateTranscript
 from pvcnn.aggregate.folded_keys import v_polynomial, w_polynomial
-from pvcnn.aggregate.inner_product import Claim, Round, Vectors
+from pvcnn.aggregate.inner_product import InitialClaim, Round, Vectors
+from pvcnn.aggregate.merged_equations import MergedEquations
 from pvcnn.aggregate.reference_string import AggregationKey, aggregation_setup
-from pvcnn.aggregate.verifier import MergedEquations, verify_aggregate
+from pvcnn.aggregate.statement_groups import statement_groups
+from pvcnn.aggregate.verifier import verify_aggregate
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.points import G1Point, G2Point, scalar
 from pvcnn.algebra.target import TargetElement, pairing_product, product_of_powers
 from pvcnn.errors import VerificationError
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.statement import Statement
-from tests.aggregate.synthetic import Trapdoor, g1, g2
+from tests.aggregate.synthetic import Trapdoor, fold, g1, g2
 
 
 def test_the_untouched_aggregate_is_accepted(
@@ -81,13 +82,15 @@ def test_padding_is_not_another_proof(
     three: Aggregate,
 ) -> None:
     """Three proofs, and those three with the last one again, make the same vectors: n tells them apart."""
-    four = aggregate(key, trapdoor.vk, [*proofs[:3], proofs[2]])
+    four = fold(key, trapdoor.vk, [*proofs[:3], proofs[2]])
     verify_aggregate(key.verifier, trapdoor.vk, [*statements, statements[2]], four)
-    shorter = replace(four, auxiliary_commitments=four.auxiliary_commitments[:3])
+    shorter = replace(four, groups=(3,), auxiliary_commitments=four.auxiliary_commitments[:3])
     with pytest.raises(VerificationError, match="pairing"):
         verify_aggregate(key.verifier, trapdoor.vk, statements, shorter)
     longer = replace(
-        three, auxiliary_commitments=(*three.auxiliary_commitments, three.auxiliary_commitments[2])
+        three,
+        groups=(4,),
+        auxiliary_commitments=(*three.auxiliary_commitments, three.auxiliary_commitments[2]),
     )
     with pytest.raises(VerificationError, match="pairing"):
         verify_aggregate(key.verifier, trapdoor.vk, [*statements, statements[2]], longer)
@@ -127,7 +130,7 @@ def test_one_reference_string_used_twice(
     twice = AggregationKey(key.a, key.b)
     assert twice.verifier  # made before the powers of b are lost
     object.__setattr__(twice, "b", key.a)
-    forged = aggregate(twice, trapdoor.vk, proofs[:3])
+    forged = fold(twice, trapdoor.vk, proofs[:3])
     assert forged.claim.commitments.t_c == forged.claim.commitments.u_c
     with pytest.raises(VerificationError, match="pairing"):
         verify_aggregate(key.verifier, trapdoor.vk, statements, forged)
@@ -139,8 +142,12 @@ Change = Callable[[Aggregate], Aggregate]
 _TARGET = pairing_product([(G1Point(), G2Point())])
 
 
-def change_claim(name: str) -> Callable[[Claim], Claim]:
-    def change(claim: Claim) -> Claim:
+def change_claim(name: str) -> Callable[[Any], Any]:
+    """For a claim or the initial one."""
+
+    def change(claim: Any) -> Any:
+        if name == "total" and isinstance(claim, InitialClaim):
+            return replace(claim, totals=(*claim.totals[:-1], claim.totals[-1] + G1Point()))
         if name == "total":
             return replace(claim, total=claim.total + G1Point())
         if name == "product":
@@ -236,8 +243,8 @@ def test_an_invalid_proof(key: AggregationKey, trapdoor: Trapdoor, proofs: list[
         bad = replace(proofs[1], **{field: getattr(proofs[1], field) + G1Point()})
         given = [proofs[0], bad, proofs[2]]
         with pytest.raises(VerificationError, match="proof 1"):
-            aggregate(key, trapdoor.vk, given)
-        forced = aggregate(key, trapdoor.vk, given, check=False)
+            fold(key, trapdoor.vk, given)
+        forced = fold(key, trapdoor.vk, given, check=False)
         with pytest.raises(VerificationError, match="pairing"):
             verify_aggregate(key.verifier, trapdoor.vk, [p.statement for p in given], forced)
 
@@ -246,10 +253,11 @@ def holding_parts(
     key: AggregationKey, trapdoor: Trapdoor, statements: Sequence[Statement], made: Aggregate
 ) -> tuple[bool, bool, bool]:
     """Which of eq. (17), the folding and eq. (18) hold, each by itself."""
-    r, challenges, z = verifier._challenges(key.verifier, trapdoor.vk, statements, made)
+    groups = statement_groups([(trapdoor.vk, statements)])
+    r, y, challenges, z = verifier._challenges(key.verifier, groups, made)
     parts = [MergedEquations() for _ in range(3)]
-    verifier._add_statements(parts[0], trapdoor.vk, statements, made, r)
-    verifier._add_folding(parts[1], made, challenges)
+    verifier._add_statements(parts[0], groups, made, r)
+    verifier._add_folding(parts[1], made, y, challenges)
     f_v, f_w = v_polynomial(r, challenges), w_polynomial(challenges)
     verifier._add_openings(parts[2], key.verifier, made, f_v, f_w, z)
     return parts[0].hold(), parts[1].hold(), parts[2].hold()
@@ -262,27 +270,26 @@ class Forger:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, trapdoor: Trapdoor, lie_about: str) -> None:
         self.trapdoor, self.lie_about = trapdoor, lie_about
         self.r = 0
-        honest_scaled, honest_claim = Vectors.scaled, Vectors.claim
+        honest_scaled, honest_claim = Vectors.scaled, Vectors.initial_claim
 
         def scaled(vectors: Vectors, r: int) -> Vectors:
             self.r = r
             return honest_scaled(vectors, r)
 
-        def claim(vectors: Vectors, commitments: Any = None) -> Claim:
-            made = honest_claim(vectors, commitments)
-            return made if commitments is None else self.forge(made)
+        def claim(vectors: Vectors, *arguments: Any) -> InitialClaim:
+            return self.forge(honest_claim(vectors, *arguments))
 
         monkeypatch.setattr(Vectors, "scaled", scaled)
-        monkeypatch.setattr(Vectors, "claim", claim)
+        monkeypatch.setattr(Vectors, "initial_claim", claim)
 
     @property
     def excess(self) -> G1Point:
         """By how much Z_C is wrong when C of proof 1 is."""
         return g1(self.r)
 
-    def forge(self, claim: Claim) -> Claim:
+    def forge(self, claim: InitialClaim) -> InitialClaim:
         if self.lie_about == "total":
-            return replace(claim, total=claim.total - self.excess)
+            return replace(claim, totals=(claim.totals[0] - self.excess,))
         correction = pairing_product([(self.excess, self.trapdoor.vk.delta_g2)])
         return replace(claim, product=product_of_powers([claim.product, correction], [1, 1]))
 
@@ -303,7 +310,7 @@ def test_totals_that_are_not_those_of_the_vectors(
 ) -> None:
     """The statements' equation is satisfied; the folding gives the forger away."""
     Forger(monkeypatch, trapdoor, lie_about)
-    forged = aggregate(key, trapdoor.vk, with_bad_proof, check=False)
+    forged = fold(key, trapdoor.vk, with_bad_proof, check=False)
     assert holding_parts(key, trapdoor, statements, forged) == (True, False, True)
     with pytest.raises(VerificationError, match="pairing"):
         verify_aggregate(key.verifier, trapdoor.vk, statements, forged)
@@ -327,7 +334,7 @@ def test_keys_made_up_for_the_purpose(
             return replace(vectors, **own)
 
         monkeypatch.setattr(aggregator, "_vectors", own_keys)
-        forged = aggregate(key, trapdoor.vk, proofs[:3])
+        forged = fold(key, trapdoor.vk, proofs[:3])
         assert holding_parts(key, trapdoor, statements, forged) == (True, True, False)
         with pytest.raises(VerificationError, match="pairing"):
             verify_aggregate(key.verifier, trapdoor.vk, statements, forged)
@@ -352,8 +359,8 @@ def test_cross_terms_chosen_after_their_challenge(
 
     honest_terms = Vectors.cross_terms
 
-    def repaired_terms(vectors: Vectors) -> Round:
-        terms = honest_terms(vectors)
+    def repaired_terms(vectors: Vectors, *arguments: Any) -> Round:
+        terms = honest_terms(vectors, *arguments)
         if len(vectors) < 4:
             return terms
         correction = pairing_product([(forger.excess, trapdoor.vk.delta_g2)])
@@ -363,10 +370,10 @@ def test_cross_terms_chosen_after_their_challenge(
 
     with monkeypatch.context() as careless:
         careless.setattr(AggregateTranscript, "round_challenge", careless_challenge)
-        aggregate(key, trapdoor.vk, with_bad_proof, check=False)
+        fold(key, trapdoor.vk, with_bad_proof, check=False)
         first_challenge = drawn[0]  # known before the cross terms are chosen
         careless.setattr(Vectors, "cross_terms", repaired_terms)
-        forged = aggregate(key, trapdoor.vk, with_bad_proof, check=False)
+        forged = fold(key, trapdoor.vk, with_bad_proof, check=False)
         verify_aggregate(key.verifier, trapdoor.vk, statements, forged)
 
     with pytest.raises(VerificationError, match="pairing"):
@@ -397,12 +404,12 @@ def test_cross_terms_and_final_vectors_are_absorbed_whole(three: Aggregate) -> N
 
 def test_numbers_of_proofs(key: AggregationKey, trapdoor: Trapdoor, proofs: list[Proof]) -> None:
     with pytest.raises(ValueError, match="0 proofs"):
-        aggregate(key, trapdoor.vk, [])
-    with pytest.raises(ValueError, match="17 proofs"):
-        aggregate(key, trapdoor.vk, [proofs[0]] * 17)
+        fold(key, trapdoor.vk, [])
+    with pytest.raises(ValueError, match="more than 16 proofs"):
+        fold(key, trapdoor.vk, [proofs[0]] * 17)
     without_statement = Proof.from_bytes(proofs[0].to_bytes())
     with pytest.raises(ValueError, match="statement"):
-        aggregate(key, trapdoor.vk, [without_statement])
+        fold(key, trapdoor.vk, [without_statement])
 
 
 def test_types(

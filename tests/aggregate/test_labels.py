@@ -9,7 +9,6 @@ import cbor2
 import pytest
 
 from pvcnn.aggregate.aggregate import Aggregate
-from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.reference_string import AggregationKey
 from pvcnn.aggregate.verifier import verify_aggregate
 from pvcnn.algebra.points import G1Point, encode_g1
@@ -19,7 +18,7 @@ from pvcnn.qmp.statement import Statement
 from pvcnn.qmp.verifier import verify
 from tests.aggregate import standalone
 from tests.aggregate.standalone import exit_code, loaded
-from tests.aggregate.synthetic import Trapdoor, g1
+from tests.aggregate.synthetic import Trapdoor, fold, g1
 
 script = standalone.load()
 
@@ -39,7 +38,7 @@ def labelled_proofs(labelled: Trapdoor) -> list[Proof]:
 
 @pytest.fixture(scope="module")
 def made(key: AggregationKey, labelled: Trapdoor, labelled_proofs: list[Proof]) -> Aggregate:
-    return aggregate(key, labelled.vk, labelled_proofs)
+    return fold(key, labelled.vk, labelled_proofs)
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +71,7 @@ def test_standalone_verifies_outputs_of_64_bits_without_labels(
     proof = trapdoor.prove(b"", OUTPUTS[1])
     loaded(key, trapdoor, [proof]).verify()
     one_less = replace(proof, attached=replace(proof.statement, outputs=(OUTPUTS[1][0] + 1, OUTPUTS[1][1])))
-    data = aggregate(key, trapdoor.vk, [proof]).to_bytes()
+    data = fold(key, trapdoor.vk, [proof]).to_bytes()
     assert exit_code(loaded(key, trapdoor, [one_less], data).verify) == 1
 
 
@@ -143,30 +142,28 @@ def test_labels_enter_the_first_challenge(
 ) -> None:
     """Eq. (14): r, and with it everything, changes with each D_lab; and so does eq. (9)."""
     honest = loaded(key, labelled, labelled_proofs, made.to_bytes())
-    honest.draw_challenges()
+    drawn = honest.draw_challenges()
     for index, proof in enumerate(labelled_proofs):
         changed = replace(proof.statement, labels_commitment=g1(6))
         others = [*labelled_proofs]
         others[index] = replace(proof, attached=changed)
         view = loaded(key, labelled, others, made.to_bytes())
-        view.draw_challenges()
-        drawn = ({view.r, view.z, *view.x}, {honest.r, honest.z, *honest.x})
-        assert not drawn[0] & drawn[1]
+        redrawn = view.draw_challenges()
+        assert not {redrawn.r, redrawn.y, redrawn.z, *redrawn.x} & {drawn.r, drawn.y, drawn.z, *drawn.x}
         auxiliary = encode_g1(proof.auxiliary_commitment)
-        own, other = (each.proof_challenges(each.statements[index], auxiliary) for each in (honest, view))
+        own, other = (
+            each.groups[0].challenges(each.groups[0].statements[index], auxiliary) for each in (honest, view)
+        )
         assert not set(own) & set(other)
 
 
 @pytest.mark.parametrize("output", [1 << 63, -(1 << 63) - 1, True, b"\0", [0]])
-def test_standalone_outputs_have_64_bits(
-    output: Any, key: AggregationKey, trapdoor: Trapdoor, proofs: list[Proof]
-) -> None:
+def test_standalone_outputs_have_64_bits(output: Any, proofs: list[Proof]) -> None:
     """Otherwise n and n + 2^64 would mean the same challenge."""
-    good = loaded(key, trapdoor, proofs[:1])
-    statement = {**good.statements[0], "outputs": [output, 0]}
-    data = cbor2.dumps(good.fields | {"format": "pvcnn-aggregate", "version": 1}, canonical=True)
-    assert exit_code(lambda: script.Aggregate(data, good.string, good.key, [statement])) == 2
-    assert exit_code(lambda: script.Aggregate(data, good.string, good.key, good.statements)) == 0
+    fields = cbor2.loads(proofs[0].statement.to_bytes())
+    data = cbor2.dumps(fields | {"outputs": [output, 0]}, canonical=True)
+    assert exit_code(lambda: script.read_statement(data)) == 2
+    assert exit_code(lambda: script.read_statement(proofs[0].statement.to_bytes())) == 0
 
 
 def test_standalone_reads_statements_with_and_without_labels(

@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from pvcnn.aggregate.aggregate import Aggregate
+from pvcnn.aggregate.packed import PackedAggregate
 from pvcnn.aggregate.reference_string import AggregationKey
 from pvcnn.algebra.constants import BASE_MODULUS
 from pvcnn.algebra.points import decode_g1, decode_g2, encode_g1, encode_g2
@@ -24,6 +25,7 @@ from tests.aggregate.standalone import exit_code, loaded
 from tests.aggregate.synthetic import Trapdoor, g1, g2
 
 script = standalone.load()
+primitives = standalone.load_part("primitives")
 
 G1_IDENTITY = b"\xc0" + bytes(47)
 G1_OUTSIDE = b"\x80" + bytes(46) + b"\x04"
@@ -93,21 +95,21 @@ def test_versions_are_integers(version: Any) -> None:
     ],
 )
 def test_cbor_refuses(data: bytes) -> None:
-    assert exit_code(lambda: script.read_value(data, 0)) == 2
+    assert exit_code(lambda: primitives.read_value(data, 0)) == 2
 
 
 def test_cbor_values() -> None:
     for value in [0, 23, 24, 255, 256, 2**64 - 1, -1, -(2**64), b"", b"x" * 300, "", "é", True, False]:
         for nested in (value, [value, [value]], {"a": value, "bb": [value], "c": {"d": value}}):
             data = cbor2.dumps(nested, canonical=True)
-            assert script.read_value(data, 0) == (nested, len(data))
+            assert primitives.read_value(data, 0) == (nested, len(data))
 
 
 # Ed25519
 
 
 def signature_code(key: bytes, message: bytes, signature: bytes) -> int:
-    return exit_code(lambda: script.check_signature(key, message, signature))
+    return exit_code(lambda: primitives.check_signature(key, message, signature))
 
 
 def test_signature_of_rfc_8032() -> None:
@@ -138,13 +140,21 @@ def test_signatures_agree_with_cryptography() -> None:
 def test_signatures_are_not_malleable() -> None:
     secret = Ed25519PrivateKey.from_private_bytes(bytes(32))
     key, signature = secret.public_key().public_bytes_raw(), secret.sign(b"message")
-    s = int.from_bytes(signature[32:], "little") + script.L
+    s = int.from_bytes(signature[32:], "little") + primitives.L
     assert signature_code(key, b"message", signature[:32] + s.to_bytes(32, "little")) == 1
 
 
 def test_keys_of_small_order_are_malformed() -> None:
     """With such a key R = point, s = 0 signs many messages."""
-    for y in (0, 1, script.P - 1, script.ORDER_8_Y, script.P - script.ORDER_8_Y, script.P, script.P + 1):
+    for y in (
+        0,
+        1,
+        primitives.P - 1,
+        primitives.ORDER_8_Y,
+        primitives.P - primitives.ORDER_8_Y,
+        primitives.P,
+        primitives.P + 1,
+    ):
         key = y.to_bytes(32, "little")
         assert signature_code(key, b"message", (1).to_bytes(32, "little") + bytes(32)) == 2
 
@@ -153,7 +163,7 @@ def test_keys_of_small_order_are_malformed() -> None:
 
 
 def test_transcripts_agree() -> None:
-    ours, theirs = Transcript("pvcnn/test"), script.Transcript("pvcnn/test")
+    ours, theirs = Transcript("pvcnn/test"), primitives.Transcript("pvcnn/test")
     ours.absorb("item", b"data")
     ours.absorb_integer("number", 7)
     theirs.absorb(("item", b"data"), ("number", 7))
@@ -181,10 +191,11 @@ def test_target_elements_agree() -> None:
     pairs = [(g1(3), g2(5)), (g1(7), g2(11))]
     encoded = [(script.decode_point(encode_g1(p)), script.decode_point(encode_g2(q))) for p, q in pairs]
     value = script.decode_target(pairing_product(pairs).encoded)
+    assert script.decode_target(bytes(288)) == script.FQ12.one()
     assert script.is_product(value, encoded)
     assert not script.is_product(value, encoded[:1])
-    minus_one = (BASE_MODULUS - 1).to_bytes(48, "little") + bytes(528)
-    for outside in (bytes(576), minus_one, b"\xff" * 576, (2).to_bytes(576, "little")):
+    not_canonical = BASE_MODULUS.to_bytes(48, "little") + bytes(240)
+    for outside in (not_canonical, b"\xff" * 288, (2).to_bytes(288, "little")):
         assert exit_code(lambda data=outside: script.decode_target(data)) == 2  # type: ignore[misc]
 
 
@@ -213,16 +224,13 @@ def test_other_statements_are_invalid(
     for changed in ([a, b, d], [b, a, c], [a, b, b]):
         with_others = loaded(key, trapdoor, changed, three.to_bytes())
         assert exit_code(with_others.verify) == 1
-    assert exit_code(lambda: loaded(key, trapdoor, [a, b], three.to_bytes())) == 1
+    assert exit_code(loaded(key, trapdoor, [a, b], three.to_bytes()).verify) == 1
 
 
 @pytest.fixture
 def one(key: AggregationKey, trapdoor: Trapdoor, proofs: list[Proof]) -> Any:
-    """An aggregate of one proof, challenges drawn and claim decoded."""
-    made = loaded(key, trapdoor, proofs[:1])
-    made.draw_challenges()
-    made.targets, made.total = made.decode_claim(made.fields["claim"])
-    return made
+    """A folded aggregate of one proof, its challenges drawn."""
+    return loaded(key, trapdoor, proofs[:1]).draw_challenges()
 
 
 def test_every_folded_value_is_checked(one: Any) -> None:
@@ -232,34 +240,46 @@ def test_every_folded_value_is_checked(one: Any) -> None:
     for i in range(5):
         one.targets = [*honest[:i], honest[i] ** 2, *honest[i + 1 :]]
         assert exit_code(one.check_folding) == 1
-    one.targets, one.total = honest, script.combine([one.total], [2])
+    one.targets, one.totals = honest, [script.combine(one.totals, [2])]
     assert exit_code(one.check_folding) == 1
 
 
 def test_every_opening_is_checked(one: Any) -> None:
     assert exit_code(one.check_openings) == 0
-    honest = one.fields["openings"]
-    generators = [encode_g2(g2(1)), encode_g2(g2(1)), encode_g1(g1(1)), encode_g1(g1(1))]
-    at = 0
-    for generator in generators:
-        one.fields["openings"] = honest[:at] + generator + honest[at + len(generator) :]
+    honest = list(one.openings)
+    for i, generator in enumerate([script.G2, script.G2, script.G1, script.G1]):
+        one.openings = [*honest[:i], generator, *honest[i + 1 :]]
         assert exit_code(one.check_openings) == 1
-        at += len(generator)
 
 
 def test_shapes_are_checked(
     key: AggregationKey, trapdoor: Trapdoor, proofs: list[Proof], three: Aggregate
 ) -> None:
     fields = cbor2.loads(three.to_bytes())
-    for change in ({"rounds": fields["rounds"][:1]}, {"claim": fields["claim"][:-1]}, {"openings": b""}):
+    changes: list[dict[str, Any]] = [
+        {"rounds": fields["rounds"][:1]},
+        {"claim": fields["claim"][:-1]},
+        {"openings": b""},
+        {"groups": []},
+        {"groups": [0, 3]},
+        {"groups": [2, 1]},
+        {"groups": [2]},
+        {"groups": [True, 2]},
+        {"groups": [3] * 65},
+    ]
+    for change in changes:
         data = cbor2.dumps(fields | change, canonical=True)
         assert exit_code(lambda data=data: loaded(key, trapdoor, proofs[:3], data)) == 2  # type: ignore[misc]
     small = loaded(key, trapdoor, proofs[:3])
-    assert (
-        exit_code(
-            lambda: script.Aggregate(
-                three.to_bytes(), small.string | {"max_proofs": 2}, small.key, small.statements
-            )
-        )
-        == 1
-    )
+    small.string["max_proofs"] = 2
+    assert exit_code(small.verify) == 1
+
+
+@pytest.mark.usefixtures("quiet")
+def test_packed_proofs_verify(key: AggregationKey, trapdoor: Trapdoor, proofs: list[Proof]) -> None:
+    data = PackedAggregate((3,), tuple(proofs[:3])).to_bytes()
+    loaded(key, trapdoor, proofs[:3], data).verify()
+    for others in ([proofs[0], proofs[1], proofs[3]], [proofs[1], proofs[0], proofs[2]], proofs[:2]):
+        assert exit_code(loaded(key, trapdoor, others, data).verify) == 1
+    for change in (data[:-1], data.replace(b"proofs", b"Proofs")):
+        assert exit_code(lambda data=change: loaded(key, trapdoor, proofs[:3], data)) == 2  # type: ignore[misc]

@@ -17,7 +17,7 @@ from pvcnn.algebra.memory import aligned
 from pvcnn.algebra.multiples import multiples_g1, multiples_g2
 from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.point_columns import columns_times_points
-from pvcnn.algebra.point_sums import sums_and_differences
+from pvcnn.algebra.point_pairs import sums_and_differences
 from pvcnn.algebra.point_transforms import lagrange_points
 
 pytestmark = pytest.mark.usefixtures("backend")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from py_arkworks_bls12381 import GT, G1Point, G2Point
@@ -20,6 +20,7 @@ from pvcnn.algebra.target import (
     _compiled,
     decode_targets,
     pairing_product,
+    pairing_products,
     product_of_powers,
 )
 from pvcnn.errors import DecodeError
@@ -43,12 +44,17 @@ def rng() -> random.Random:
 
 
 def coefficients(element: TargetElement) -> tower.Fq12:
-    data = element.encoded
-    return tuple(int.from_bytes(data[i : i + 48], "little") for i in range(0, TARGET_BYTES, 48))
+    data = element.value
+    return tuple(int.from_bytes(data[i : i + 48], "little") for i in range(0, 2 * TARGET_BYTES, 48))
+
+
+def to_bytes(a: Sequence[int]) -> bytes:
+    return b"".join(c.to_bytes(48, "little") for c in a)
 
 
 def encode(a: tower.Fq12) -> bytes:
-    return b"".join(c.to_bytes(48, "little") for c in a)
+    """Of an element of the torus."""
+    return to_bytes(tower.compress(a))
 
 
 def pairing(exponent: int) -> TargetElement:
@@ -61,9 +67,10 @@ def test_the_pairing_of_py_arkworks_is_that_of_py_ecc_to_the_power_minus_three()
 
 
 def test_one() -> None:
-    assert str(GT.one()) == encode(tower.ONE).hex()
-    assert pairing(0).encoded == encode(tower.ONE)
-    assert pairing_product([]).encoded == encode(tower.ONE)
+    assert str(GT.one()) == to_bytes(tower.ONE).hex()
+    assert pairing(0).value == to_bytes(tower.ONE)
+    assert pairing_product([]).encoded == bytes(TARGET_BYTES)
+    assert decode_targets([bytes(TARGET_BYTES)]) == [pairing(0)]
 
 
 def test_products_and_powers_match_pairings(rng: random.Random) -> None:
@@ -83,16 +90,18 @@ def test_decoding_inverts_encoding(rng: random.Random) -> None:
 
 
 def test_decoding_refuses_what_is_outside_the_group(rng: random.Random) -> None:
+    """Elements of the torus: its order is q^6 + 1."""
     minus_one = (BASE_MODULUS - 1, *(0,) * 11)
     member = target(rng)
+    unitary = random_element(rng)
+    unitary = tower.multiply(tower.conjugate(unitary), tower.inverse(unitary))
     outside = [
-        tower.ZERO,
-        minus_one,
-        random_element(rng),
+        unitary,
         cyclotomic(rng),
         tower.multiply(minus_one, member),
         tower.multiply(small_order(rng, 4513), member),
         small_order(rng, 4513),
+        tower.decompress((5, *(0,) * 5)),
     ]
     for element in outside:
         with pytest.raises(DecodeError):
@@ -124,3 +133,32 @@ def test_operators_of_py_arkworks_on_gt_stay_unused() -> None:
     base = GT.pairing(G1Point(), G2Point())
     doubled = GT.pairing(G1Point() + G1Point(), G2Point())
     assert str(base + base) != str(doubled)
+
+
+def test_whatever_is_canonical_is_one_element_of_the_torus(rng: random.Random) -> None:
+    """Compression is a bijection between Fq6 and the elements of norm 1 but -1: one encoding for each."""
+    for _ in range(20):
+        compressed = tuple(rng.randrange(BASE_MODULUS) for _ in range(6))
+        element = tower.decompress(compressed)
+        assert tower.multiply(element, tower.conjugate(element)) == tower.ONE
+        assert tower.compress(element) == compressed
+    assert tower.decompress((0,) * 6) == tower.ONE
+    with pytest.raises(ZeroDivisionError):
+        tower.compress((BASE_MODULUS - 1, *(0,) * 11))
+
+
+def test_members_decompress_to_themselves(rng: random.Random) -> None:
+    members = [target(rng) for _ in range(20)]
+    decoded = decode_targets([encode(member) for member in members])
+    assert [coefficients(element) for element in decoded] == members
+    assert [element.encoded for element in decoded] == [encode(member) for member in members]
+
+
+def test_products_of_several_lists(rng: random.Random) -> None:
+    """Cut into chunks, some of them empty, and multiplied again; the pairs are counted."""
+    exponents = [[rng.randrange(SCALAR_MODULUS) for _ in range(n)] for n in (0, 1, 3, 300)]
+    pairs = [[(G1Point() * scalar(x), G2Point()) for x in row] for row in exponents]
+    counted: list[int] = []
+    products = pairing_products(pairs, counted.append)
+    assert products == [pairing(sum(row) % SCALAR_MODULUS) for row in exponents]
+    assert sum(counted) == 304

@@ -80,7 +80,7 @@ ALLOWED: dict[str, set[str]] = {
     "pvcnn-cluster-refusal": {"context"},
     "pvcnn-statement": {"features_commitment", "outputs", "context"},
     "pvcnn-label-opening": {"salt", "labels"},
-    "pvcnn-aggregate": {"auxiliary_commitments", "claim", "rounds", "final", "openings"},
+    "pvcnn-packed-aggregate": {"groups", "proofs"},
 }
 #: Maps inside artefacts that have no format of their own.
 ALLOWED_LAYERS = [

@@ -24,7 +24,7 @@ from pvcnn.qmp.statement import Statement
 from tests.aggregate import standalone
 from tests.campaign.tiny import Played
 
-script = standalone.load()
+script = standalone.load_campaign()
 
 #: Everything but the standard library and what py_ecc itself needs.
 ALONE = f"""
@@ -73,7 +73,7 @@ def test_a_valid_campaign(played: Played) -> None:
     assert verdict.registry_digest in result.stdout
     assert "trusted to owner" in result.stdout
     assert "Not proved" in result.stdout
-    assert "folded" in result.stderr
+    assert "4 proofs" in result.stderr
 
 
 def test_usage(tmp_path: Path) -> None:

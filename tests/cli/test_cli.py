@@ -83,6 +83,27 @@ def test_every_role_has_its_command(
     assert verdict["labels"]["opened"] == 2
 
 
+@pytest.mark.parametrize(
+    ("scheme", "made"), [("snarkpack", "snarkpack"), ("packed", "packed"), ("auto", "packed")]
+)
+def test_schemes_of_aggregates(
+    scheme: str, made: str, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is verified, and the sizes of both are reported."""
+    status, told = call(capsys, "aggregate", finished, "--scheme", scheme)
+    assert status == 0
+    assert told["scheme"] == made
+    file = finished / "public" / "aggregate.cbor"
+    assert told["bytes"]["aggregate"] == told["bytes"][made] == file.stat().st_size
+    assert told["bytes"]["packed"] < told["bytes"]["snarkpack"]
+    assert told["bytes"]["proofs"] == 3 * 240
+    assert 3 * 48 < told["bytes"]["statements"] < 3 * 48 + 120
+    status, verdict = call(capsys, "verify", finished)
+    assert (status, verdict["verified"]) == (0, True)
+    assert run(["aggregate", str(finished), "--scheme", scheme]) == 0
+    assert "3 proofs" in capsys.readouterr().err
+
+
 def test_verify_prints_what_is_and_is_not_proved(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", str(finished)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
@@ -126,7 +147,6 @@ def test_changed_byte_is_exit_status_1_or_2(finished: Path, capsys: pytest.Captu
     [
         (["bench", "model", "lenet"], "choose one of deepfake"),
         (["demo", "--device", "cuda"], "--device cpu"),
-        (["aggregate", "DIR", "--scheme", "packed"], "--scheme snarkpack"),
     ],
 )
 def test_what_is_not_built_exits_2_and_names_the_remedy(

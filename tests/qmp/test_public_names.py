@@ -19,7 +19,8 @@ from tests.qmp.programs import Case, small_case
 
 OPERATIONS = (
     *("split", "setup", "label_key", "check_label_key", "commit_labels", "prove", "verify"),
-    *("aggregation_setup", "aggregate", "verify_aggregate"),
+    *("aggregation_setup", "aggregate", "verify_aggregate", "verify_batch", "decode_aggregate"),
+    *("aggregate_groups", "verify_aggregate_groups"),
 )
 ERRORS = (
     "CampaignError",

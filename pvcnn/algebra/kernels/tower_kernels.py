@@ -1,4 +1,4 @@
-"""Fq12 compiled: the membership test and the multi-power of pvcnn.algebra.tower.
+"""Fq12 compiled: decompression, the membership test and the multi-power of pvcnn.algebra.tower.
 
 A kernel works on rows of 96 bytes, like the registers of a machine: a row is an element of Fq2 in
 Montgomery form, an element of Fq6 is three rows and one of Fq12 six, in the order of
@@ -25,6 +25,7 @@ from pvcnn.algebra.kernels.fields import (
     store_word,
     subtract,
 )
+from pvcnn.algebra.kernels.inversion import invert
 
 #: The curve's parameter is negative; this has 64 bits.
 _NEGATED_PARAMETER = -CURVE_PARAMETER
@@ -124,6 +125,50 @@ def multiply_fq12(m: int, d: int, a: int, b: int, t: int) -> None:
 
 
 @kernel
+def invert_fq6(m: int, d: int, a: int, t: int) -> None:
+    """1 / a in Fq6 for a that is not 0: a's adjugate, whose product with a lies in Fq2, over that product."""
+    multiply_rows(m, t + 3, a + 1, a + 2)
+    multiply_rows(m, t + 4, a, a + 1)
+    multiply_rows(m, t + 5, a, a + 2)
+    square_row(m, t, a)
+    square_row(m, t + 1, a + 2)
+    square_row(m, t + 2, a + 1)
+    times_xi(m, t + 3, t + 3)
+    times_xi(m, t + 1, t + 1)
+    for i in range(3):
+        subtract_rows(m, t + i, t + i, t + 3 + i)
+    multiply_rows(m, t + 3, a + 2, t + 1)
+    multiply_rows(m, t + 4, a + 1, t + 2)
+    add_rows(m, t + 3, t + 3, t + 4)
+    times_xi(m, t + 3, t + 3)
+    multiply_rows(m, t + 4, a, t)
+    add_rows(m, t + 3, t + 3, t + 4)
+    store(m + 96 * (t + 3), invert(load(DEGREE_TWO, m + 96 * (t + 3))))
+    for i in range(3):
+        multiply_rows(m, d + i, t + i, t + 3)
+
+
+@kernel
+def decompress_fq12(m: int, a: int, one: int, t: int) -> None:
+    """The element whose compressed form the first three rows from `a` on hold, into all six.
+
+    Rows one .. + 2 hold the 1 of Fq6.
+    """
+    multiply_fq6(m, t, a, a, t + 6)
+    times_xi(m, t + 2, t + 2)
+    subtract_rows(m, t + 3, one, t + 2)
+    subtract_rows(m, t + 4, one + 1, t)
+    subtract_rows(m, t + 5, one + 2, t + 1)
+    invert_fq6(m, t, t + 3, t + 6)
+    add_rows(m, t, t, t)
+    add_rows(m, t + 1, t + 1, t + 1)
+    add_rows(m, t + 2, t + 2, t + 2)
+    multiply_fq6(m, a + 3, a, t, t + 6)
+    subtract_rows(m, a, t, one)
+    copy_rows(m, a + 1, t + 1, 2)
+
+
+@kernel
 def square_fq4(m: int, d: int, a: int, b: int) -> None:
     """(a + b y)^2 for y^2 = 1 + u, into rows d and d + 1; d + 2 is overwritten, no overlap."""
     square_row(m, d, a)
@@ -208,9 +253,12 @@ def is_member(m: int, a: int, coefficients: int, t: int) -> bool:
 
 
 @kernel
-def are_members(out: int, m: int, elements: int, count: int, coefficients: int, t: int) -> None:
-    """Writes the word 1 or 0 to out for each of `count` elements."""
+def decompress_members(
+    out: int, m: int, elements: int, count: int, one: int, coefficients: int, t: int
+) -> None:
+    """Decompresses `count` elements in place, and writes to out for each whether it is a member: 1 or 0."""
     for i in range(count):
+        decompress_fq12(m, elements + 6 * i, one, t)
         member = is_member(m, elements + 6 * i, coefficients, t)
         store_word(out + 8 * i, uint64(1) if member else uint64(0))
 
