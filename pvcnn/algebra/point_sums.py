@@ -44,6 +44,16 @@ def multiples(points: Sequence[Point], factors: Sequence[int]) -> list[Point]:
     return list(chain.from_iterable(threads.run_spans(span, len(points), _MINIMUM_MULTIPLIED)))
 
 
+def multiples_of_generator_g1(factors: Sequence[int]) -> list[G1Point]:
+    """factors[i] times the generator of G1, for any integers."""
+    return _of_generator(G1Point, "generator of G1", factors)
+
+
+def multiples_of_generator_g2(factors: Sequence[int]) -> list[G2Point]:
+    """As `multiples_of_generator_g1`, for G2."""
+    return _of_generator(G2Point, "generator of G2", factors)
+
+
 def folded(points: Sequence[Point], factor: int) -> list[Point]:
     """low + factor high for the two halves of an even number of points."""
     half, group = len(points) // 2, _group(points)
@@ -59,6 +69,14 @@ def _group(points: Sequence[Point]) -> type[Point]:
     return type(points[0])
 
 
+def _of_generator(group: type[Point], name: str, factors: Sequence[int]) -> list[Point]:
+    kernels = _kernels()
+    if name not in kernels or len(factors) < _MINIMUM_SUMMED:
+        return multiples([group()] * len(factors), factors) if factors else []
+    points: list[Point] = kernels[name](factors)
+    return points
+
+
 def _sum(group: type[Point], name: str, points: Sequence[Point], factors: Sequence[int]) -> Point:
     if len(points) != len(factors):
         raise ValueError(f"{len(points)} points and {len(factors)} factors")
@@ -71,19 +89,22 @@ def _sum(group: type[Point], name: str, points: Sequence[Point], factors: Sequen
 
 
 @cache
-def _kernels() -> dict[str, Callable[[Sequence[Any], Sequence[int]], Any]]:
-    """By the name of a group, sums of multiples in it; empty where Numba may or can not be used."""
+def _kernels() -> dict[str, Callable[..., Any]]:
+    """By the name of a group, sums of multiples in it, and multiples of its generator; empty where Numba may
+    or can not be used."""
     if os.environ.get("PVCNN_NO_NUMBA") == "1":
         return {}
     try:
         from pvcnn.algebra import curve, scalars
     except (ImportError, RuntimeError):  # no Numba, or no directory in which it may cache what it compiles
         return {}
+
+    def integers(factors: Sequence[int]) -> Any:
+        return scalars.from_integers(factors)
+
     return {
-        "G1": lambda points, factors: curve.msm_g1(
-            curve.g1_from_points(points), scalars.from_integers(factors)
-        ),
-        "G2": lambda points, factors: curve.msm_g2(
-            curve.g2_from_points(points), scalars.from_integers(factors)
-        ),
+        "G1": lambda points, factors: curve.msm_g1(curve.g1_from_points(points), integers(factors)),
+        "G2": lambda points, factors: curve.msm_g2(curve.g2_from_points(points), integers(factors)),
+        "generator of G1": lambda factors: curve.g1_to_points(curve.fixed_base_g1(integers(factors))),
+        "generator of G2": lambda factors: curve.g2_to_points(curve.fixed_base_g2(integers(factors))),
     }
