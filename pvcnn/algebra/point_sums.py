@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from pvcnn.algebra import threads
 from pvcnn.algebra.points import G1Point, G2Point, Point, scalar
 
 #: Fewer points than this are summed by py_arkworks.
-_MINIMUM_SUMMED: Final = 64
+_MINIMUM_SUMMED: Final = 128
 #: Fewer points than this are not worth a thread of their own.
 _MINIMUM_MULTIPLIED: Final = 4
 
@@ -30,6 +30,24 @@ def sum_of_multiples_g1(points: Sequence[G1Point], factors: Sequence[int]) -> G1
 def sum_of_multiples_g2(points: Sequence[G2Point], factors: Sequence[int]) -> G2Point:
     """As `sum_of_multiples_g1`, for G2."""
     return _sum(G2Point, "G2", points, factors)
+
+
+def sums_of_multiples_g1(sums: Sequence[tuple[Sequence[G1Point], Sequence[int]]]) -> list[G1Point]:
+    """`sum_of_multiples_g1` of each pair of points and factors: the short ones on all threads at a time."""
+    made: dict[int, G1Point] = {}
+    large = len(sums) * [False] if not _kernels() else [len(points) >= _MINIMUM_SUMMED for points, _ in sums]
+    short = [i for i, is_large in enumerate(large) if not is_large]
+
+    def every(first: int, step: int) -> None:
+        for i in short[first::step]:
+            made[i] = _sum_by_arkworks(G1Point, *sums[i])
+
+    count = threads.thread_count()
+    threads.run([partial(every, first, count) for first in range(min(count, len(short)))])
+    return [
+        sum_of_multiples_g1(*each) if is_large else made[i]
+        for i, (each, is_large) in enumerate(zip(sums, large, strict=True))
+    ]
 
 
 def multiples(points: Sequence[Point], factors: Sequence[int]) -> list[Point]:
@@ -84,6 +102,10 @@ def _sum(group: type[Point], name: str, points: Sequence[Point], factors: Sequen
     if name in kernels and len(points) >= _MINIMUM_SUMMED:
         compiled: Point = kernels[name](points, factors)
         return compiled
+    return _sum_by_arkworks(group, points, factors)
+
+
+def _sum_by_arkworks(group: type[Point], points: Sequence[Point], factors: Sequence[int]) -> Point:
     total: Point = group.multiexp_unchecked(list(points), [scalar(factor) for factor in factors])
     return total
 
