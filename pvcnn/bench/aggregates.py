@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -62,6 +63,7 @@ def measure(proofs: int, repeat: int, progress: Progress) -> dict[str, Any]:
         "verified": True,
         "proofs": proofs,
         "auto": chosen,
+        "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "bytes": {**sizes([proofs]), "statements": len(statements)},
         "seconds": {**seconds, "batch": batch},
         "ours": {"verify": seconds[chosen]["verify"]},
