@@ -1,4 +1,4 @@
-"""Compiles every kernel that setup, proving, aggregation and verification use, so that a later step is not slow.
+"""Compiles every kernel that setup, proving, aggregating and verifying use, so that no later step is slow.
 
 Compiled code is cached on disk for this version and machine: the first run takes about a minute, later
 ones a fraction of a second.
