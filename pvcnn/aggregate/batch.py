@@ -16,7 +16,6 @@ from collections.abc import Iterable, Sequence
 from pvcnn.aggregate.merged_equations import PairingSum, random_weight
 from pvcnn.aggregate.statement_groups import StatementGroup
 from pvcnn.algebra.point_lists import generate_g1, generate_g2
-from pvcnn.algebra.point_sums import sum_of_multiples_g1
 from pvcnn.algebra.target import pairing_product
 from pvcnn.errors import VerificationError
 from pvcnn.qmp.keys import VerificationKey
@@ -68,8 +67,8 @@ def equations_hold(groups: Sequence[StatementGroup], proofs: Sequence[Proof]) ->
         first += len(members)
         weights = [random_weight() for _ in members]
         for weight, proof in zip(weights, members, strict=True):
-            product.add(-weight, proof.a, proof.b)
-        total = sum_of_multiples_g1([proof.c for proof in members], weights)
-        for term in group.terms([proof.auxiliary_commitment for proof in members], weights, total):
-            product.add(*term)
+            product.add(([-weight], [proof.a], proof.b))
+        for term in group.terms([proof.auxiliary_commitment for proof in members], weights):
+            product.add(term)
+        product.add((weights, [proof.c for proof in members], group.key.delta_g2))
     return pairing_product(product.pairs()) == ONE

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from pvcnn.algebra.constants import SCALAR_MODULUS
-from pvcnn.algebra.point_sums import sum_of_multiples_g1
-from pvcnn.algebra.points import G1Point, G2Point, encode_g2, scalar
+from pvcnn.algebra.point_sums import sums_of_multiples_g1
+from pvcnn.algebra.points import G1Point, G2Point, encode_g2
 from pvcnn.algebra.target import Pair, TargetElement, pairing_product, product_of_powers
 
-#: Factor, point of G1, point of G2: e(factor P, Q).
-Term: TypeAlias = tuple[int, G1Point, G2Point]
+#: Factors, as many points of G1, a point of G2: e(sum_i c_i P_i, Q).
+Term: TypeAlias = tuple[Sequence[int], Sequence[G1Point], G2Point]
 _WEIGHT_BITS = 128
 
 
@@ -26,40 +26,36 @@ def random_weight() -> int:
 
 
 class PairingSum:
-    """prod_i e(c_i P_i, Q_i); terms that share Q_i share a pairing."""
+    """A product of terms; those that share Q share a pairing."""
 
     def __init__(self) -> None:
         self._terms: dict[bytes, tuple[G2Point, list[G1Point], list[int]]] = {}
 
-    def add(self, factor: int, point: G1Point, partner: G2Point) -> None:
-        """One term more."""
-        _, points, factors = self._terms.setdefault(encode_g2(partner), (partner, [], []))
-        points.append(point)
-        factors.append(factor % SCALAR_MODULUS)
+    def add(self, term: Term, weight: int = 1) -> None:
+        """One term more, to the power `weight`."""
+        factors, points, partner = term
+        _, all_points, all_factors = self._terms.setdefault(encode_g2(partner), (partner, [], []))
+        all_points += points
+        all_factors += [factor * weight % SCALAR_MODULUS for factor in factors]
 
     def pairs(self) -> list[Pair]:
         """The pairs whose pairings are multiplied."""
-        return [(_combined(points, factors), partner) for partner, points, factors in self._terms.values()]
-
-
-def _combined(points: list[G1Point], factors: list[int]) -> G1Point:
-    if len(points) > 1:
-        return sum_of_multiples_g1(points, factors)
-    return points[0] if factors[0] == 1 else points[0] * scalar(factors[0])
+        sums = sums_of_multiples_g1([(points, factors) for _, points, factors in self._terms.values()])
+        return list(zip(sums, (partner for partner, _, _ in self._terms.values()), strict=True))
 
 
 class MergedEquations:
-    """Equations prod_i e(c_i P_i, Q_i) = prod_k f_k^(e_k), each raised to a random weight and multiplied."""
+    """Equations of terms and powers f_k^(e_k), each raised to a random weight and multiplied."""
 
     def __init__(self) -> None:
         self._left = PairingSum()
         self._right: dict[TargetElement, int] = {}
 
     def add(self, left: Sequence[Term], right: Sequence[tuple[int, TargetElement]] = ()) -> None:
-        """One equation: triples c_i, P_i, Q_i and pairs e_k, f_k."""
+        """One equation: the product of terms is that of powers, given as pairs e_k, f_k."""
         weight = random_weight()
-        for factor, point, partner in left:
-            self._left.add(factor * weight, point, partner)
+        for term in left:
+            self._left.add(term, weight)
         for exponent, element in right:
             self._right[element] = (self._right.get(element, 0) + exponent * weight) % SCALAR_MODULUS
 

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pvcnn.algebra.constants import G1_BYTES, G2_BYTES, SCALAR_MODULUS
+from pvcnn.algebra.point_lists import decode_g1_list, decode_g2_list
+from pvcnn.algebra.point_sums import multiples_of_generator_g1, multiples_of_generator_g2
 from pvcnn.algebra.points import (
     G1Point,
     G2Point,
@@ -31,7 +33,6 @@ from pvcnn.algebra.points import (
     encode_g2,
     pairing_product_is_one,
     random_scalar,
-    scalar,
 )
 from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import decode, encode
@@ -169,9 +170,7 @@ class AggregationKey:
 
 
 def _decode_powers(g1: Sequence[bytes], g2: Sequence[bytes]) -> Powers:
-    return Powers(
-        (G1Point(), *(decode_g1(data) for data in g1)), (G2Point(), *(decode_g2(data) for data in g2))
-    )
+    return Powers((G1Point(), *decode_g1_list(g1)), (G2Point(), *decode_g2_list(g2)))
 
 
 def aggregation_setup(max_proofs: int = 64) -> AggregationKey:
@@ -192,6 +191,6 @@ def _powers_of(secret: int, size: int) -> Powers:
     for _ in range(2 * size - 1):
         exponents.append(exponents[-1] * secret % SCALAR_MODULUS)
     return Powers(
-        tuple(G1Point() * scalar(exponent) for exponent in exponents),
-        tuple(G2Point() * scalar(exponent) for exponent in exponents[:size]),
+        tuple(multiples_of_generator_g1(exponents)),
+        tuple(multiples_of_generator_g2(exponents[:size])),
     )

@@ -16,8 +16,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pvcnn.aggregate.merged_equations import Term
-from pvcnn.algebra.constants import SCALAR_MODULUS
-from pvcnn.algebra.point_sums import sum_of_multiples_g1
 from pvcnn.algebra.points import G1Point
 from pvcnn.errors import VerificationError
 from pvcnn.qmp.challenges import derive_challenges
@@ -53,29 +51,25 @@ class StatementGroup:
                 raise VerificationError(f"statement {i}: {error}") from error
         return cls(key, tuple(statements))
 
-    def terms(
-        self, auxiliary_commitments: Sequence[G1Point], weights: Sequence[int], total: G1Point
-    ) -> list[Term]:
-        """The right side: for D_aux and w_i of each statement, and total = sum w_i C_i."""
+    def terms(self, auxiliary_commitments: Sequence[G1Point], weights: Sequence[int]) -> list[Term]:
+        """The right side without its last factor, for D_aux and w_i of each statement."""
         public = [0] * len(self.key.public_g1)
         for weight, statement, auxiliary in zip(weights, self.statements, auxiliary_commitments, strict=True):
             values = public_values(derive_challenges(self.key, statement, auxiliary), statement)
             for k, value in enumerate(values):
                 public[k] += weight * value
-        total_weight = sum(weights)
-        sums = {
-            "pub": (1, sum_of_multiples_g1(self.key.public_g1, [value % SCALAR_MODULUS for value in public])),
-            "in": (1, sum_of_multiples_g1([s.features_commitment for s in self.statements], weights)),
-            "w": (total_weight, self.key.weights_commitment),
-            "aux": (1, sum_of_multiples_g1(auxiliary_commitments, weights)),
-        }
+        total = [sum(weights)]
         labels = [s.labels_commitment for s in self.statements if s.labels_commitment is not None]
-        if self.key.takes_labels:
-            sums["lab"] = (1, sum_of_multiples_g1(labels, weights))
+        sums: dict[str, tuple[Sequence[int], Sequence[G1Point]]] = {
+            "pub": (public, self.key.public_g1),
+            "in": (weights, [statement.features_commitment for statement in self.statements]),
+            "w": (total, [self.key.weights_commitment]),
+            "lab": (weights, labels),
+            "aux": (weights, auxiliary_commitments),
+        }
         return [
-            (total_weight, self.key.alpha_g1, self.key.beta_g2),
+            (total, [self.key.alpha_g1], self.key.beta_g2),
             *((*sums[segment], gamma_s) for segment, gamma_s in self.key.gamma_g2.by_segment().items()),
-            (1, total, self.key.delta_g2),
         ]
 
 

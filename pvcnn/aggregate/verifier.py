@@ -39,7 +39,6 @@ from pvcnn.aggregate.reference_string import AggregationVerifierKey, padded_size
 from pvcnn.aggregate.schemes import AnyAggregate
 from pvcnn.aggregate.statement_groups import StatementGroup, statement_groups
 from pvcnn.algebra.constants import SCALAR_MODULUS
-from pvcnn.algebra.point_sums import sum_of_multiples_g1
 from pvcnn.algebra.points import G1Point, G2Point, encode_g1
 from pvcnn.errors import VerificationError
 from pvcnn.qmp.keys import VerificationKey
@@ -129,7 +128,8 @@ def _add_statements(
     terms, first = [], 0
     for group, total in zip(groups, aggregate.claim.totals, strict=True):
         members = slice(first, first + len(group.statements))
-        terms += group.terms(aggregate.auxiliary_commitments[members], weights[members], total)
+        terms += group.terms(aggregate.auxiliary_commitments[members], weights[members])
+        terms.append(([1], [total], group.key.delta_g2))
         first = members.stop
     merged.add(terms, [(1, aggregate.claim.product)])
 
@@ -147,17 +147,17 @@ def _add_folding(merged: MergedEquations, aggregate: Aggregate, y: int, challeng
 
     final = aggregate.final
     expected = (
-        [(1, final.a, final.v_a), (1, final.w_a, final.b)],
-        [(1, final.a, final.v_b), (1, final.w_b, final.b)],
-        [(1, final.c, final.v_a)],
-        [(1, final.c, final.v_b)],
-        [(1, final.a, final.b)],
+        [([1], [final.a], final.v_a), ([1], [final.w_a], final.b)],
+        [([1], [final.a], final.v_b), ([1], [final.w_b], final.b)],
+        [([1], [final.c], final.v_a)],
+        [([1], [final.c], final.v_b)],
+        [([1], [final.a], final.b)],
     )
     for value, left in enumerate(expected):
         merged.add(left, [(f, claim.targets[value]) for f, claim in zip(factors, claims, strict=True)])
     # Z_C is a point of G1: pairing both sides with [1]2 lets it join the product.
-    total = sum_of_multiples_g1([claim.total for claim in claims], factors)
-    merged.add([(1, total, G2Point()), (-e[0], final.c, G2Point())])
+    totals = [claim.total for claim in claims]
+    merged.add([([*factors, -e[0]], [*totals, final.c], G2Point())])
 
 
 def _add_openings(
@@ -177,12 +177,14 @@ def _add_openings(
         (key.b_g1, final.v_b, openings.v_b),
     ):
         merged.add(
-            [(1, one_g1, v), (-v_at_z, one_g1, one_g2), (-1, secret_g1, opening), (z, one_g1, opening)]
+            [
+                ([1], [one_g1], v),
+                ([-v_at_z], [one_g1], one_g2),
+                ([-1, z], [secret_g1, one_g1], opening),
+            ]
         )
     for secret_g2, w, witness in (
         (key.a_g2, final.w_a, openings.w_a),
         (key.b_g2, final.w_b, openings.w_b),
     ):
-        merged.add(
-            [(1, w, one_g2), (-w_at_z, one_g1, one_g2), (-1, witness, secret_g2), (z, witness, one_g2)]
-        )
+        merged.add([([1, -w_at_z, z], [w, one_g1, witness], one_g2), ([-1], [witness], secret_g2)])

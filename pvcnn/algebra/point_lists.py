@@ -30,6 +30,14 @@ def decode_g1_list(encodings: Sequence[bytes]) -> list[G1Point]:
     return points
 
 
+def decode_g2_list(encodings: Sequence[bytes]) -> list[G2Point]:
+    """As `decode_g1_list`, for G2."""
+    points = curve_points_g2(encodings)
+    if not _in_subgroup(points, "G2"):
+        raise DecodeError("not a point of G2")
+    return points
+
+
 def curve_points_g1(encodings: Sequence[bytes]) -> list[G1Point]:
     """The points of canonical encodings, none of them the identity, for `generate_g1` to test; DecodeError
     for anything else."""

@@ -1,4 +1,4 @@
-"""Compiles every kernel that setup, ceremonies, proving and aggregation use, so that no later step is slow.
+"""Compiles every kernel that setup, ceremonies, proving, aggregating and verifying use: no later step is slow.
 
 Compiled code is cached on disk for this version and machine: the first run takes about a minute, later
 ones a fraction of a second.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pvcnn.algebra import curve, scalars, sparse
+from pvcnn.algebra import curve, scalars, sparse, subgroups
 from pvcnn.algebra.multiples import multiples_g1, multiples_g2
 from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.points import G1Point, G2Point
@@ -33,13 +33,26 @@ def compile_kernels() -> None:
     domain.interpolate_from_coset(domain.evaluate_on_coset(domain.interpolate(values)))
     domain.quotient(values, values, scalars.multiply(values, values))
     domain.lagrange_at(11)
-    for points, combine, on_curve, multiples in (
-        (curve.fixed_base_g1(values), curve.msm_g1, curve.g1_on_curve, multiples_g1),
-        (curve.fixed_base_g2(values), curve.msm_g2, curve.g2_on_curve, multiples_g2),
+    for points, combine, on_curve, in_subgroup, multiples in (
+        (
+            curve.fixed_base_g1(values),
+            curve.msm_g1,
+            curve.g1_on_curve,
+            subgroups.g1_in_subgroup,
+            multiples_g1,
+        ),
+        (
+            curve.fixed_base_g2(values),
+            curve.msm_g2,
+            curve.g2_on_curve,
+            subgroups.g2_in_subgroup,
+            multiples_g2,
+        ),
     ):
         combine(points, values)
         combine(points, numbers)
         on_curve(points)
         multiples(points, values)
+        in_subgroup([points])
     paired = pairing_product([(G1Point(), G2Point())])
     product_of_powers(decode_targets([paired.encoded]), [11])

@@ -216,6 +216,42 @@ def model_command(name: str, weights: str, frames: int, repeat: int, as_json: bo
     results.print(f"decides as the float model on {report['agreement']:.1%} of the calibration frames")
 
 
+@bench_command.command("aggregate")
+@click.option("--proofs", type=click.IntRange(1, 4096), default=64, show_default=True)
+@_repeat_option
+@json_option
+def aggregate_command(proofs: int, repeat: int, as_json: bool) -> None:
+    """Aggregates of simulated proofs, folded and packed, beside the proofs one by one."""
+    from rich.progress import Progress
+
+    from pvcnn.bench import aggregates
+
+    with Progress(console=notes, transient=True) as shown:
+        task = shown.add_task("simulating proofs", total=None)
+
+        def advance(what: str, done: int, total: int) -> None:
+            shown.update(task, description=f"{what} the proofs", completed=done, total=total or None)
+
+        report = {**_origin(), **aggregates.measure(proofs, repeat, advance)}
+    if as_json:
+        print_json(report)
+        return
+    results.print(f"{report['date']}, {report['machine']}, {report['kernels']} kernels")
+    shown_table = table(f"{proofs} proofs", "scheme", ">bytes", ">with statements", ">aggregate", ">verify")
+    for scheme in ("snarkpack", "packed"):
+        count, seconds = report["bytes"][scheme], report["seconds"][scheme]
+        shown_table.add_row(
+            f"{scheme}{' (auto)' if scheme == report['auto'] else ''}",
+            size(count),
+            size(count + report["bytes"]["statements"]),
+            duration(seconds["aggregate"]),
+            duration(seconds["verify"]),
+        )
+    results.print(shown_table)
+    one_by_one, ratio = report["reference"]["verify"], report["ratio"]["verify"]
+    results.print(f"one by one: {duration(one_by_one)}, {ratio:.1f} times as long")
+
+
 def _unbuilt(name: str, what: str) -> click.Command:
     @click.command(name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
     def refuse() -> None:
@@ -227,10 +263,7 @@ def _unbuilt(name: str, what: str) -> click.Command:
     return refuse
 
 
-for _name, _what in (
-    ("private", "comparing private parts"),
-    ("aggregate", "benchmarking large aggregates"),
-):
+for _name, _what in (("private", "comparing private parts"),):
     bench_command.add_command(_unbuilt(_name, _what))
 
 

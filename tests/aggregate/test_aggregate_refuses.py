@@ -19,7 +19,7 @@ from pvcnn.aggregate.reference_string import AggregationKey, aggregation_setup
 from pvcnn.aggregate.statement_groups import statement_groups
 from pvcnn.aggregate.verifier import verify_aggregate
 from pvcnn.algebra.constants import SCALAR_MODULUS
-from pvcnn.algebra.points import G1Point, G2Point, scalar
+from pvcnn.algebra.points import G1Point, G2Point
 from pvcnn.algebra.target import TargetElement, pairing_product, product_of_powers
 from pvcnn.errors import VerificationError
 from pvcnn.qmp.proof import Proof
@@ -428,11 +428,11 @@ def test_random_weights_differ_from_call_to_call(monkeypatch: pytest.MonkeyPatch
     rng = random.Random(1)
     error = rng.randrange(1, SCALAR_MODULUS)
     merged = MergedEquations()
-    merged.add([(1, G1Point() * scalar(error), G2Point())])
-    merged.add([(-1, G1Point() * scalar(error), G2Point())])
+    merged.add([([error], [G1Point()], G2Point())])
+    merged.add([([-error], [G1Point()], G2Point())])
     assert not merged.hold()
     monkeypatch.setattr("secrets.randbits", lambda bits: 0)
     unweighted = MergedEquations()
-    unweighted.add([(1, G1Point() * scalar(error), G2Point())])
-    unweighted.add([(-1, G1Point() * scalar(error), G2Point())])
+    unweighted.add([([error], [G1Point()], G2Point())])
+    unweighted.add([([-error], [G1Point()], G2Point())])
     assert unweighted.hold()

@@ -13,10 +13,18 @@ from pvcnn.algebra.point_lists import (
     curve_points_g1,
     curve_points_g2,
     decode_g1_list,
+    decode_g2_list,
     generate_g1,
     generate_g2,
 )
-from pvcnn.algebra.point_sums import folded, multiples, sum_of_multiples_g1, sum_of_multiples_g2
+from pvcnn.algebra.point_sums import (
+    folded,
+    multiples,
+    multiples_of_generator_g1,
+    multiples_of_generator_g2,
+    sum_of_multiples_g1,
+    sum_of_multiples_g2,
+)
 from pvcnn.algebra.points import G1Point, G2Point, decode_g1, decode_g2, encode_g1, encode_g2, scalar
 from pvcnn.errors import DecodeError
 
@@ -68,7 +76,7 @@ def outside_g2() -> bytes:
 @pytest.mark.parametrize("count", [0, 1, 191, COUNT])
 def test_decoding_inverts_encoding(count: int, in_g1: list[G1Point], in_g2: list[G2Point]) -> None:
     assert decode_g1_list([encode_g1(point) for point in in_g1[:count]]) == in_g1[:count]
-    assert curve_points_g2([encode_g2(point) for point in in_g2[:count]]) == in_g2[:count]
+    assert decode_g2_list([encode_g2(point) for point in in_g2[:count]]) == in_g2[:count]
     assert generate_g1(in_g1[:count])
     assert generate_g2(in_g2[:count])
 
@@ -83,6 +91,9 @@ def test_one_point_outside_is_found(count: int, in_g1: list[G1Point], in_g2: lis
         outside = curve_points_g1([outside_g1()])[0]
         assert not generate_g1([*in_g1[:at], in_g1[at] + outside, *in_g1[at + 1 : count]])
         assert not generate_g1([*in_g1[:at], G1Point.identity(), *in_g1[at + 1 : count]])
+        g2_encodings = [encode_g2(point) for point in in_g2[:count]]
+        with pytest.raises(DecodeError):
+            decode_g2_list([*g2_encodings[:at], outside_g2(), *g2_encodings[at + 1 :]])
         twisted = curve_points_g2([outside_g2()])[0]
         assert not generate_g2([*in_g2[:at], in_g2[at] + twisted, *in_g2[at + 1 : count]])
         assert not generate_g2([*in_g2[:at], G2Point.identity(), *in_g2[at + 1 : count]])
@@ -132,6 +143,9 @@ def test_sums_and_multiples(in_g1: list[G1Point], in_g2: list[G2Point]) -> None:
         p * scalar(f) for p, f in zip(in_g1[:9], factors, strict=False)
     ]
     assert folded(in_g2[:6], factors[0]) == [in_g2[i] + in_g2[3 + i] * scalar(factors[0]) for i in range(3)]
+    for count in (0, 1, COUNT):
+        assert multiples_of_generator_g1(factors[:count]) == [G1Point() * scalar(f) for f in factors[:count]]
+        assert multiples_of_generator_g2(factors[:count]) == [G2Point() * scalar(f) for f in factors[:count]]
     for call in (lambda: multiples(in_g1, factors[:1]), lambda: sum_of_multiples_g1(in_g1, factors[:1])):
         with pytest.raises(ValueError, match="factors"):
             call()

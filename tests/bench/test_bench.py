@@ -55,6 +55,22 @@ def test_a_network_of_the_catalogue(capsys: pytest.CaptureFixture[str], weights:
     assert {"split", "compile", "setup", "prove", "verify"} <= report["seconds"].keys()
 
 
+def test_aggregates(capsys: pytest.CaptureFixture[str]) -> None:
+    report = call(capsys, "aggregate", "--proofs", "3", "--repeat", "1")
+    assert report["verified"] is True
+    assert (report["proofs"], report["auto"]) == (3, "packed")
+    assert 3 * 240 < report["bytes"]["packed"] < report["bytes"]["snarkpack"]
+    assert report["bytes"]["statements"] > 3 * 49
+    assert report["ratio"]["verify"] == pytest.approx(
+        report["reference"]["verify"] / report["ours"]["verify"]
+    )
+    assert report["ours"]["verify"] == report["seconds"]["packed"]["verify"]
+    for scheme in ("packed", "snarkpack"):
+        assert report["seconds"][scheme]["aggregate"] > 0
+    assert run(["bench", "aggregate", "--proofs", "1", "--repeat", "1"]) == 0
+    assert "snarkpack" in capsys.readouterr().out
+
+
 def test_tables_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "msm", "--log-n", "4", "--repeat", "1"]) == 0
     assert "ratio" in capsys.readouterr().out
