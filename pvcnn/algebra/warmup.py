@@ -1,4 +1,4 @@
-"""Compiles every kernel that setup, ceremonies, proving, aggregating and verifying use: no later step is slow.
+"""Compiles every kernel that setup, ceremonies, proving, aggregating and verifying use; no later step waits.
 
 Compiled code is cached on disk for this version and machine: the first run takes about a minute, later
 ones a fraction of a second.

@@ -1,6 +1,6 @@
 """What aggregates cost, by number of proofs and scheme: a table in docs/performance.md.
 
-    python benchmarks/aggregates.py [--repeat 7] [--most 4096] [--write]
+    python benchmarks/large_aggregates.py [--repeat 7] [--most 4096] [--write]
 
 Each line is a run of `pvcnn bench aggregate` in a process of its own, so that peak memory is its own.
 """
@@ -20,7 +20,7 @@ from pvcnn.bench.measure import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- benchmarks/aggregates.py writes from here -->", "<!-- to here -->"
+BEGIN, END = "<!-- benchmarks/large_aggregates.py writes from here -->", "<!-- to here -->"
 PROOFS = (1, 16, 64, 128, 256, 1024, 4096)
 WITHOUT_NUMBA = (64, 1024)
 
