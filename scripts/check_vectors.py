@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import aggregates
+import aggregate_equations
 
 CODES = {"valid": 0, "invalid": 1, "malformed": 2}
 
@@ -21,7 +21,7 @@ CODES = {"valid": 0, "invalid": 1, "malformed": 2}
 @cache
 def read(what: str, data: bytes) -> Any:
     """An artefact that many vectors have in common."""
-    return getattr(aggregates, f"read_{what}")(data)
+    return getattr(aggregate_equations, f"read_{what}")(data)
 
 
 def code_of(vector: dict[str, Any], artefacts: dict[str, bytes]) -> int:
@@ -31,8 +31,10 @@ def code_of(vector: dict[str, Any], artefacts: dict[str, bytes]) -> int:
         for group in vector["groups"]:
             key = read("key", artefacts[group["key"]])
             groups.append((key, [read("statement", artefacts[name]) for name in group["statements"]]))
-        aggregate = aggregates.read_aggregate(artefacts[vector["aggregate"]])
-        aggregates.verify_aggregate(aggregate, string, [aggregates.Group(*group) for group in groups])
+        aggregate = aggregate_equations.read_aggregate(artefacts[vector["aggregate"]])
+        aggregate_equations.verify_aggregate(
+            aggregate, string, [aggregate_equations.Group(*group) for group in groups]
+        )
     except SystemExit as end:
         return int(end.code or 0)
     return 0

@@ -4,8 +4,8 @@
     python scripts/verify_aggregate.py DIR        DIR or DIR/public; exit 0 valid, 1 invalid, 2 malformed
 
 It shares no code with pvcnn and takes few of its shortcuts. This file follows a campaign from the manifest to
-the statements, aggregates.py checks the aggregate, and primitives.py reads artefacts. check_vectors.py runs
-the latter two on test vectors.
+the statements, aggregate_equations.py checks the aggregate, and primitives.py reads artefacts.
+check_vectors.py runs the latter two on test vectors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # wherever this file is run from
-from aggregates import Group, read_aggregate, read_key, read_statement, read_string, verify_aggregate
+from aggregate_equations import Group, read_aggregate, read_key, read_statement, read_string, verify_aggregate
 from primitives import (
     Fields,
     byte_strings,

@@ -40,8 +40,8 @@ def load_campaign() -> Any:
 
 
 def load() -> Any:
-    """scripts/aggregates.py, in which all of scripts/primitives.py that it uses has its name."""
-    return load_part("aggregates")
+    """scripts/aggregate_equations.py, in which all of scripts/primitives.py that it uses has its name."""
+    return load_part("aggregate_equations")
 
 
 def load_part(name: str) -> Any:
