@@ -79,7 +79,7 @@ def read_key(data: bytes) -> Fields:
     in_g2 = [*byte_strings(key["gamma"], 96), key["delta"]]
     key["outputs"] = len(byte_strings(key["public"], 48)) - 4
     well_formed(len(in_g2) == len(set(in_g2)) in (5, 6), "a key that lacks points")
-    well_formed(0 < key["frames"] < 1 << 16 and 0 < key["outputs"] <= 1 << 12, "a key of another size")
+    well_formed(0 < key["frames"] <= 1 << 12 and 0 < key["outputs"] <= 1 << 12, "a key of another size")
     key |= {name: decode_point(key[name]) for name in ("alpha", "beta", "delta")}
     key |= {name: [decode_point(point) for point in key[name]] for name in ("gamma", "public")}
     key["weights_point"] = decode_point(key["weights_commitment"])

@@ -227,5 +227,5 @@ def _check_aggregate(
         if folder.file(AGGREGATE).exists():
             raise VerificationError("there is an aggregate, and nothing that it could prove")
         return
-    aggregate = decode_aggregate(folder.read(AGGREGATE))
+    aggregate = decode_aggregate(folder.read(AGGREGATE), [len(statements)])
     verify_aggregate(material.aggregation_key, material.key, statements, aggregate)
