@@ -126,9 +126,10 @@ class Group:
         transcript, outputs = Transcript("pvcnn/challenges"), [n % 2**64 for n in statement["outputs"]]
         transcript.absorb(("verification key", self.key["digest"]), ("context", statement["context"]))
         transcript.absorb(("number of outputs", len(outputs)), *(("output", value) for value in outputs))
-        labels = [("D_lab", statement["labels_commitment"])] if self.key["labelled"] else []
         transcript.absorb(("D_in", statement["features_commitment"]), ("D_w", self.key["weights_commitment"]))
-        transcript.absorb(*labels, ("D_aux", auxiliary))
+        if self.key["labelled"]:
+            transcript.absorb(("D_lab", statement["labels_commitment"]))
+        transcript.absorb(("D_aux", auxiliary))
         return [transcript.challenge(name) for name in ("rho", "theta", "chi")]
 
     def pairs(

@@ -16,7 +16,9 @@ from pvcnn.aggregate.aggregate import Aggregate, FinalVectors, Openings
 from pvcnn.aggregate.aggregator import _vectors
 from pvcnn.aggregate.folded_keys import v_polynomial, w_polynomial
 from pvcnn.aggregate.inner_product import Claim, InitialClaim, Round, Vectors
+from pvcnn.aggregate.packed import PackedAggregate
 from pvcnn.aggregate.reference_string import AggregationKey, aggregation_setup
+from pvcnn.aggregate.schemes import AnyAggregate
 from pvcnn.aggregate.verifier import verify_aggregate
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.points import G1Point, scalar
@@ -68,10 +70,10 @@ class Stand:
     def __init__(self, key: AggregationKey, trapdoor: Trapdoor, statements: Sequence[Statement]) -> None:
         self.key, self.trapdoor, self.statements = key, trapdoor, list(statements)
 
-    def verify(self, made: Aggregate) -> None:
+    def verify(self, made: AnyAggregate) -> None:
         verify_aggregate(self.key.verifier, self.trapdoor.vk, self.statements, made)
 
-    def second(self, made: Aggregate) -> int:
+    def second(self, made: AnyAggregate) -> int:
         """The exit code of the second verifier."""
         return exit_code(of_groups(self.key, [(self.trapdoor.vk, self.statements)], made.to_bytes()).verify)
 
@@ -259,8 +261,8 @@ def test_an_x_that_is_1_or_known(
 
 class FalseFinalKeys(DishonestAggregator):
     """Proves one statement twice, the second time with twice its C, and lies about Z_C, so that eq. (17)
-    holds. What Z_C folds to is then a known multiple t of e times the final C: t A, B/t, t C and keys v/t, t w
-    fold perfectly."""
+    holds. What Z_C folds to is then a known multiple t of e times the final C: t A, B/t, t C and keys v/t and
+    t w fold perfectly."""
 
     def __init__(self, stand: Stand, proof: Proof) -> None:
         double = replace(proof, c=proof.c + proof.c)
@@ -349,6 +351,20 @@ def test_one_string_does_not_bind(trapdoor: Trapdoor, proofs: list[Proof]) -> No
     assert false_commitments.u_c != true_commitments.u_c
     twice = replace(false, v_b=false.v_a)
     assert twice.commitments().u_c == replace(honest, v_b=honest.v_a).commitments().u_c
+
+
+def test_errors_that_cancel_in_a_packed_aggregate(
+    two: Stand, proofs: list[Proof], careless: pytest.MonkeyPatch
+) -> None:
+    """For the weights of both verifiers, if they were known or all alike."""
+    forged = PackedAggregate((2,), tuple(with_false_c(proofs[:2], (0, -1), (1, 1))))
+    careless.setattr("secrets.randbits", lambda bits: KNOWN)
+    two.verify(forged)
+    assert two.second(forged) == 0
+    careless.undo()
+    with pytest.raises(VerificationError, match="pairing"):
+        two.verify(forged)
+    assert two.second(forged) == 1
 
 
 # Padding.
