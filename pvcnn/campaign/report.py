@@ -214,9 +214,9 @@ class Verdict:
             )
         return (
             f"{what}: shown by the ceremony's whole transcript (`pvcnn ceremony verify FOLDER` must print "
-            "this digest), not by its record, which was checked here and shows whose secrets are in the key. "
-            "All contributors to the powers together, or all to the circuit, can forge everything; their "
-            "names are what they call themselves."
+            "the same digest), not by its record, which was checked here and shows whose secrets are in the "
+            "key. All contributors to the powers together, or all to the circuit, can forge everything; "
+            "their names are what they call themselves."
         )
 
     def _of_logits(self) -> list[str]:
