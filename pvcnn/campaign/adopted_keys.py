@@ -45,12 +45,10 @@ def adopt_keys(
         folder.proving_key,
         folder.aggregation_key,
         folder.public.file(AGGREGATION_VERIFIER_KEY),
-        folder.bare_verification_key,  # last: where it lies, nothing else is missing
     ):
-        if target == folder.bare_verification_key:
-            write_atomically(folder.public.file(CEREMONY), record.to_bytes())
-        target.unlink(missing_ok=True)  # left by an interruption
-        share(keys / target.name, target)
+        _take(keys, target)
+    write_atomically(folder.public.file(CEREMONY), record.to_bytes())
+    _take(keys, folder.bare_verification_key)  # last: where it lies, nothing else is missing
     return record
 
 
@@ -89,6 +87,11 @@ def verified_record(
                 f"{circuit.folder.keys / name} is missing: run `pvcnn ceremony finalize` again"
             )
     return record
+
+
+def _take(keys: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)  # left by an interruption
+    share(keys / target.name, target)
 
 
 def _check_purpose(folder: CampaignFolder, description: CircuitDescription, frames: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pvcnn.aggregate.reference_string import AggregationVerifierKey, aggregation_setup
+from pvcnn.algebra.points import G1Point
 from pvcnn.campaign.adopted_keys import adopt_keys, check_adopted
 from pvcnn.campaign.auditor import verify
 from pvcnn.campaign.folder import (
@@ -26,16 +27,17 @@ from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.setup_party import run_setup
 from pvcnn.campaign.signed import file_digest
-from pvcnn.ceremony.circuit_ceremony import CircuitCeremony
+from pvcnn.ceremony.circuit_ceremony import CIRCUIT_KEY, CircuitCeremony
 from pvcnn.ceremony.record import CeremonyRecord
 from pvcnn.cli.main import run
 from pvcnn.compute.bundle import make_bundle
 from pvcnn.errors import CampaignError, DecodeError, PvcnnError, VerificationError
-from pvcnn.qmp.keys import VerificationKey
+from pvcnn.qmp.keys import CircuitKey, VerificationKey
 from tests.aggregate import standalone
 from tests.campaign import ceremonial
 from tests.campaign.ceremonial import Ceremonial, begin, hold_circuit, public_part
 from tests.campaign.hostile import damaged, flipped
+from tests.campaign.revealing import CORRECT, revealing
 from tests.campaign.test_published import sign_for
 from tests.campaign.test_standalone_campaign import code_of
 from tests.campaign.tiny import Played
@@ -227,6 +229,20 @@ def test_the_second_verifier_compares_the_points(made: Ceremonial, other: Ceremo
         proving_key_digest=made.record.proving_key_digest,
     )
     assert standalone.exit_code(lambda: by_script(made, forged, key, string)) == 1
+
+
+def test_the_second_verifier_follows_a_circuit_with_labels(made: Ceremonial) -> None:
+    """It has one segment more."""
+    path = hold_circuit(made.ceremony.parent, revealing(public_part(), CORRECT), name="with-labels")
+    record = CeremonyRecord.from_bytes((path / "record.cbor").read_bytes())
+    keys = path / "keys"
+    bare = CircuitKey.from_bytes((keys / CIRCUIT_KEY).read_bytes())
+    key, string = bare.commit(G1Point()).to_bytes(), (keys / AGGREGATION_VERIFIER_KEY.name).read_bytes()
+    manifest = {f"{name}_digest": getattr(record, f"{name}_digest") for name in chain.KEY_DIGESTS}
+    assert record.circuit.committed == ("in", "w", "lab", "aux")
+    assert standalone.exit_code(lambda: by_script(made, record, key, string)) == 1  # it is another campaign's
+    line = chain.check_record(record.to_bytes(), manifest, key, read_key(key), read_string(string))
+    assert line == record.summary()
 
 
 class TestTakingKeys:
