@@ -100,6 +100,15 @@ CHALLENGES: dict[str, Drawn] = {
     ),
 }
 
+CHALLENGES["scripts/ceremony_chain.py"] = Drawn(
+    CHALLENGES["pvcnn/ceremony/knowledge.py"].items | CHALLENGES["pvcnn/ceremony/beacon.py"].items,
+    {"name"},
+    (
+        "tests/campaign/test_ceremony_keys.py::TestWhoMadeTheKeys::test_both_verifiers_say_it",
+        "tests/campaign/test_ceremony_keys.py::test_both_verifiers_follow_the_chains",
+    ),
+)
+
 #: Where equations are merged by coins: the test in which known ones let a lie through that fresh ones find.
 COINS: dict[str, str] = {
     "pvcnn/aggregate/merged_equations.py": (
