@@ -66,16 +66,14 @@ class JointFolder:
         uploads = [upload for campaign in campaigns for upload in campaign.uploads]
         demand(len(uploads) == len(set(uploads)), "an upload is registered in two campaigns")
 
-        aggregate = read_aggregate(read(self.folder / "aggregate.cbor", 64 << 20))
-        demand(
-            isinstance(aggregate, Packed) != bool(self.string_digest), "a reference string too many or few"
-        )
         relied_on = [
             (name, campaign)
             for name, campaign in zip(self.names, campaigns, strict=True)
             if campaign.manifest["aggregation_verifier_key_digest"] == self.string_digest
         ]
         demand(bool(relied_on) == bool(self.string_digest), "the reference string of none of the campaigns")
+        aggregate = read_aggregate(read(self.folder / "aggregate.cbor", 64 << 20))
+        demand(isinstance(aggregate, Packed) != bool(relied_on), "a reference string too many or too few")
         string = relied_on[0][1].read_string() if relied_on else {}  # packed aggregates take none
         verify_aggregate(aggregate, string, merged(groups))
         for name, campaign in zip(self.names, campaigns, strict=True):

@@ -144,11 +144,11 @@ def _read(source: Source) -> Proved:
 
 
 def _refuse_twice(sources: Sequence[Source], campaigns: Sequence[Proved]) -> None:
-    known: dict[bytes, Path] = {}
+    known: dict[bytes, Source] = {}
     for source, campaign in zip(sources, campaigns, strict=True):
-        first = known.setdefault(campaign.proceedings.manifest.campaign, source.path)
-        if first is not source.path:
-            raise CampaignError(f"{first} and {source.path} are the same campaign")
+        first = known.setdefault(campaign.proceedings.manifest.campaign, source)
+        if first.name != source.name:
+            raise CampaignError(f"{first.path} and {source.path} are the same campaign")
 
 
 def _aggregate(
