@@ -85,6 +85,7 @@ FORMATS = {
     "pvcnn-aggregate": "version:2 groups:list auxiliary_commitments:bytes claim:bytes rounds:list final:480 "
     "openings:288",
     "pvcnn-packed-aggregate": "groups:list proofs:bytes",
+    "pvcnn-joint": "campaigns:list reference_string:0|32",
 }
 TYPES: dict[str, Any] = {"bytes": bytes, "str": str, "int": int, "list": list}
 
