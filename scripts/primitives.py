@@ -108,6 +108,7 @@ FORMATS = {
     "base:32 state:32 nonce:32",
     "pvcnn-ceremony-contribution": "number:int name:str previous:32 state:32 points:list proofs:list "
     "beacon:bytes log2_iterations:int",
+    "pvcnn-joint": "campaigns:list reference_string:0|32",
 }
 TYPES: dict[str, Any] = {"bytes": bytes, "str": str, "int": int, "list": list}
 

@@ -3,8 +3,9 @@
 
     python scripts/verify_aggregate.py DIR        DIR or DIR/public; exit 0 valid, 1 invalid, 2 malformed
 
-It shares no code with pvcnn and takes few of its shortcuts. This file follows a campaign from the manifest to
-the statements, aggregate_equations.py checks the aggregate, ceremony_chain.py who made the keys, and
+DIR may be a joint folder of several campaigns too. It shares no code with pvcnn and takes few of its
+shortcuts. This file follows a campaign from the manifest to the statements, ceremony_chain.py finds who made
+the keys, joint_folder.py puts several together, aggregate_equations.py checks the aggregate, and
 primitives.py reads artefacts. check_vectors.py runs the aggregate's part on test vectors.
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # wherever this file is run from
 from aggregate_equations import Group, read_aggregate, read_key, read_statement, read_string, verify_aggregate
 from ceremony_chain import check_record
+from joint_folder import JointFolder
 from primitives import (
     Fields,
     byte_strings,
@@ -54,6 +56,9 @@ class Campaign:
         self.manifest_digest, self.party = sha256(manifest).digest(), self.manifest["setup_party"]
         named = self.party.isprintable() and bool(self.party) != bool(self.manifest["ceremony_digest"])
         well_formed(named and self.party != "cluster", "the setup party's name")
+        ceremony = f"ceremony {self.manifest['ceremony_digest'].hex()[:16]}"
+        together = f"{ceremony}: all contributors to its powers together"
+        self.made_by = f"setup party: {self.party}" if self.party else together
         self.frames, self.labelled = self.manifest["frames"], bool(self.manifest["label_key_digest"])
 
     def read(self, name: str, digest_name: str = "") -> bytes:
@@ -148,7 +153,7 @@ class Campaign:
         demand(committed == registration["label_commitment"], f"labels {index} are not the committed ones")
         return self.names(opening["labels"])
 
-    def read_setup(self, key: Fields, string: Fields) -> list[str]:
+    def read_setup(self, key: Fields) -> list[str]:
         """Who made the keys, and what else one has to believe that the key is the program's."""
         what = "Key matches program" + " and published weights" * bool(key["weights_digest"])
         if self.party:
@@ -159,12 +164,22 @@ class Campaign:
             ]
         record = self.read("ceremony.cbor", "ceremony_digest")
         return [
-            check_record(record, self.manifest, self.read("verification_key.cbor"), key, string),
+            check_record(record, self.manifest, self.read("verification_key.cbor"), key, self.read_string()),
             f"{what}: not checked here, where the record shows whose secrets are in the key. The ceremony's "
             "whole transcript shows it: `pvcnn ceremony verify FOLDER` must print the same digest.",
         ]
 
     def verify(self) -> None:
+        group = self.examine()
+        aggregate = read_aggregate(self.read("aggregate.cbor"))
+        verify_aggregate(aggregate, self.read_string(), [group])
+        print(f"{self.summary}\nVALID")
+
+    def read_string(self) -> Fields:
+        return read_string(self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest"))
+
+    def examine(self) -> Group:
+        """Checks all but the proofs; returns what they must prove, and leaves `summary` to be said then."""
         progress("registry and keys")
         cluster, card = decode_signed(self.read("cluster.cbor", "cluster_card_digest"), "pvcnn-cluster-card")
         plan_digest = sha256(self.read("encryption_plan.cbor", "encryption_plan_digest")).digest()
@@ -204,25 +219,33 @@ class Campaign:
                 outcome += f" (label: {self.read_label(index, tester, registration)})"
             print(f"#{index} tester {sha256(tester).hexdigest()[:16]}: {outcome}")
         demand("missing" not in failures and bool(statements), "a submission has no outcome, or none a proof")
-        string = read_string(self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest"))
-        setup = self.read_setup(key, string)
-        verify_aggregate(read_aggregate(self.read("aggregate.cbor")), string, [Group(key, statements)])
+        setup = self.read_setup(key)
+        self.uploads = {registration["upload_digest"] for _, registration in registrations}
+        counted = ""
         if self.labelled:
             count, frames = sum(each["outputs"][0] for each in statements), self.frames * len(registrations)
-            print(f"{count} of {frames} correct by labels committed to before, failed ones counted as wrong.")
+            counted = (
+                f"{count} of {frames} correct by labels committed to before, failed ones counted as wrong.\n"
+            )
         what = {"logits": "logits are the outputs", "correct": "count is the output"}.get(self.kind)
         weights = "published" if key["weights_digest"] else "committed"
-        print(
-            f"{len(registrations)} submissions registered, {len(statements)} proved: for each of these, the "
-            f"{what or 'decisions are the outputs'} of the {weights} public part on the committed features.\n"
+        self.summary = (
+            f"{counted}{len(registrations)} submissions registered, {len(statements)} proved: for each of "
+            f"these, the {what or 'decisions are the outputs'} of the {weights} public part on the "
+            "committed features.\n"
             f"{len(failures)} refused: these count as failed. Registry {self.registry_digest.hex()}.\n"
             f"{setup[0]}\n{setup[1]}\n"
             "Not proved: that the features are the honest decryption of the honest private part, "
-            "detection quality, that everyone was let into the registry.\nVALID"
+            "detection quality, that everyone was let into the registry."
         )
+        return Group(key, statements)
 
 
 if __name__ == "__main__":
     demand(len(sys.argv) == 2, "usage: verify_aggregate.py DIR", 2)
     given = Path(sys.argv[1])
-    Campaign(given / "public" if (given / "public").is_dir() else given).verify()
+    if JointFolder.is_at(given):
+        joint = JointFolder(given)
+        joint.verify([Campaign(folder) for folder in joint.public_folders()])
+    else:
+        Campaign(given / "public" if (given / "public").is_dir() else given).verify()

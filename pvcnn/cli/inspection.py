@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pvcnn.campaign.folder import PublicFolder
+from pvcnn.campaign.joint import JointFolder
 from pvcnn.cli.options import json_option
 from pvcnn.cli.output import plain, print_json, results, size, table
 from pvcnn.encoding import read_map
@@ -25,9 +26,12 @@ _SHOWN_BYTES = 32
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
 @json_option
 def inspect_command(path: Path, as_json: bool) -> None:
-    """List the public files of the campaign in PATH, or show the fields of one artefact. Checks nothing."""
+    """List the public files of the campaign or joint folder in PATH, or show one artefact's fields.
+
+    Checks nothing.
+    """
     if path.is_dir():
-        _inspect_folder(PublicFolder.find(path).path, as_json)
+        _inspect_folder(path if JointFolder.is_at(path) else PublicFolder.find(path).path, as_json)
     elif path.is_file():
         _inspect_file(path, as_json)
     else:
