@@ -78,7 +78,7 @@ class JointFolder:
         verify_aggregate(aggregate, string, merged(groups))
         for name, campaign in zip(self.names, campaigns, strict=True):
             print(f"campaign {name}:\n{campaign.summary}")
-        trusted = [f"{name} (setup party: {campaign.party})" for name, campaign in relied_on]
+        trusted = [f"{name} ({campaign.made_by})" for name, campaign in relied_on]
         of = f"folded under the reference string of {', '.join(trusted)}" if trusted else "packed"
         print(
             f"One aggregate proves the statements of all {len(campaigns)} campaigns, {of}.\nNot proved: that "

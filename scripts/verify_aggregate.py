@@ -4,9 +4,9 @@
     python scripts/verify_aggregate.py DIR        DIR or DIR/public; exit 0 valid, 1 invalid, 2 malformed
 
 DIR may be a joint folder of several campaigns too. It shares no code with pvcnn and takes few of its
-shortcuts. This file follows a campaign from the manifest to the statements, joint_folder.py puts several
-together, aggregate_equations.py checks the aggregate, and primitives.py reads artefacts. check_vectors.py
-runs the latter two on test vectors.
+shortcuts. This file follows a campaign from the manifest to the statements, ceremony_chain.py finds who made
+the keys, joint_folder.py puts several together, aggregate_equations.py checks the aggregate, and
+primitives.py reads artefacts. check_vectors.py runs the aggregate's part on test vectors.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # wherever this file is run from
 from aggregate_equations import Group, read_aggregate, read_key, read_statement, read_string, verify_aggregate
+from ceremony_chain import check_record
 from joint_folder import JointFolder
 from primitives import (
     Fields,
@@ -35,7 +36,7 @@ from primitives import (
 
 DIRECTORIES = "answers|statements|refusals|labels"
 NAMES = "manifest|program|verification_key|aggregation_verifier_key|cluster|encryption_plan|registry"
-FILES = rf"(aggregate|label_key|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor|weights\.safetensors"
+FILES = rf"(aggregate|label_key|ceremony|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor|weights\.safetensors"
 
 
 class Campaign:
@@ -53,7 +54,11 @@ class Campaign:
         manifest = self.read("manifest.cbor")
         self.owner, self.manifest = decode_signed(manifest, "pvcnn-manifest")
         self.manifest_digest, self.party = sha256(manifest).digest(), self.manifest["setup_party"]
-        well_formed(self.party.isprintable() and self.party not in ("", "cluster"), "the setup party's name")
+        named = self.party.isprintable() and bool(self.party) != bool(self.manifest["ceremony_digest"])
+        well_formed(named and self.party != "cluster", "the setup party's name")
+        ceremony = f"ceremony {self.manifest['ceremony_digest'].hex()[:16]}"
+        together = f"{ceremony}: all contributors to its powers together"
+        self.made_by = f"setup party: {self.party}" if self.party else together
         self.frames, self.labelled = self.manifest["frames"], bool(self.manifest["label_key_digest"])
 
     def read(self, name: str, digest_name: str = "") -> bytes:
@@ -148,6 +153,22 @@ class Campaign:
         demand(committed == registration["label_commitment"], f"labels {index} are not the committed ones")
         return self.names(opening["labels"])
 
+    def read_setup(self, key: Fields) -> list[str]:
+        """Who made the keys, and what else one has to believe that the key is the program's."""
+        what = "Key matches program" + " and published weights" * bool(key["weights_digest"])
+        if self.party:
+            return [
+                f"setup: single party {self.party}: do not rely on it against {self.party}",
+                f"{what}: trusted to {self.party}. Whoever ran the setup can forge everything, and who that "
+                "was is not proved.",
+            ]
+        record = self.read("ceremony.cbor", "ceremony_digest")
+        return [
+            check_record(record, self.manifest, self.read("verification_key.cbor"), key, self.read_string()),
+            f"{what}: not checked here, where the record shows whose secrets are in the key. The ceremony's "
+            "whole transcript shows it: `pvcnn ceremony verify FOLDER` must print the same digest.",
+        ]
+
     def verify(self) -> None:
         group = self.examine()
         aggregate = read_aggregate(self.read("aggregate.cbor"))
@@ -164,7 +185,7 @@ class Campaign:
         plan_digest = sha256(self.read("encryption_plan.cbor", "encryption_plan_digest")).digest()
         demand(card["encryption_plan_digest"] == plan_digest, "the cluster's keys are for another plan")
         registrations, key = self.read_registry(), self.read_verification_key()
-        for name in ("label_key.cbor", "weights.safetensors"):
+        for name in ("label_key.cbor", "weights.safetensors", "ceremony.cbor"):
             named = self.manifest[f"{name.partition('.')[0]}_digest"]
             demand(bool(named) == (name in self.found), f"{name} is there, or is not, against the manifest")
         if self.labelled:  # what testers committed with
@@ -198,6 +219,7 @@ class Campaign:
                 outcome += f" (label: {self.read_label(index, tester, registration)})"
             print(f"#{index} tester {sha256(tester).hexdigest()[:16]}: {outcome}")
         demand("missing" not in failures and bool(statements), "a submission has no outcome, or none a proof")
+        setup = self.read_setup(key)
         self.uploads = {registration["upload_digest"] for _, registration in registrations}
         counted = ""
         if self.labelled:
@@ -212,9 +234,9 @@ class Campaign:
             f"these, the {what or 'decisions are the outputs'} of the {weights} public part on the "
             "committed features.\n"
             f"{len(failures)} refused: these count as failed. Registry {self.registry_digest.hex()}.\n"
-            f"Key matches program: trusted to {self.party}. Whoever ran the setup can forge everything.\n"
-            "Not proved: that the features are the honest decryption of the honest private part, who ran "
-            "the setup, detection quality, that everyone was let into the registry."
+            f"{setup[0]}\n{setup[1]}\n"
+            "Not proved: that the features are the honest decryption of the honest private part, "
+            "detection quality, that everyone was let into the registry."
         )
         return Group(key, statements)
 

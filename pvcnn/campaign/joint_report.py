@@ -55,9 +55,7 @@ class JointVerdict:
         if not self.relied_on:
             return ["The proofs are packed: each campaign relies on its own setup alone."]
         trusted = (
-            f"{name} (setup party: {verdict.setup_party})"
-            for name, verdict in self.campaigns
-            if name in self.relied_on
+            f"{name} ({verdict.made_by})" for name, verdict in self.campaigns if name in self.relied_on
         )
         return [
             f"The proofs are folded under the reference string of {', '.join(trusted)}: whoever made that "
