@@ -5,8 +5,8 @@
 
 DIR may be a joint folder of several campaigns too. It shares no code with pvcnn and takes few of its
 shortcuts. This file follows a campaign from the manifest to the statements, joint_folder.py puts several
-together, aggregate_equations.py checks the aggregate, and primitives.py reads artefacts. check_vectors.py
-runs the latter two on test vectors.
+together, aggregate_equations.py checks the aggregate, ceremony_chain.py who made the keys, and primitives.py
+reads artefacts. check_vectors.py runs the aggregate's part on test vectors.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # wherever this file is run from
 from aggregate_equations import Group, read_aggregate, read_key, read_statement, read_string, verify_aggregate
+from ceremony_chain import check_record
 from joint_folder import JointFolder
 from primitives import (
     Fields,
@@ -35,7 +36,7 @@ from primitives import (
 
 DIRECTORIES = "answers|statements|refusals|labels"
 NAMES = "manifest|program|verification_key|aggregation_verifier_key|cluster|encryption_plan|registry"
-FILES = rf"(aggregate|label_key|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor|weights\.safetensors"
+FILES = rf"(aggregate|label_key|ceremony|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor|weights\.safetensors"
 
 
 class Campaign:
@@ -53,7 +54,8 @@ class Campaign:
         manifest = self.read("manifest.cbor")
         self.owner, self.manifest = decode_signed(manifest, "pvcnn-manifest")
         self.manifest_digest, self.party = sha256(manifest).digest(), self.manifest["setup_party"]
-        well_formed(self.party.isprintable() and self.party not in ("", "cluster"), "the setup party's name")
+        named = self.party.isprintable() and bool(self.party) != bool(self.manifest["ceremony_digest"])
+        well_formed(named and self.party != "cluster", "the setup party's name")
         self.frames, self.labelled = self.manifest["frames"], bool(self.manifest["label_key_digest"])
 
     def read(self, name: str, digest_name: str = "") -> bytes:
@@ -148,23 +150,37 @@ class Campaign:
         demand(committed == registration["label_commitment"], f"labels {index} are not the committed ones")
         return self.names(opening["labels"])
 
+    def read_setup(self, key: Fields, string: Fields) -> list[str]:
+        """Who made the keys, and what else one has to believe that the key is the program's."""
+        what = "Key matches program" + " and published weights" * bool(key["weights_digest"])
+        if self.party:
+            return [
+                f"setup: single party {self.party}: do not rely on it against {self.party}",
+                f"{what}: trusted to {self.party}. Whoever ran the setup can forge everything, and who that "
+                "was is not proved.",
+            ]
+        record = self.read("ceremony.cbor", "ceremony_digest")
+        return [
+            check_record(record, self.manifest, self.read("verification_key.cbor"), key, string),
+            f"{what}: not checked here, where the record shows whose secrets are in the key. The ceremony's "
+            "whole transcript shows it: `pvcnn ceremony verify FOLDER` must print the same digest.",
+        ]
+
     def verify(self) -> None:
         group = self.examine()
         aggregate = read_aggregate(self.read("aggregate.cbor"))
-        verify_aggregate(aggregate, self.read_string(), [group])
+        verify_aggregate(aggregate, self.string, [group])
         print(f"{self.summary}\nVALID")
 
-    def read_string(self) -> Fields:
-        return read_string(self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest"))
-
     def examine(self) -> Group:
-        """Checks all but the proofs; returns what they must prove, and leaves `summary` to be said then."""
+        """Checks all but the proofs, and returns what they must prove. Leaves `summary` to be said then, and
+        for joint folders `string`, `setup` and `uploads`."""
         progress("registry and keys")
         cluster, card = decode_signed(self.read("cluster.cbor", "cluster_card_digest"), "pvcnn-cluster-card")
         plan_digest = sha256(self.read("encryption_plan.cbor", "encryption_plan_digest")).digest()
         demand(card["encryption_plan_digest"] == plan_digest, "the cluster's keys are for another plan")
         registrations, key = self.read_registry(), self.read_verification_key()
-        for name in ("label_key.cbor", "weights.safetensors"):
+        for name in ("label_key.cbor", "weights.safetensors", "ceremony.cbor"):
             named = self.manifest[f"{name.partition('.')[0]}_digest"]
             demand(bool(named) == (name in self.found), f"{name} is there, or is not, against the manifest")
         if self.labelled:  # what testers committed with
@@ -199,7 +215,9 @@ class Campaign:
             print(f"#{index} tester {sha256(tester).hexdigest()[:16]}: {outcome}")
         demand("missing" not in failures and bool(statements), "a submission has no outcome, or none a proof")
         self.uploads = {registration["upload_digest"] for _, registration in registrations}
-        counted = ""
+        string = self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest")
+        self.string, counted = read_string(string), ""
+        self.setup, key_matches_program = self.read_setup(key, self.string)
         if self.labelled:
             count, frames = sum(each["outputs"][0] for each in statements), self.frames * len(registrations)
             counted = (
@@ -212,9 +230,9 @@ class Campaign:
             f"these, the {what or 'decisions are the outputs'} of the {weights} public part on the "
             "committed features.\n"
             f"{len(failures)} refused: these count as failed. Registry {self.registry_digest.hex()}.\n"
-            f"Key matches program: trusted to {self.party}. Whoever ran the setup can forge everything.\n"
-            "Not proved: that the features are the honest decryption of the honest private part, who ran "
-            "the setup, detection quality, that everyone was let into the registry."
+            f"{self.setup}\n{key_matches_program}\n"
+            "Not proved: that the features are the honest decryption of the honest private part, "
+            "detection quality, that everyone was let into the registry."
         )
         return Group(key, statements)
 

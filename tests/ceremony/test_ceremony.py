@@ -24,10 +24,10 @@ from pvcnn.ceremony.circuit_ceremony import (
     CIRCUIT_KEY,
     PROVING_KEY,
     CircuitCeremony,
-    check_keys,
 )
 from pvcnn.ceremony.description import Secret
 from pvcnn.ceremony.drawing import drawn
+from pvcnn.ceremony.finished import check_keys
 from pvcnn.ceremony.folder import CeremonyFolder
 from pvcnn.ceremony.opening import open_ceremony
 from pvcnn.ceremony.powers import PowersState
