@@ -258,7 +258,7 @@ def test_tampering(
 def test_a_campaign_in_which_nothing_is_proved_is_named(packed: JointFolder, tmp_path: Path) -> None:
     folder = copied(packed, tmp_path / "copy")
     prove_nothing(folder, {})
-    with pytest.raises(VerificationError, match="^campaign alpha: nothing is proved in it"):
+    with pytest.raises(VerificationError, match=r"^campaign alpha: nothing is proved in it"):
         verify_joint(folder.path)
 
 
