@@ -4,9 +4,9 @@
     python scripts/verify_aggregate.py DIR        DIR or DIR/public; exit 0 valid, 1 invalid, 2 malformed
 
 DIR may be a joint folder of several campaigns too. It shares no code with pvcnn and takes few of its
-shortcuts. This file follows a campaign from the manifest to the statements, ceremony_chain.py finds who made
-the keys, joint_folder.py puts several together, aggregate_equations.py checks the aggregate, and
-primitives.py reads artefacts. check_vectors.py runs the aggregate's part on test vectors.
+shortcuts. This file follows a campaign from the manifest to the statements, joint_folder.py puts several
+together, aggregate_equations.py checks the aggregate, ceremony_chain.py who made the keys, and primitives.py
+reads artefacts. check_vectors.py runs the aggregate's part on test vectors.
 """
 
 from __future__ import annotations
@@ -56,9 +56,6 @@ class Campaign:
         self.manifest_digest, self.party = sha256(manifest).digest(), self.manifest["setup_party"]
         named = self.party.isprintable() and bool(self.party) != bool(self.manifest["ceremony_digest"])
         well_formed(named and self.party != "cluster", "the setup party's name")
-        ceremony = f"ceremony {self.manifest['ceremony_digest'].hex()[:16]}"
-        together = f"{ceremony}: all contributors to its powers together"
-        self.made_by = f"setup party: {self.party}" if self.party else together
         self.frames, self.labelled = self.manifest["frames"], bool(self.manifest["label_key_digest"])
 
     def read(self, name: str, digest_name: str = "") -> bytes:
@@ -153,7 +150,7 @@ class Campaign:
         demand(committed == registration["label_commitment"], f"labels {index} are not the committed ones")
         return self.names(opening["labels"])
 
-    def read_setup(self, key: Fields) -> list[str]:
+    def read_setup(self, key: Fields, string: Fields) -> list[str]:
         """Who made the keys, and what else one has to believe that the key is the program's."""
         what = "Key matches program" + " and published weights" * bool(key["weights_digest"])
         if self.party:
@@ -164,7 +161,7 @@ class Campaign:
             ]
         record = self.read("ceremony.cbor", "ceremony_digest")
         return [
-            check_record(record, self.manifest, self.read("verification_key.cbor"), key, self.read_string()),
+            check_record(record, self.manifest, self.read("verification_key.cbor"), key, string),
             f"{what}: not checked here, where the record shows whose secrets are in the key. The ceremony's "
             "whole transcript shows it: `pvcnn ceremony verify FOLDER` must print the same digest.",
         ]
@@ -172,14 +169,12 @@ class Campaign:
     def verify(self) -> None:
         group = self.examine()
         aggregate = read_aggregate(self.read("aggregate.cbor"))
-        verify_aggregate(aggregate, self.read_string(), [group])
+        verify_aggregate(aggregate, self.string, [group])
         print(f"{self.summary}\nVALID")
 
-    def read_string(self) -> Fields:
-        return read_string(self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest"))
-
     def examine(self) -> Group:
-        """Checks all but the proofs; returns what they must prove, and leaves `summary` to be said then."""
+        """Checks all but the proofs, and returns what they must prove. Leaves `summary` to be said then, and
+        for joint folders `string`, `setup` and `uploads`."""
         progress("registry and keys")
         cluster, card = decode_signed(self.read("cluster.cbor", "cluster_card_digest"), "pvcnn-cluster-card")
         plan_digest = sha256(self.read("encryption_plan.cbor", "encryption_plan_digest")).digest()
@@ -219,9 +214,10 @@ class Campaign:
                 outcome += f" (label: {self.read_label(index, tester, registration)})"
             print(f"#{index} tester {sha256(tester).hexdigest()[:16]}: {outcome}")
         demand("missing" not in failures and bool(statements), "a submission has no outcome, or none a proof")
-        setup = self.read_setup(key)
         self.uploads = {registration["upload_digest"] for _, registration in registrations}
-        counted = ""
+        string = self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest")
+        self.string, counted = read_string(string), ""
+        self.setup, key_matches_program = self.read_setup(key, self.string)
         if self.labelled:
             count, frames = sum(each["outputs"][0] for each in statements), self.frames * len(registrations)
             counted = (
@@ -234,7 +230,7 @@ class Campaign:
             f"these, the {what or 'decisions are the outputs'} of the {weights} public part on the "
             "committed features.\n"
             f"{len(failures)} refused: these count as failed. Registry {self.registry_digest.hex()}.\n"
-            f"{setup[0]}\n{setup[1]}\n"
+            f"{self.setup}\n{key_matches_program}\n"
             "Not proved: that the features are the honest decryption of the honest private part, "
             "detection quality, that everyone was let into the registry."
         )

@@ -201,14 +201,6 @@ class Verdict:
         return describe_setup(self.ceremony, self.setup_party)
 
     @property
-    def made_by(self) -> str:
-        """Who made the keys, the aggregate's string among them, in a few words."""
-        if self.ceremony is None:
-            return f"setup party: {self.setup_party}"
-        digest = self.ceremony.digest().hex()[:SHOWN_DIGITS]
-        return f"ceremony {digest}: all contributors to its powers together"
-
-    @property
     def key_matches_program(self) -> str:
         """Why one should believe that the key is that of the program, and of weights that are published.
 

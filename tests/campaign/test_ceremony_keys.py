@@ -38,7 +38,7 @@ from tests.aggregate import standalone
 from tests.campaign import ceremonial
 from tests.campaign.ceremonial import Ceremonial, begin, hold_circuit, public_part
 from tests.campaign.hostile import damaged, flipped
-from tests.campaign.joints import joined, script_code
+from tests.campaign.joints import joined, package_code, script_code
 from tests.campaign.revealing import CORRECT, revealing
 from tests.campaign.test_published import sign_for
 from tests.campaign.test_standalone_campaign import code_of
@@ -89,10 +89,29 @@ def ceremony(made: Ceremonial, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stranger(made: Ceremonial) -> CeremonyRecord:
+def other(made: Ceremonial) -> CeremonyRecord:
     """The record of another ceremony for the same circuit, on the same powers."""
     path = hold_circuit(made.ceremony.parent, public_part(), name="other-circuit")
     return CeremonyRecord.from_bytes((path / "record.cbor").read_bytes())
+
+
+def test_a_joint_folder_holds_the_record(
+    made: Ceremonial, played: Played, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And says of a ceremony, too, that the aggregate relies on it, if it does."""
+    campaigns = {"ceremony": made.folder, "party": played.folder}
+    folder = joined(campaigns, tmp_path / "joint")
+    verdict = verify_joint(folder.path)
+    assert verdict.verified
+    setup = f"setup: ceremony of 2 contributors, transcript digest {made.record.digest().hex()}"
+    assert dict(verdict.campaigns)["ceremony"].setup.startswith(setup)
+    folded = replace(verdict, scheme="snarkpack", relied_on=("ceremony",))
+    assert any(line.startswith(f"Its {setup}") for line in folded.sentences())
+    assert script_code(folder) == 0
+    assert setup in capsys.readouterr().out
+    folder.public("ceremony").file(CEREMONY).unlink()
+    assert package_code(folder) in (1, 2)
+    assert script_code(folder) in (1, 2)
 
 
 class TestWhoMadeTheKeys:
@@ -155,12 +174,12 @@ class TestRecordsThatAreRefused:
         with pytest.raises(VerificationError, match="one party made the keys"):
             verify(tampered.root)
 
-    def test_of_another_ceremony(self, tampered: CampaignFolder, stranger: CeremonyRecord) -> None:
-        tampered.public.file(CEREMONY).write_bytes(stranger.to_bytes())
+    def test_of_another_ceremony(self, tampered: CampaignFolder, other: CeremonyRecord) -> None:
+        tampered.public.file(CEREMONY).write_bytes(other.to_bytes())
         with pytest.raises(VerificationError, match="not the file that the manifest was signed for"):
             verify(tampered.root)
         assert code_of(tampered) == 1
-        sign_for(tampered, ceremony_digest=stranger.digest())
+        sign_for(tampered, ceremony_digest=other.digest())
         with pytest.raises(VerificationError, match="circuit's key is not the one"):
             verify(tampered.root)
 
@@ -221,12 +240,12 @@ def by_script(made: Ceremonial, record: CeremonyRecord, key: bytes, string: byte
     return line
 
 
-def test_the_second_verifier_compares_the_points(made: Ceremonial, stranger: CeremonyRecord) -> None:
+def test_the_second_verifier_compares_the_points(made: Ceremonial, other: CeremonyRecord) -> None:
     """A forger may write any digest into a record: the chain leads to other secrets all the same."""
     public = made.folder.public
     key, string = public.read(VERIFICATION_KEY), public.read(AGGREGATION_VERIFIER_KEY)
     forged = replace(
-        stranger,
+        other,
         circuit_key_digest=made.record.circuit_key_digest,
         proving_key_digest=made.record.proving_key_digest,
     )
@@ -359,11 +378,11 @@ class TestTheOwnersCheck:
     """Before it signs: whoever put the keys there may have put others."""
 
     def test_of_the_whole_transcript(
-        self, fresh: CampaignFolder, made: Ceremonial, stranger: CeremonyRecord
+        self, fresh: CampaignFolder, made: Ceremonial, other: CeremonyRecord
     ) -> None:
         adopt_keys(fresh, made.ceremony)
         check_adopted(fresh, made.ceremony)
-        fresh.public.file(CEREMONY).write_bytes(stranger.to_bytes())
+        fresh.public.file(CEREMONY).write_bytes(other.to_bytes())
         with pytest.raises(VerificationError, match="is not the record of the ceremony"):
             check_adopted(fresh, made.ceremony)
         with pytest.raises(VerificationError, match="circuit's key is not the one"):
@@ -406,18 +425,3 @@ def test_siblings_and_jobs_take_the_record_along(made: Ceremonial, tmp_path: Pat
     (tmp_path / "bundle").mkdir()
     assert make_bundle(made.folder, tmp_path / "bundle", "job", [0]) == [0]
     assert (tmp_path / "bundle" / "public" / CEREMONY.name).exists()
-
-
-def test_joint_folders_say_who_made_the_string(
-    made: Ceremonial, other: Played, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A folded aggregate relies on the makers of its string."""
-    campaigns = {"mine": made.folder, "theirs": other.folder}
-    folder = joined(campaigns, tmp_path / "joint", scheme="snarkpack")
-    maker = f"mine (ceremony {made.record.digest().hex()[:16]}: all contributors to its powers together)"
-    (line,) = [line for line in verify_joint(folder.path).sentences() if "reference string" in line]
-    assert f"reference string of {maker}: whoever made that string can forge" in line
-    assert script_code(folder) == 0
-    printed = capsys.readouterr().out
-    assert f"reference string of {maker}" in printed
-    assert made.record.summary() in printed.splitlines()

@@ -24,11 +24,12 @@ from pvcnn.campaign.folder import (
 )
 from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.joint import Joint, JointFolder, Member, by_key
+from pvcnn.campaign.joint_auditor import verify_joint
 from pvcnn.campaign.proved import read_proved
 from pvcnn.campaign.registry import Registry
 from pvcnn.campaign.signed import file_digest
 from pvcnn.encoding import encode
-from pvcnn.errors import DecodeError
+from pvcnn.errors import DecodeError, VerificationError
 from tests.aggregate.standalone import exit_code
 from tests.campaign.hostile import damaged, flipped
 from tests.campaign.joints import joined, package_code, rewrite, script, script_code
@@ -254,6 +255,13 @@ def test_tampering(
     assert script_code(folder) == code
 
 
+def test_a_campaign_in_which_nothing_is_proved_is_named(packed: JointFolder, tmp_path: Path) -> None:
+    folder = copied(packed, tmp_path / "copy")
+    prove_nothing(folder, {})
+    with pytest.raises(VerificationError, match=r"^campaign alpha: nothing is proved in it"):
+        verify_joint(folder.path)
+
+
 def test_the_untouched_folders_are_valid(packed: JointFolder, folded: JointFolder) -> None:
     """Or nothing above and below would say anything."""
     assert package_code(packed) == script_code(packed) == package_code(folded) == 0
@@ -405,16 +413,13 @@ def test_hostile_bytes_of_either_file(packed: JointFolder, tmp_path: Path) -> No
             continue
 
 
-def test_a_changed_byte_in_any_file_for_the_second_verifier(packed: JointFolder, tmp_path: Path) -> None:
+def test_a_changed_byte_in_any_file(packed: JointFolder, tmp_path: Path) -> None:
     folder = copied(packed, tmp_path / "copy")
     generator = random.Random(4)
     public = folder.public("gamma").path
-    for path in (
-        folder.file,
-        folder.aggregate,
-        public / "manifest.cbor",
-        public / "statements" / "000000.cbor",
-    ):
+    paths = [folder.file, folder.aggregate, *sorted(public.rglob("*.cbor"))]
+    assert len(paths) == 2 + 7 + 2
+    for path in paths:
         honest = path.read_bytes()
         path.write_bytes(flipped(honest, generator.randrange(len(honest)), generator.randrange(8)))
         assert script_code(folder) in (1, 2), path
