@@ -24,7 +24,7 @@ from pvcnn.ceremony.progress import Progress, Silence
 from pvcnn.ceremony.record import MAX_BYTES as MAX_RECORD_BYTES
 from pvcnn.ceremony.record import CeremonyRecord, check_fresh_beacon
 from pvcnn.errors import DecodeError, VerificationError
-from pvcnn.files import read_bounded, share, write_atomically
+from pvcnn.files import digest_of, read_bounded, share, write_atomically
 from pvcnn.program.program import MAX_BYTES as MAX_PROGRAM_BYTES
 from pvcnn.program.program import Program
 from pvcnn.program.published import load_published, save_published
@@ -230,7 +230,10 @@ def _copy_powers(source: Path, target: Path, chain: Chain) -> None:
 
 
 def check_keys(ceremony: CircuitCeremony, record: CeremonyRecord) -> None:
-    """Raises VerificationError if files in DIR/keys are not those of the record; they may be missing."""
+    """Raises VerificationError if files in DIR/keys are not those of the record; they may be missing.
+
+    Raises CampaignError for what is there and no file.
+    """
     for name, digest in (
         (PROVING_KEY, record.proving_key_digest),
         (CIRCUIT_KEY, record.circuit_key_digest),
@@ -238,7 +241,5 @@ def check_keys(ceremony: CircuitCeremony, record: CeremonyRecord) -> None:
         (AGGREGATION_VERIFIER_KEY, record.aggregation_verifier_key_digest),
     ):
         path = ceremony.folder.keys / name
-        if path.exists():
-            with path.open("rb") as handle:
-                if hashlib.file_digest(handle, "sha256").digest() != digest:
-                    raise VerificationError(f"keys/{name} is not the one that the ceremony made")
+        if path.exists() and digest_of(path) != digest:
+            raise VerificationError(f"keys/{name} is not the one that the ceremony made")
