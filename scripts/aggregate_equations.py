@@ -80,7 +80,7 @@ def read_key(data: bytes) -> Fields:
     in_g2 = [*byte_strings(key["gamma"], 96), key["delta"]]
     key["outputs"] = len(byte_strings(key["public"], 48)) - 4
     well_formed(len(in_g2) == len(set(in_g2)) in (5, 6), "a key that lacks points")
-    well_formed(0 < key["frames"] < 1 << 16 and 0 < key["outputs"] <= 1 << 12, "a key of another size")
+    well_formed(0 < key["frames"] <= 1 << 12 and 0 < key["outputs"] <= 1 << 12, "a key of another size")
     key |= {name: decode_point(key[name]) for name in ("alpha", "beta", "delta")}
     key |= {name: [decode_point(point) for point in key[name]] for name in ("gamma", "public")}
     key["weights_point"] = decode_point(key["weights_commitment"])
@@ -128,9 +128,10 @@ class Group:
         transcript, outputs = Transcript("pvcnn/challenges"), [n % 2**64 for n in statement["outputs"]]
         transcript.absorb(("verification key", self.key["digest"]), ("context", statement["context"]))
         transcript.absorb(("number of outputs", len(outputs)), *(("output", value) for value in outputs))
-        labels = [("D_lab", statement["labels_commitment"])] if self.key["labelled"] else []
         transcript.absorb(("D_in", statement["features_commitment"]), ("D_w", self.key["weights_commitment"]))
-        transcript.absorb(*labels, ("D_aux", auxiliary))
+        if self.key["labelled"]:
+            transcript.absorb(("D_lab", statement["labels_commitment"]))
+        transcript.absorb(("D_aux", auxiliary))
         return [transcript.challenge(name) for name in ("rho", "theta", "chi")]
 
     def pairs(

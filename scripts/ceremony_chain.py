@@ -137,7 +137,10 @@ def check_record(data: bytes, manifest: Fields, key_data: bytes, key: Fields, st
         demand(record[f"{name}_digest"] == named, f"ceremony: another {name} than the manifest's")
     circuit_key = sha256(circuit_key_of(key_data)).digest()
     demand(record["circuit_key_digest"] == circuit_key, "ceremony: another circuit key")
-    decode(record["powers"], "pvcnn-powers-ceremony")
+    powers = decode(record["powers"], "pvcnn-powers-ceremony")
+    proofs = powers["max_proofs"]
+    serves = 0 < powers["domain_log2"] <= 24 and 2 <= proofs <= 1 << 14 and proofs.bit_count() == 1
+    well_formed(serves, "powers of another size")
     circuit = decode(record["circuit"], "pvcnn-circuit-ceremony")
     about = all(circuit[name] == key[name] for name in ("program_digest", "frames", "weights_digest"))
     committed = ["in", "w", *["lab"] * key["labelled"], "aux"]
@@ -156,11 +159,17 @@ def check_record(data: bytes, manifest: Fields, key_data: bytes, key: Fields, st
         demand(eq((first.points | second.points)[name], point), f"ceremony: it made another {name}")
     beta = [(first.points["beta"], G2), (neg(G1), key["beta"])]
     demand(is_product(FQ12.one(), beta), "ceremony: it made another beta")
-    count = len(set(first.names + second.names))
-    return (
-        f"setup: ceremony of {count} contributor{'s' * (count > 1)}, "
-        f"transcript digest {sha256(data).hexdigest()}"
-    )
+    return who_made(first, second) + f", transcript digest {sha256(data).hexdigest()}"
+
+
+def who_made(*chains: Chain) -> str:
+    """How many have to be dishonest at least: all of one chain."""
+    fewest = min(chains, key=lambda chain: len(set(chain.names)))
+    alone, count = fewest.names[0], len(set(fewest.names))
+    if count > 1:
+        return f"setup: ceremony of {count} contributors"
+    against = f"{alone} alone for the {fewest.what}: do not rely on it against {alone}"
+    return f"setup: ceremony of 1 contributor ({against})"
 
 
 def circuit_key_of(data: bytes) -> bytes:

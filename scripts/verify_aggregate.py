@@ -12,14 +12,25 @@ reads artefacts. check_vectors.py runs the aggregate's part on test vectors.
 from __future__ import annotations
 
 import json
+import math
 import re
+import struct
 import sys
 from array import array
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # wherever this file is run from
-from aggregate_equations import Group, read_aggregate, read_key, read_statement, read_string, verify_aggregate
+from aggregate_equations import (
+    Group,
+    decode_point,
+    read_aggregate,
+    read_key,
+    read_statement,
+    read_string,
+    verify_aggregate,
+)
 from ceremony_chain import check_record
 from joint_folder import JointFolder
 from primitives import (
@@ -39,6 +50,27 @@ NAMES = "manifest|program|verification_key|aggregation_verifier_key|cluster|encr
 FILES = rf"(aggregate|label_key|ceremony|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor|weights\.safetensors"
 
 
+def number_of_logits(program: dict[str, Any]) -> int:
+    """How many numbers a frame's output is made of. Whether layers fit together otherwise is the setup's
+    business."""
+    shapes: list[list[int]] = [program["input_shape"]]
+    for node in program["nodes"]:
+        shape, kind = shapes[node["inputs"][0]], node["kind"]
+        if "kernel" in node:
+            sides = zip(shape[1:], node["padding"][::2], node["padding"][1::2], strict=True)
+            windows = zip(sides, node["dilation"], node["kernel"], node["stride"], strict=True)
+            outputs = [
+                (sum(side) - dilation * (k - 1) - 1) // step + 1 for side, dilation, k, step in windows
+            ]
+            shape = [node.get("out_channels", shape[0]), *outputs]
+        elif kind == "concatenate":
+            shape = [sum(shapes[number][0] for number in node["inputs"]), *shape[1:]]
+        elif kind in ("linear", "flatten"):
+            shape = [node["out_features"] if kind == "linear" else math.prod(shape)]
+        shapes.append(shape)
+    return math.prod(shapes[program["nodes"][-1]["inputs"][0]])
+
+
 class Campaign:
     """A public folder. Every byte in it is covered by a signature or digest that leads to the manifest, or by
     the aggregate; a file that nothing covers does not belong there."""
@@ -54,9 +86,11 @@ class Campaign:
         manifest = self.read("manifest.cbor")
         self.owner, self.manifest = decode_signed(manifest, "pvcnn-manifest")
         self.manifest_digest, self.party = sha256(manifest).digest(), self.manifest["setup_party"]
-        named = self.party.isprintable() and bool(self.party) != bool(self.manifest["ceremony_digest"])
-        well_formed(named and self.party != "cluster", "the setup party's name")
+        named = bool(self.party) != bool(self.manifest["ceremony_digest"])
+        named = named and len(self.party) <= 64 and self.party.isprintable() and self.party != "cluster"
+        well_formed(named, "the setup party's name")
         self.frames, self.labelled = self.manifest["frames"], bool(self.manifest["label_key_digest"])
+        well_formed(0 < self.frames < 1 << 16, "a number of frames")
 
     def read(self, name: str, digest_name: str = "") -> bytes:
         """A file, with the digest that the manifest gives as `digest_name`."""
@@ -73,12 +107,29 @@ class Campaign:
         demand(key["labelled"] == self.labelled, "a key that takes labels, or does not, against the manifest")
         demand(key["program_digest"] == digest("pvcnn/program", program), "a key for another program")
         demand(key["weights_commitment"] == self.manifest["weights_commitment"], "a key for other weights")
-        self.kind = read_value(program, 0)[0]["nodes"][-1]["kind"]
-        logits, rest = divmod(key["outputs"], 1 if self.labelled else self.frames)
-        self.two = self.kind == "sign" or (self.kind == "logits" and logits == 1)  # classes of a single logit
-        fits = key["frames"] == self.frames > 0 == rest and (logits == 1 or self.kind == "logits")
+        try:
+            body = read_value(program, 0)[0]
+            self.kind, self.logits = body["nodes"][-1]["kind"], number_of_logits(body)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            well_formed(False, "a program whose last layer's inputs cannot be counted")
+        outputs = {"logits": self.frames * self.logits, "correct": 1}.get(self.kind, self.frames)
+        fits = key["frames"] == self.frames and key["outputs"] == outputs
         demand(fits and (self.kind == "correct") == self.labelled, "a key for other frames or outputs")
+        self.classes = max(2, self.logits)
+        self.check_class_names()
         return key
+
+    def check_class_names(self) -> None:
+        """Names that stand beside decisions, and the scale by which logits are read."""
+        names, scale = self.manifest["class_names"], self.manifest["logit_scale"]
+        well_formed(
+            all(type(name) is str and 0 < len(name) <= 64 for name in names), "a class without a name"
+        )
+        readable = all(name.isprintable() and not name.isdecimal() for name in names)
+        well_formed(readable and len(set(names)) == len(names), "names of classes that say nothing")
+        demand(len(names) in (0, self.classes), "the manifest names other classes than there are")
+        well_formed(not scale or 0 < struct.unpack(">d", scale)[0] < math.inf, "a scale of logits")
+        demand(not scale or self.kind == "logits", "the manifest scales logits that are not revealed")
 
     def published_digest(self, key: Fields) -> bytes:
         """H(program digest, all published weights as 64-bit integers, in the order of the file's header)."""
@@ -123,7 +174,7 @@ class Campaign:
 
     def read_statement(self, index: int, context: bytes, registration: Fields) -> Fields:
         statement = read_statement(self.read(f"statements/{index:06d}.cbor"))
-        limit = {"sign": 2, "argmax": 1 << 20, "correct": self.frames + 1}.get(self.kind)
+        limit = {"sign": 2, "argmax": self.classes, "correct": self.frames + 1}.get(self.kind)
         good = all(limit is None or 0 <= n < limit for n in statement["outputs"])
         demand(good, f"statement {index} holds what is no {self.kind}")
         demand(statement["context"] == context, f"statement {index} is for another submission")
@@ -138,13 +189,14 @@ class Campaign:
         return self.names(outputs)
 
     def names(self, classes: list[int]) -> str:
-        known = dict(enumerate(self.manifest["class_names"] or ["real", "fake"] * self.two))
+        known = dict(enumerate(self.manifest["class_names"] or ["real", "fake"] * (self.logits == 1)))
         return ", ".join(ascii(known.get(number, number)).strip("'") for number in classes)
 
     def read_label(self, index: int, tester: bytes, registration: Fields) -> str:
         opening = decode(self.read(f"labels/{index:06d}.cbor"), "pvcnn-label-opening")
-        limit = 2 if self.two else 1 << 20
-        labels = [n.to_bytes(4, "little") for n in opening["labels"] if type(n) is int and 0 <= n < limit]
+        labels = [
+            n.to_bytes(4, "little") for n in opening["labels"] if type(n) is int and 0 <= n < self.classes
+        ]
         demand(len(labels) == len(opening["labels"]) == self.frames, f"labels {index} do not fit")
         committed = digest("pvcnn/label-commitment", opening["salt"], tester, b"".join(labels))
         demand(committed == registration["label_commitment"], f"labels {index} are not the committed ones")
@@ -189,6 +241,8 @@ class Campaign:
                 "pvcnn/label-points", points["blinding_point"], *byte_strings(points["points"], 48)
             )
             demand(named == key.get("labels_digest"), "the label key is not that of this circuit")
+            fits = (len(points["points"]), points["classes"]) == (self.frames, self.classes)
+            demand(fits, "the label key is for other frames or classes than the program's")
         if self.manifest["weights_digest"] or key["weights_digest"]:
             demand(self.published_digest(key) == key["weights_digest"], "the key is for other weights")
         statements, failures = list[Fields](), list[str]()
@@ -208,6 +262,8 @@ class Campaign:
                 statements.append(self.read_statement(index, context, registration))
                 outcome = self.say(statements[-1]["outputs"])
             else:
+                if self.labelled:  # with a proof, its statement's D_lab is decoded
+                    decode_point(registration["label_commitment"])
                 failures.append("refused" if refused or answer["reason"] else "missing")
                 outcome = f"{failures[-1]} {answer['reason']}"
             if "labels" in present:

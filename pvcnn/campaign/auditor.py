@@ -252,5 +252,5 @@ def _check_aggregate(folder: PublicFolder, examined: Examined) -> None:
         if folder.file(AGGREGATE).exists():
             raise VerificationError("there is an aggregate, and nothing that it could prove")
         return
-    aggregate = decode_aggregate(folder.read(AGGREGATE))
+    aggregate = decode_aggregate(folder.read(AGGREGATE), [len(examined.statements)])
     verify_aggregate(examined.aggregation_key, examined.key, examined.statements, aggregate)

@@ -117,7 +117,8 @@ def test_a_joint_folder_holds_the_record(
 class TestWhoMadeTheKeys:
     def test_both_verifiers_say_it(self, made: Ceremonial, capsys: pytest.CaptureFixture[str]) -> None:
         digest = file_digest(made.folder.public.read(CEREMONY)).hex()
-        line = f"setup: ceremony of 2 contributors, transcript digest {digest}"
+        alone = "ann alone for the powers: do not rely on it against ann"
+        line = f"setup: ceremony of 1 contributor ({alone}), transcript digest {digest}"
         verdict = verify(made.folder.public.path)
         assert verdict.verified
         assert line in verdict.sentences()
