@@ -166,6 +166,10 @@ def name_a_reference_string(folder: JointFolder, _: Campaigns) -> None:
     rewrite(folder, reference_string=file_digest(folder.public("alpha").read(AGGREGATION_VERIFIER_KEY)))
 
 
+def name_a_reference_string_of_nobody(folder: JointFolder, _: Campaigns) -> None:
+    rewrite(folder, reference_string=bytes(32))
+
+
 def name_another_registry(folder: JointFolder, _: Campaigns) -> None:
     *others, last = folder.read().members
     members = (*others, replace(last, registry_digest=bytes(32)))
@@ -229,6 +233,7 @@ def drop_the_aggregate(folder: JointFolder, _: Campaigns) -> None:
         (take_the_aggregate_of_one, 1),
         (replace_a_verification_key, 1),
         (name_a_reference_string, 1),
+        (name_a_reference_string_of_nobody, 1),
         (name_another_registry, 1),
         (prove_nothing, 1),
         (keep_an_own_aggregate, 2),
