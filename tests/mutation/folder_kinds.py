@@ -148,7 +148,8 @@ def _package(folder: Path) -> list[str]:
     if not verdict.verified:
         raise VerificationError("not verified")
     return [
-        f"{each.status} {each.decisions} {each.correct} (label: {each.labels})" for each in verdict.outcomes
+        f"{each.status} {each.decisions} {each.count} (label: {list(each.labels or ())})"
+        for each in verdict.outcomes
     ]
 
 
