@@ -8,6 +8,7 @@ artefact has exactly one encoding (RFC 8949, 4.2.1).
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
@@ -27,6 +28,8 @@ _INTEGER_LIMIT = 1 << 64
 _INTEGERS: Final = re.compile(
     rb"(?:[\x00-\x17\x20-\x37]|[\x18\x38].|[\x19\x39]..|[\x1a\x3a].{4}|[\x1b\x3b].{8})*+", re.DOTALL
 )
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_BRACKETS: Final = re.compile(rb"[\[\]{}]")
 _BYTES, _TEXT, _LIST, _MAP = 2, 3, 4, 5
 _LENGTH_BYTES: Final = {24: 1, 25: 2, 26: 4, 27: 8}
 
@@ -83,6 +86,25 @@ def read_map(data: bytes, where: str, max_bytes: int) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise DecodeError(f"{where}: expected a map")
     return body
+
+
+def read_json(text: bytes | str, where: str) -> Any:
+    """What JSON text says, for headers that others write. Raises DecodeError if it is malformed.
+
+    Nothing may be nested more deeply than in CBOR: the reader is recursive in C, and overflows the stack
+    wherever some package has raised the recursion limit.
+    """
+    data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", data)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH:
+        raise DecodeError(f"{where}: nested too deeply")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DecodeError(f"{where}: not JSON") from error
 
 
 def _bound_items(data: bytes, where: str) -> None:

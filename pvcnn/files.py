@@ -85,7 +85,8 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     DecodeError if it is too large.
     """
     with _open_file(path) as handle:
-        data = handle.read(max_bytes + 1)
+        # Room for what is there, and not for what there may be: that can be gigabytes.
+        data = handle.read(min(max_bytes, os.fstat(handle.fileno()).st_size) + 1)
     if len(data) > max_bytes:
         raise DecodeError(f"{path.name}: more than {max_bytes} bytes")
     return data

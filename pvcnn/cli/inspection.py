@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from pvcnn.campaign.folder import PublicFolder
 from pvcnn.campaign.joint import JointFolder
 from pvcnn.cli.options import json_option
 from pvcnn.cli.output import plain, print_json, results, size, table
-from pvcnn.encoding import read_map
+from pvcnn.encoding import read_json, read_map
 from pvcnn.errors import CampaignError, DecodeError
 from pvcnn.files import digest_of, read_bounded
 
@@ -77,9 +76,9 @@ def _read(path: Path) -> dict[str, Any]:
         length = int.from_bytes(handle.read(8), "little")
         text = handle.read(min(length, MAX_HEADER_BYTES))
     try:
-        header = json.loads(text)
+        header = read_json(text, path.name)
         return {**header.pop("__metadata__"), "tensors": header}
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise DecodeError(f"{path.name}: not a safetensors file of pvcnn's") from error
 
 

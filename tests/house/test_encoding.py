@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 
 import cbor2
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvcnn.encoding import MAX_ITEMS, MAX_OBJECTS, decode, encode, read_map
+from pvcnn.encoding import MAX_ITEMS, MAX_OBJECTS, decode, encode, read_json, read_map
 from pvcnn.errors import DecodeError
 
 GOOD = encode("test", 1, {"count": 3, "name": "x", "data": b"ab", "flag": True, "items": [1, 2]})
@@ -100,6 +101,23 @@ def test_many_small_items_are_counted_before_they_are_made(item: bytes) -> None:
     with pytest.raises(DecodeError, match="more items than an artefact has"):
         read_map(data, "test", len(data))
     assert time.process_time() - started < 1
+
+
+def test_json_is_not_nested_deeply() -> None:
+    """Whatever the recursion limit: a deep stack of the C reader ends the process."""
+    assert read_json(b'{"a":[{"b":"[[[[[[[[[[[[[[[[[[[["}]}', "x") == {"a": [{"b": "[" * 20}]}
+    assert read_json("[" * 16 + "]" * 16, "x")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        for piece in (b"[", b'{"a":', b'["]",', b'["\\"]]",'):
+            with pytest.raises(DecodeError, match="nested too deeply"):
+                read_json(piece * 100_000, "x")
+    finally:
+        sys.setrecursionlimit(limit)
+    for text in (b"", b"[", b"\xff", b'"', b"9" * 5000, "\udcff"):
+        with pytest.raises(DecodeError):
+            read_json(text, "x")
 
 
 def test_as_many_items_as_are_allowed() -> None:

@@ -14,13 +14,16 @@ from functools import cached_property
 from pathlib import Path
 
 from pvcnn.campaign import auditor
+from pvcnn.campaign.joint import Joint, JointFolder
+from pvcnn.campaign.joint_auditor import verify_joint
 from pvcnn.ceremony.opening import open_ceremony
 from pvcnn.ceremony.progress import Silence
 from pvcnn.cli import ceremony as ceremony_commands
 from pvcnn.errors import VerificationError
 from tests.aggregate import standalone
+from tests.campaign.joints import script_code
 from tests.mutation.samples import Samples
-from tests.mutation.targets import REFUSALS, Defect, Fate, Kind, mutated
+from tests.mutation.targets import REFUSALS, Defect, Fate, Kind, Target, mutated
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,23 @@ def _package(folder: Path) -> list[str]:
     if not verdict.verified:
         raise VerificationError("not verified")
     return [
-        f"{each.status} {each.decisions} {each.correct} (label: {each.labels})" for each in verdict.outcomes
+        f"{each.status} {each.decisions} {each.count} (label: {list(each.labels or ())})"
+        for each in verdict.outcomes
     ]
+
+
+def _package_joint(folder: Path) -> list[str]:
+    verdict = verify_joint(folder)
+    if not verdict.verified:
+        raise VerificationError("not verified")
+    return verdict.sentences()
+
+
+def _second_verifier_joint(folder: Path) -> list[str]:
+    code = script_code(JointFolder(folder))
+    if code in (1, 2):
+        raise VerificationError(f"exit code {code}")
+    return []
 
 
 def _second_verifier(folder: Path) -> list[str]:
@@ -187,6 +205,32 @@ def _campaign(
     return Kind(name, (), make, share, seconds)
 
 
+def _joint(name: str, verdict: Callable[[Path], list[str]], share: int, seconds: float) -> Kind:
+    """As in a campaign: an opening of labels may be gone."""
+
+    def make(samples: Samples, scratch: Path) -> Folder:
+        return Folder(
+            samples.joint,
+            scratch / "joint",
+            verdict,
+            lambda change: change.name == "removed" and "/labels/" in change.path,
+        )
+
+    return Kind(name, (), make, share, seconds)
+
+
+def _joint_file(samples: Samples, scratch: Path) -> Target:
+    """joint.cbor, which nobody signs: all that it says must be seen in the folder."""
+    folder = JointFolder(scratch / "joint")
+    shutil.copytree(samples.joint, folder.path)
+
+    def verify(joint: Joint) -> None:
+        folder.file.write_bytes(joint.to_bytes())
+        verify_joint(folder.path)
+
+    return Target(folder.file.read_bytes(), Joint.from_bytes, Joint.to_bytes, verify)
+
+
 def _ceremony(folder: Path) -> list[str]:
     """What `pvcnn ceremony verify` reports, but for record and summary, which are there if they are there."""
     report, _ = ceremony_commands._verified(open_ceremony(folder), Silence())  # type: ignore[arg-type]
@@ -220,6 +264,9 @@ KINDS = [
     _campaign("a folder with a count", "count", _package, 25, 2.0),
     _campaign("a campaign's folder, second verifier", "campaign", _second_verifier, 1, _SLOW),
     _campaign("a folder with a count, second verifier", "count", _second_verifier, 1, _SLOW),
+    Kind("joint campaigns", ("pvcnn-joint",), _joint_file, 20),
+    _joint("a joint folder", _package_joint, 15, 2.0),
+    _joint("a joint folder, second verifier", _second_verifier_joint, 1, _SLOW),
     _transcript("powers", 5),
     _transcript("circuit", 2),
 ]

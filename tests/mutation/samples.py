@@ -2,6 +2,7 @@
 
 ROOT/campaign/   two submissions, one proof each, labels opened
 ROOT/count/      two submissions, a count of correct decisions by published weights
+ROOT/joint/      both, with one aggregate
 ROOT/powers/, ROOT/circuit/   a closed ceremony and its keys
 """
 
@@ -29,6 +30,7 @@ class Samples:
     @classmethod
     def make(cls, root: Path) -> Samples:
         """Plays everything; `root` must not exist."""
+        from pvcnn.campaign.joiner import Source, join
         from pvcnn.ceremony.circuit_ceremony import CircuitCeremony
         from pvcnn.ceremony.powers_ceremony import PowersCeremony
         from tests.campaign.tiny import play, three_classes
@@ -43,6 +45,7 @@ class Samples:
         root.mkdir(parents=True)
         play(root / "campaign", testers=2, each=1)
         play(root / "count", testers=1, each=2, public=replace(three_classes(2, "correct"), published=True))
+        join([Source(name, root / name) for name in ("campaign", "count")], root / "joint", "snarkpack")
         powers = PowersCeremony.create(root / "powers", DOMAIN_LOG2, MAX_PROOFS)
         powers.contribute("ann")
         powers.close(FIRST_BEACON)
@@ -67,6 +70,10 @@ class Samples:
     @cached_property
     def count(self) -> CampaignFolder:
         return CampaignFolder(self.root / "count")
+
+    @property
+    def joint(self) -> Path:
+        return self.root / "joint"
 
     @property
     def powers(self) -> Path:

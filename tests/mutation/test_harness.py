@@ -37,7 +37,8 @@ def test_what_no_decoder_may_do(
     kind: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "GIVE_UP_AFTER", 1.0)
-    monkeypatch.setattr(watch, "GIVE_UP_WAITING", 2.0)
+    if kind == "waits":
+        monkeypatch.setattr(watch, "GIVE_UP_WAITING", 2.0)
     result = result_of(kind, tmp_path)
     (failure,) = result.failures
     assert words in failure.what

@@ -17,6 +17,7 @@ from tests.mutation.octets import Mutator
 Place = tuple[Any, Any]
 _MARK = b"what stands here is replaced by raw bytes"
 BOMB_DEPTH = 100_000
+_MOST_ADDED = 1 << 20
 _TEXTS = ("", "\0", "x" * 257, "\n", "\u202e", "é", "\U0001d7ce", "x" * 70_000, "pvcnn-signed", "0")
 _CLAIMS = (1 << 16, (1 << 31) - 1, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
 
@@ -156,7 +157,8 @@ def _list(rng: random.Random, tree: Any, places: list[Place]) -> None:
     elif kind == 3:
         chosen.clear()
     elif kind == 4 and chosen:
-        chosen.extend(chosen[:1] * rng.choice((10, 100, 5000)))
+        size = len(cbor2.dumps(chosen[0]))
+        chosen.extend(chosen[:1] * min(rng.choice((10, 100, 5000)), 1 + _MOST_ADDED // size))
     else:
         chosen.append(_other(rng, 0))
 

@@ -98,8 +98,8 @@ class Worker:
         memory = measures.forget_peak()
         for number in range(job.first, job.first + job.count):
             rng = random.Random(f"{job.seed}/{job.kind}/{number}")  # every mutant can be made by itself
-            mutator, mutant = subject.mutant(rng)
             self._at(number)
+            mutator, mutant = subject.mutant(rng)
             started = time.process_time()
             wrong = [what] if (what := self._judge(subject, mutant, result)) else []
             seconds = time.process_time() - started
