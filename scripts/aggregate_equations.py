@@ -7,7 +7,7 @@ Equation numbers are those of docs/protocol.md. Whatever does not hold ends the 
 from __future__ import annotations
 
 import secrets
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 from primitives import (
@@ -73,8 +73,9 @@ def is_product(value: FQ12, pairs: list[tuple[Point, Point]]) -> bool:
     return bool(value * final_exponentiate(product) ** 3 == FQ12.one())
 
 
+@cache
 def read_key(data: bytes) -> Fields:
-    """A verification key, with four points gamma, or five if it takes labels."""
+    """A verification key, with four points gamma, or five if it takes labels. Campaigns may share one."""
     key = decode(data, "pvcnn-verification-key")
     in_g2 = [*byte_strings(key["gamma"], 96), key["delta"]]
     key["outputs"] = len(byte_strings(key["public"], 48)) - 4
@@ -88,6 +89,7 @@ def read_key(data: bytes) -> Fields:
     return key | {"digest": digest("pvcnn/verification-key", data), "labelled": labelled}
 
 
+@cache
 def read_string(data: bytes) -> Fields:
     """The verifier's half of a reference string of two secrets, neither of which is 0 or 1."""
     string = decode(data, "pvcnn-aggregation-verifier-key")

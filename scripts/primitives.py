@@ -100,6 +100,7 @@ FORMATS = {
     "pvcnn-aggregate": "version:2 groups:list auxiliary_commitments:bytes claim:bytes rounds:list final:480 "
     "openings:288",
     "pvcnn-packed-aggregate": "groups:list proofs:bytes",
+    "pvcnn-joint": "campaigns:list reference_string:0|32",
     "pvcnn-ceremony-record": "powers:bytes circuit:bytes powers_contributions:list "
     "circuit_contributions:list circuit_key_digest:32 proving_key_digest:32 aggregation_key_digest:32 "
     "aggregation_verifier_key_digest:32",

@@ -3,9 +3,10 @@
 
     python scripts/verify_aggregate.py DIR        DIR or DIR/public; exit 0 valid, 1 invalid, 2 malformed
 
-It shares no code with pvcnn and takes few of its shortcuts. This file follows a campaign from the manifest to
-the statements, aggregate_equations.py checks the aggregate, ceremony_chain.py who made the keys, and
-primitives.py reads artefacts. check_vectors.py runs the aggregate's part on test vectors.
+DIR may be a joint folder of several campaigns too. It shares no code with pvcnn and takes few of its
+shortcuts. This file follows a campaign from the manifest to the statements, joint_folder.py puts several
+together, aggregate_equations.py checks the aggregate, ceremony_chain.py who made the keys, and primitives.py
+reads artefacts. check_vectors.py runs the aggregate's part on test vectors.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from aggregate_equations import (
     verify_aggregate,
 )
 from ceremony_chain import check_record
+from joint_folder import JointFolder
 from primitives import (
     Fields,
     byte_strings,
@@ -217,6 +219,14 @@ class Campaign:
         ]
 
     def verify(self) -> None:
+        group = self.examine()
+        aggregate = read_aggregate(self.read("aggregate.cbor"))
+        verify_aggregate(aggregate, self.string, [group])
+        print(f"{self.summary}\nVALID")
+
+    def examine(self) -> Group:
+        """Checks all but the proofs, and returns what they must prove. Leaves `summary` to be said then, and
+        for joint folders `string`, `setup` and `uploads`."""
         progress("registry and keys")
         cluster, card = decode_signed(self.read("cluster.cbor", "cluster_card_digest"), "pvcnn-cluster-card")
         plan_digest = sha256(self.read("encryption_plan.cbor", "encryption_plan_digest")).digest()
@@ -260,25 +270,34 @@ class Campaign:
                 outcome += f" (label: {self.read_label(index, tester, registration)})"
             print(f"#{index} tester {sha256(tester).hexdigest()[:16]}: {outcome}")
         demand("missing" not in failures and bool(statements), "a submission has no outcome, or none a proof")
-        string = read_string(self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest"))
-        setup = self.read_setup(key, string)
-        verify_aggregate(read_aggregate(self.read("aggregate.cbor")), string, [Group(key, statements)])
+        self.uploads = {registration["upload_digest"] for _, registration in registrations}
+        string = self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest")
+        self.string, counted = read_string(string), ""
+        self.setup, key_matches_program = self.read_setup(key, self.string)
         if self.labelled:
             count, frames = sum(each["outputs"][0] for each in statements), self.frames * len(registrations)
-            print(f"{count} of {frames} correct by labels committed to before, failed ones counted as wrong.")
+            counted = (
+                f"{count} of {frames} correct by labels committed to before, failed ones counted as wrong.\n"
+            )
         what = {"logits": "logits are the outputs", "correct": "count is the output"}.get(self.kind)
         weights = "published" if key["weights_digest"] else "committed"
-        print(
-            f"{len(registrations)} submissions registered, {len(statements)} proved: for each of these, the "
-            f"{what or 'decisions are the outputs'} of the {weights} public part on the committed features.\n"
+        self.summary = (
+            f"{counted}{len(registrations)} submissions registered, {len(statements)} proved: for each of "
+            f"these, the {what or 'decisions are the outputs'} of the {weights} public part on the "
+            "committed features.\n"
             f"{len(failures)} refused: these count as failed. Registry {self.registry_digest.hex()}.\n"
-            f"{setup[0]}\n{setup[1]}\n"
+            f"{self.setup}\n{key_matches_program}\n"
             "Not proved: that the features are the honest decryption of the honest private part, "
-            "detection quality, that everyone was let into the registry.\nVALID"
+            "detection quality, that everyone was let into the registry."
         )
+        return Group(key, statements)
 
 
 if __name__ == "__main__":
     demand(len(sys.argv) == 2, "usage: verify_aggregate.py DIR", 2)
     given = Path(sys.argv[1])
-    Campaign(given / "public" if (given / "public").is_dir() else given).verify()
+    if JointFolder.is_at(given):
+        joint = JointFolder(given)
+        joint.verify([Campaign(folder) for folder in joint.public_folders()])
+    else:
+        Campaign(given / "public" if (given / "public").is_dir() else given).verify()

@@ -1,4 +1,4 @@
-"""Verification of many single proofs at once: eqs. (11) of docs/protocol.md, merged by random weights.
+"""Verification of many single proofs at once: docs/protocol.md, eq. (24), which is eq. (11) of all of them.
 
 Each equation is raised to a weight of 128 bits that the verifier draws here from the operating system's
 generator: if one is false, the product is true with probability 2^-128 at most, since every value lies in a

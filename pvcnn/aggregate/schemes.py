@@ -37,8 +37,9 @@ def decode_aggregate(data: bytes, groups: Sequence[int] | None = None) -> AnyAgg
         raise DecodeError("not an aggregate")
     found = fields.get("groups")
     if groups is not None and found != list(groups):
-        listed = isinstance(found, list) and len(found) <= MAX_GROUPS and {*map(type, found)} == {int}
-        many = named_sizes(found) if listed else "other numbers of"
+        many = "other numbers of"
+        if isinstance(found, list) and len(found) <= MAX_GROUPS and {*map(type, found)} == {int}:
+            many = named_sizes(found)
         raise VerificationError(f"{named_sizes(groups)} statements, but an aggregate of {many} proofs")
     return PackedAggregate.from_bytes(data) if named == packed.FORMAT else Aggregate.from_bytes(data)
 

@@ -16,7 +16,8 @@ at once, eq. (17), with IC_i = sum_pub x_k [K_k/gamma_pub]1 of statement i and t
 
 Sums run to N: the verifier itself repeats the last statement and its D_aux, so padding proves nothing new.
 A false statement makes (17) false for all but N values of r, which is drawn after everything in it; given
-binding commitments, no aggregator can then supply Z_AB and Z_C,g that satisfy both (17) and the folding.
+binding commitments, no aggregator can then supply Z_AB and Z_C,g that satisfy both (17) and the folding
+(docs/security-argument.md, Theorem 6).
 
 All eleven equations are merged by weights that the verifier draws from `secrets`: since every value is in a
 group of prime order r, a wrong equation survives with probability 2^-128.

@@ -161,7 +161,7 @@ def inverse(a: Fq12) -> Fq12:
 
 
 def compress(a: Fq12) -> Fq6:
-    """c1 / (1 + c0) for a = c0 + c1 w with a^(q^6 + 1) = 1: a point of the algebraic torus T2 over Fq6.
+    """c1 / (1 + c0) for a = c0 + c1 w with a^(q^6 + 1) = 1: docs/protocol.md, eq. (25).
 
     Raises ZeroDivisionError for -1, the only such element that it is not defined for.
     """

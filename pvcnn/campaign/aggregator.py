@@ -71,6 +71,26 @@ class Aggregation:
     statement_bytes: int
 
 
+@dataclass(frozen=True)
+class Collected:
+    """What the cluster made of a campaign's submissions, by index, every outcome checked.
+
+    refusals: the cluster's, encoded.  missing: why there is no valid outcome.
+    """
+
+    proceedings: Proceedings
+    key: VerificationKey
+    proofs: dict[int, Proof]
+    refusals: dict[int, bytes]
+    refused_by_owner: tuple[int, ...]
+    missing: dict[int, str]
+
+    @property
+    def statements(self) -> dict[int, bytes]:
+        """Encoded, those of the proofs."""
+        return {index: proof.statement.to_bytes() for index, proof in self.proofs.items()}
+
+
 def aggregate_campaign(folder: CampaignFolder, fold: Fold = fold_here) -> Aggregation:
     """Checks every proof, publishes its statement, and folds all of them into the aggregate.
 
@@ -78,14 +98,46 @@ def aggregate_campaign(folder: CampaignFolder, fold: Fold = fold_here) -> Aggreg
     are there. Raises CampaignError if a step has not run or nothing was proved, and VerificationError for
     a file that is not what the manifest names.
     """
+    aggregation_bytes = read_from_step(folder.aggregation_key, MAX_AGGREGATION_KEY, "setup")
+    collected = collect(folder)
+    if file_digest(aggregation_bytes) != collected.proceedings.manifest.aggregation_key_digest:
+        raise VerificationError("the manifest was signed for another aggregation key")
+    proofs, missing = collected.proofs, collected.missing
+    if not proofs and missing:
+        raise CampaignError("there is no proof to aggregate: `pvcnn prove` comes first")
+
+    _publish_all(folder, STATEMENTS, collected.statements)
+    _publish_all(folder, REFUSALS, collected.refusals)
+    folded, scheme = b"", None
+    if proofs:
+        key = AggregationKey.from_bytes(aggregation_bytes)
+        made = fold(key, collected.key, list(proofs.values()))
+        folded, scheme = made.to_bytes(), scheme_of(made)
+        write_atomically(folder.public.file(AGGREGATE), folded)
+    return Aggregation(
+        tuple(proofs),
+        tuple(sorted([*collected.refused_by_owner, *collected.refusals])),
+        missing,
+        scheme,
+        len(folded),
+        sum(len(proof.to_bytes()) for proof in proofs.values()),
+        sizes([len(proofs)]) if proofs else {},
+        len(encode_statements([proof.statement for proof in proofs.values()])) if proofs else 0,
+    )
+
+
+def collect(folder: CampaignFolder) -> Collected:
+    """Reads and checks the cluster's outcome of every submission.
+
+    Raises CampaignError if a step has not run, and VerificationError for a file that is not what the
+    manifest names.
+    """
     public = folder.public
     proceedings = Proceedings.read(public)
     key_bytes, card_bytes = public.read(VERIFICATION_KEY), public.read(CLUSTER_CARD)
-    aggregation_bytes = read_from_step(folder.aggregation_key, MAX_AGGREGATION_KEY, "setup")
     for what, data, expected in (
         ("verification key", key_bytes, proceedings.manifest.verification_key_digest),
         ("card of the cluster", card_bytes, proceedings.manifest.cluster_card_digest),
-        ("aggregation key", aggregation_bytes, proceedings.manifest.aggregation_key_digest),
     ):
         if file_digest(data) != expected:
             raise VerificationError(f"the manifest was signed for another {what}")
@@ -110,28 +162,7 @@ def aggregate_campaign(folder: CampaignFolder, fold: Fold = fold_here) -> Aggreg
             proofs[index] = outcome.proof
         elif outcome.refusal is not None:
             refusals[index] = outcome.refusal.to_bytes()
-    if not proofs and missing:
-        raise CampaignError("there is no proof to aggregate: `pvcnn prove` comes first")
-
-    statements = {index: proof.statement.to_bytes() for index, proof in proofs.items()}
-    _publish_all(folder, STATEMENTS, statements)
-    _publish_all(folder, REFUSALS, refusals)
-    folded, scheme = b"", None
-    if proofs:
-        key = AggregationKey.from_bytes(aggregation_bytes)
-        made = fold(key, verification_key, list(proofs.values()))
-        folded, scheme = made.to_bytes(), scheme_of(made)
-        write_atomically(public.file(AGGREGATE), folded)
-    return Aggregation(
-        tuple(proofs),
-        tuple(sorted([*refused_by_owner, *refusals])),
-        missing,
-        scheme,
-        len(folded),
-        sum(len(proof.to_bytes()) for proof in proofs.values()),
-        sizes([len(proofs)]) if proofs else {},
-        len(encode_statements([proof.statement for proof in proofs.values()])) if proofs else 0,
-    )
+    return Collected(proceedings, verification_key, proofs, refusals, tuple(refused_by_owner), missing)
 
 
 def _outcome(

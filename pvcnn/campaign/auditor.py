@@ -64,6 +64,20 @@ class _Material:
     record: CeremonyRecord | None
 
 
+@dataclass(frozen=True)
+class Examined:
+    """A campaign in which everything holds but its proofs, which are not checked yet.
+
+    statements: those that are to be proved under `key`, in the registry's order, as `verdict` counts them.
+    """
+
+    verdict: Verdict
+    proceedings: Proceedings
+    key: VerificationKey
+    aggregation_key: AggregationVerifierKey
+    statements: tuple[Statement, ...]
+
+
 def verify(path: Path) -> Verdict:
     """Checks the campaign in `path` (a public folder, or a folder with one in it).
 
@@ -73,6 +87,13 @@ def verify(path: Path) -> Verdict:
     submission has neither a proof nor a refusal.
     """
     folder = PublicFolder.find(path)
+    examined = examine(folder)
+    _check_aggregate(folder, examined)
+    return examined.verdict
+
+
+def examine(folder: PublicFolder) -> Examined:
+    """As `verify`, but for the aggregate, which may be one over several campaigns."""
     proceedings = Proceedings.read(folder)
     folder.refuse_strangers(len(proceedings.registry.registrations))
     manifest = proceedings.manifest
@@ -89,8 +110,7 @@ def verify(path: Path) -> Verdict:
         )
         for index in range(len(proceedings.registry.registrations))
     )
-    _check_aggregate(folder, material, list(statements.values()), outcomes)
-    return Verdict(
+    verdict = Verdict(
         campaign=manifest.campaign.hex(),
         owner=fingerprint(manifest.signer),
         cluster=material.card.fingerprint,
@@ -104,6 +124,7 @@ def verify(path: Path) -> Verdict:
         pixels=math.prod(material.plan.input_shape),
         outcomes=outcomes,
     )
+    return Examined(verdict, proceedings, material.key, material.aggregation_key, tuple(statements.values()))
 
 
 def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
@@ -221,17 +242,15 @@ def _labels(folder: PublicFolder, submission: Submission, revealed: Revealed) ->
     return opening.labels
 
 
-def _check_aggregate(
-    folder: PublicFolder, material: _Material, statements: list[Statement], outcomes: tuple[Outcome, ...]
-) -> None:
+def _check_aggregate(folder: PublicFolder, examined: Examined) -> None:
     """The aggregate proves the statements in the folder, in the registry's order: all and no others.
 
     A statement that was changed, dropped, added or moved makes it fail, since all of them, and their
     number, are hashed into its first challenge (docs/protocol.md, eq. (14)).
     """
-    if all(outcome.status is Status.REFUSED for outcome in outcomes):
+    if examined.verdict.refused == examined.verdict.registered:
         if folder.file(AGGREGATE).exists():
             raise VerificationError("there is an aggregate, and nothing that it could prove")
         return
-    aggregate = decode_aggregate(folder.read(AGGREGATE), [len(statements)])
-    verify_aggregate(material.aggregation_key, material.key, statements, aggregate)
+    aggregate = decode_aggregate(folder.read(AGGREGATE), [len(examined.statements)])
+    verify_aggregate(examined.aggregation_key, examined.key, examined.statements, aggregate)

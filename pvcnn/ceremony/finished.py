@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 from pvcnn.ceremony.ceremony import Verified
 from pvcnn.ceremony.circuit import CircuitState
 from pvcnn.ceremony.circuit_ceremony import (
@@ -16,6 +13,7 @@ from pvcnn.ceremony.circuit_ceremony import (
 )
 from pvcnn.ceremony.record import CeremonyRecord
 from pvcnn.errors import VerificationError
+from pvcnn.files import digest_of
 
 
 def finished_record(ceremony: CircuitCeremony, verified: Verified[CircuitState]) -> CeremonyRecord | None:
@@ -36,17 +34,12 @@ def finished_record(ceremony: CircuitCeremony, verified: Verified[CircuitState])
 def check_keys(ceremony: CircuitCeremony, record: CeremonyRecord) -> None:
     """Raises VerificationError if files in DIR/keys are not those of the record; they may be missing.
 
-    What is no file, such as a pipe that nobody writes to, is not waited for.
+    Raises CampaignError for what is there and no file.
     """
     for name, digest in key_digests(record).items():
         path = ceremony.folder.keys / name
-        if path.exists() and (not path.is_file() or _sha256(path) != digest):
+        if path.exists() and digest_of(path) != digest:
             raise VerificationError(f"keys/{name} is not the one that the ceremony made")
-
-
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").digest()
 
 
 def key_digests(record: CeremonyRecord) -> dict[str, bytes]:

@@ -9,20 +9,17 @@ import click
 
 from pvcnn.aggregate.schemes import Scheme
 from pvcnn.campaign import auditor
-from pvcnn.cli.options import directory_argument, json_option
+from pvcnn.campaign.joint import JointFolder
+from pvcnn.campaign.joint_auditor import verify_joint
+from pvcnn.campaign.joint_report import JointVerdict
+from pvcnn.cli.options import directory_argument, json_option, scheme_option
 from pvcnn.cli.output import notes, plain, print_json, size
-from pvcnn.cli.verdict import print_verdict
+from pvcnn.cli.verdict import print_joint_verdict, print_verdict
 
 
 @click.command("aggregate")
 @directory_argument
-@click.option(
-    "--scheme",
-    type=click.Choice(["snarkpack", "packed", "auto"]),
-    default="auto",
-    show_default=True,
-    help="Fold the proofs into one (snarkpack), list them (packed), or do what makes fewer bytes (auto).",
-)
+@scheme_option
 @json_option
 def aggregate_command(directory: Path, scheme: Scheme, as_json: bool) -> None:
     """Make one aggregate of all proofs of the campaign in DIR."""
@@ -72,14 +69,17 @@ def aggregate_command(directory: Path, scheme: Scheme, as_json: bool) -> None:
 @directory_argument
 @json_option
 def verify_command(directory: Path, as_json: bool) -> int:
-    """Verify the campaign in DIR: DIR/public suffices.
+    """Verify the campaign in DIR, of which DIR/public suffices, or the joint folder DIR.
 
     Exit status 0 if it is valid, 1 if a check fails, 2 if something is malformed or missing.
     """
     with notes.status("verifying; the first time also compiles, where Numba is installed"):
-        verdict = auditor.verify(directory)
+        joint = JointFolder.is_at(directory)
+        verdict = verify_joint(directory) if joint else auditor.verify(directory)
     if as_json:
         print_json(verdict.to_json())
+    elif isinstance(verdict, JointVerdict):
+        print_joint_verdict(verdict)
     else:
         print_verdict(verdict)
     return 0 if verdict.verified else 1

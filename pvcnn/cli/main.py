@@ -16,6 +16,7 @@ from pvcnn.cli.ceremony import ceremony_command
 from pvcnn.cli.demo import demo_command
 from pvcnn.cli.evaluation import infer_command
 from pvcnn.cli.inspection import inspect_command
+from pvcnn.cli.joining import join_command
 from pvcnn.cli.output import notes, plain
 from pvcnn.cli.proving import prove_command
 from pvcnn.cli.roles import (
@@ -51,6 +52,7 @@ for command in (
     infer_command,
     prove_command,
     aggregate_command,
+    join_command,
     open_labels_command,
     verify_command,
     inspect_command,

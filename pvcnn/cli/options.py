@@ -70,6 +70,13 @@ log_option: Callable[[Command], Command] = click.option(
 )
 
 
+scheme_option: Callable[[Command], Command] = click.option(
+    "--scheme",
+    type=click.Choice(["snarkpack", "packed", "auto"]),
+    default="auto",
+    show_default=True,
+    help="Fold the proofs into one (snarkpack), list them (packed), or do what makes fewer bytes (auto).",
+)
 weights_option: Callable[[Command], Command] = click.option(
     "--weights",
     type=click.Choice(["committed", "published"]),

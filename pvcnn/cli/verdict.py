@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from rich.markup import escape
 
+from pvcnn.campaign.joint_report import JointVerdict
 from pvcnn.campaign.report import SHOWN_DIGITS, Outcome, Status, Verdict
 from pvcnn.campaign.revealed import Kind
 from pvcnn.cli.output import results, table
@@ -18,6 +19,29 @@ def print_verdict(verdict: Verdict, names: Mapping[int, str] | None = None) -> N
 
     `names`, where somebody knows them, says who is behind each submission of the registry.
     """
+    _print_campaign(verdict, names)
+    if verdict.verified:
+        results.print("[bold green]VERIFIED[/]")
+    else:
+        results.print(f"[bold red]NOT VERIFIED[/]: {verdict.proved} proved, {verdict.missing} missing")
+
+
+def print_joint_verdict(joint: JointVerdict) -> None:
+    """Each campaign under its name, then what the one aggregate says and relies on, and the verdict."""
+    for name, verdict in joint.campaigns:
+        results.rule(f"[bold]campaign {name}[/], owner {verdict.owner[:SHOWN_DIGITS]}", align="left")
+        _print_campaign(verdict)
+    results.rule("[bold]joint[/]", align="left")
+    for sentence in joint.sentences():
+        results.print(f"  {sentence}", soft_wrap=True, markup=False)
+    if joint.verified:
+        results.print("[bold green]VERIFIED[/]")
+    else:
+        failed = (f"{name} has {each.missing} missing" for name, each in joint.campaigns if not each.verified)
+        results.print(f"[bold red]NOT VERIFIED[/]: {', '.join(failed)}")
+
+
+def _print_campaign(verdict: Verdict, names: Mapping[int, str] | None = None) -> None:
     logits = ["logits"] if verdict.revealed.kind is Kind.LOGITS else []
     shown = table(
         "Decisions", ">#", ">frame", "tester", *logits, "decision", "label that the tester opened", ""
@@ -32,10 +56,6 @@ def print_verdict(verdict: Verdict, names: Mapping[int, str] | None = None) -> N
     results.print(shown)
     for sentence in verdict.sentences():
         results.print(f"  {sentence}", soft_wrap=True, markup=False)
-    if verdict.verified:
-        results.print("[bold green]VERIFIED[/]")
-    else:
-        results.print(f"[bold red]NOT VERIFIED[/]: {verdict.proved} proved, {verdict.missing} missing")
 
 
 def _row(verdict: Verdict, outcome: Outcome, frame: int) -> tuple[str, str, str]:

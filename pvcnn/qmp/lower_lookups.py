@@ -7,8 +7,9 @@ A single value costs one constraint, a pair two (one makes chi act), a table's r
 Why a cheating prover fails: the f_i, the m_t and the table are fixed before theta and chi are drawn.
 As rational functions in theta the sides are equal only if every pole on the left is one on the right
 (a pole's residue on the left counts lookups, and r exceeds their number), that is if every f_i is in
-the table. A false identity, of degree at most lookups + rows, holds for at most that many of the r
-values of theta; two different pairs collide for one value of chi.
+the table. A false identity, of degree at most lookups + rows in theta and chi, holds with at most that
+probability over r; where theta is a row's t, its fraction is free, which adds the rows once more
+(docs/security-argument.md, section "Gadgets").
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 Zero-knowledge needs no honest setup: with [delta]1 and the blinding points checked (eq. (12)), A, B and
 the D_s are uniform, and C is then the only value that verifies; so a proof that verifies, which the
-prover makes sure of, tells nothing beyond its statement.
+prover makes sure of, is the same for every witness (docs/security-argument.md, Proposition 3).
 """
 
 from __future__ import annotations

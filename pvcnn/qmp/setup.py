@@ -4,7 +4,8 @@
 
 Whoever knows the numbers drawn here can prove anything. They stay in this process's memory, are
 never serialised, and are overwritten afterwards as far as Python allows (arrays are; the interpreter
-may keep copies of integers until their memory is used again). [gamma_s]1 is computed nowhere.
+may keep copies of integers until their memory is used again).
+[gamma_s]1 is computed nowhere (docs/security-argument.md, Proposition 2).
 """
 
 from __future__ import annotations

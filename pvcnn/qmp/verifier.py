@@ -4,8 +4,8 @@
               e(D_in, gamma_in) e(D_w, gamma_w) e(D_lab, gamma_lab) e(D_aux, gamma_aux) e(C, delta)
 
 The public values x are 1, the challenges and the outputs. A false statement verifies with negligible
-probability (in the algebraic group model with a random oracle) because the challenges x_1..x_3 are
-computed here, from the commitments, and not taken from the prover.
+probability (docs/security-argument.md, Theorem 1) because the challenges x_1..x_3 are computed here, from the
+commitments, and not taken from the prover.
 """
 
 from __future__ import annotations

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 import pvcnn
 from pvcnn.aggregate.aggregate import Aggregate
+from pvcnn.aggregate.aggregator import _vectors
 from pvcnn.aggregate.folded_keys import KeyPolynomial, v_polynomial, w_polynomial
 from pvcnn.aggregate.inner_product import Vectors, powers_of
 from pvcnn.aggregate.reference_string import AggregationKey, padded_size
@@ -136,3 +138,19 @@ def test_quotient() -> None:
     quotient = sum(c * secret**i for i, c in enumerate(polynomial.quotient(point)))
     difference = polynomial.at(secret) - polynomial.at(point)
     assert (quotient * (secret - point) - difference) % SCALAR_MODULUS == 0
+
+
+def test_other_vectors_with_the_same_commitment_under_one_string(
+    key: AggregationKey, proofs: list[Proof]
+) -> None:
+    """docs/security-argument.md, Lemma 4: powers of a in both groups cancel under a, and not under b."""
+    honest = _vectors(key, proofs[:4])
+    size = len(honest)
+    shifted = replace(
+        honest,
+        a=[honest.a[0], honest.a[1] + key.a.g1[size], *honest.a[2:]],
+        b=[honest.b[0] - key.a.g2[1], *honest.b[1:]],
+    )
+    left, right = honest.commitments(), shifted.commitments()
+    assert left.t_ab == right.t_ab
+    assert left.u_ab != right.u_ab

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from pvcnn.campaign.folder import CampaignFolder
+from pvcnn.campaign.tester import TesterRole
+from tests.campaign.siblings import play_sibling
 from tests.campaign.tiny import Played, play, prepare
 
 
@@ -43,3 +45,18 @@ def fresh(prepared: tuple[CampaignFolder, str], tmp_path: Path) -> tuple[Campaig
     """A copy of `prepared`, in which testers may enrol."""
     shutil.copytree(prepared[0].root, tmp_path / "fresh")
     return CampaignFolder(tmp_path / "fresh"), prepared[1]
+
+
+@pytest.fixture(scope="session")
+def several(
+    other: Played, prepared: tuple[CampaignFolder, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, CampaignFolder]:
+    """Campaigns to be joined, by name: alpha with one proof, and beta and gamma, with two and one, under
+    another owner's model, keys and setup. Not to be changed.
+    """
+    root = tmp_path_factory.mktemp("several")
+    shutil.copytree(prepared[0].root, root / "base")
+    base = CampaignFolder(root / "base")
+    TesterRole.create(base, "camera")
+    beta, gamma = (play_sibling(base, prepared[1], root / name, n) for name, n in (("beta", 2), ("gamma", 1)))
+    return {"alpha": other.folder, "beta": beta, "gamma": gamma}

@@ -23,6 +23,7 @@ from pvcnn.campaign.folder import (
     VERIFICATION_KEY,
     CampaignFolder,
 )
+from pvcnn.campaign.joint_auditor import verify_joint
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.setup_party import run_setup
@@ -37,6 +38,7 @@ from tests.aggregate import standalone
 from tests.campaign import ceremonial
 from tests.campaign.ceremonial import Ceremonial, begin, hold_circuit, public_part
 from tests.campaign.hostile import damaged, flipped
+from tests.campaign.joints import joined, package_code, script_code
 from tests.campaign.revealing import CORRECT, revealing
 from tests.campaign.test_published import sign_for
 from tests.campaign.test_standalone_campaign import code_of
@@ -91,6 +93,25 @@ def other(made: Ceremonial) -> CeremonyRecord:
     """The record of another ceremony for the same circuit, on the same powers."""
     path = hold_circuit(made.ceremony.parent, public_part(), name="other-circuit")
     return CeremonyRecord.from_bytes((path / "record.cbor").read_bytes())
+
+
+def test_a_joint_folder_holds_the_record(
+    made: Ceremonial, played: Played, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And says of a ceremony, too, that the aggregate relies on it, if it does."""
+    campaigns = {"ceremony": made.folder, "party": played.folder}
+    folder = joined(campaigns, tmp_path / "joint")
+    verdict = verify_joint(folder.path)
+    assert verdict.verified
+    setup = f"setup: ceremony of 2 contributors, transcript digest {made.record.digest().hex()}"
+    assert dict(verdict.campaigns)["ceremony"].setup.startswith(setup)
+    folded = replace(verdict, scheme="snarkpack", relied_on=("ceremony",))
+    assert any(line.startswith(f"Its {setup}") for line in folded.sentences())
+    assert script_code(folder) == 0
+    assert setup in capsys.readouterr().out
+    folder.public("ceremony").file(CEREMONY).unlink()
+    assert package_code(folder) in (1, 2)
+    assert script_code(folder) in (1, 2)
 
 
 class TestWhoMadeTheKeys:

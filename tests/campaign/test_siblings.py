@@ -12,18 +12,16 @@ import numpy as np
 import pytest
 
 from pvcnn.campaign import auditor, tester
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.cluster import join_sibling
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
 from pvcnn.campaign.evaluator import EvaluatorKeys, SubmissionEvaluator
 from pvcnn.campaign.folder import LABELS, MANIFEST, STATEMENTS, CampaignFolder
-from pvcnn.campaign.ledger import ClusterLedger
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.prover import ProverKeys, SubmissionProver
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import share
 from tests.campaign import tiny
+from tests.campaign.siblings import play_sibling
 
 
 @pytest.fixture(scope="module")
@@ -33,35 +31,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[CampaignFolder, str]
     return folder, fingerprint
 
 
-def play(base: CampaignFolder, fingerprint: str, root: Path, frames: int = 2) -> CampaignFolder:
-    """A sibling campaign of `frames`, played by roles whose secrets stay in `base`."""
-    folder = base.create_sibling(root)
-    ledger = OwnerRole.open(base.root).begin_sibling(folder)
-    join_sibling(base, folder)
-    camera = tester.TesterRole.open(base, "camera").sibling(folder)
-    for frame in tiny.frames(frames, seed=7):
-        camera.encrypt(frame, None, fingerprint)
-    ledger.close_registry({camera.public_key})
-    evaluator = SubmissionEvaluator.with_keys(root, EvaluatorKeys.open(base.root))
-    secrets = ClusterSecrets.load_from(base.private("cluster"))
-    for index in range(frames):
-        evaluated = evaluator.evaluate(index)
-        assert not ledger.record(index, evaluated.sealed, evaluated.reason).refused
-    cluster = ClusterLedger.open(root)
-    prover = SubmissionProver.with_keys(root, ProverKeys.open(base.root, secrets))
-    for index in range(frames):
-        cluster.take(index)
-        examined = prover.examine(index)
-        assert cluster.record(index, examined.outcome, examined.details)
-    aggregate_campaign(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def siblings(base: tuple[CampaignFolder, str]) -> list[CampaignFolder]:
     folder, fingerprint = base
     tester.TesterRole.create(folder, "camera")
-    return [play(folder, fingerprint, folder.root.parent / name) for name in ("first", "second")]
+    return [play_sibling(folder, fingerprint, folder.root.parent / name) for name in ("first", "second")]
 
 
 def test_each_sibling_verifies_from_its_public_folder_alone(

@@ -17,6 +17,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CODE = sorted([*(ROOT / "pvcnn").rglob("*.py"), *(ROOT / "scripts").glob("*.py")])
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
 FORMATS = (ROOT / "docs" / "formats.md").read_text()
+ARGUMENT = (ROOT / "docs" / "security-argument.md").read_text()
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`]+)`")
@@ -124,6 +125,18 @@ def test_equations_are_numbered_without_gaps() -> None:
 @pytest.mark.parametrize("path", [*CODE, *DOCUMENTS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_cited_equations_exist(path: Path) -> None:
     assert cited(path.read_text()) <= set(map(int, NUMBERED.findall(PROTOCOL)))
+
+
+def test_every_equation_is_cited_by_the_code() -> None:
+    numbers = set(map(int, NUMBERED.findall(PROTOCOL)))
+    assert numbers - set().union(*(cited(path.read_text()) for path in CODE)) == set()
+
+
+@pytest.mark.parametrize("path", [*CODE, *DOCUMENTS], ids=lambda path: str(path.relative_to(ROOT)))
+def test_cited_theorems_exist(path: Path) -> None:
+    stated = re.findall(r"^\*\*((?:Theorem|Lemma|Proposition) \d+)", ARGUMENT, re.MULTILINE)
+    assert len(stated) == len(set(stated)) == 6
+    assert set(re.findall(r"security-argument\.md, (\w+ \d+)", path.read_text())) <= set(stated)
 
 
 def test_the_search_for_equations_finds_them() -> None:

@@ -107,6 +107,7 @@ def test_blocking_works() -> None:
         "pvcnn.program.published",
         "pvcnn.aggregate.verifier",
         "pvcnn.campaign.auditor",
+        "pvcnn.campaign.joint_auditor",
         "pvcnn.ceremony.record",
         "pvcnn.cli.main",
     ],

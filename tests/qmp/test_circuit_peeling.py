@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from pvcnn.qmp.builder import ConstraintBuilder
 from pvcnn.qmp.circuit import compile_program
@@ -65,11 +66,14 @@ def test_columns_of_compiled_programs_are_independent() -> None:
         assert len(wires_without_position(compile_program(program).system)) == 0
 
 
-def test_every_challenge_occurs_in_every_circuit() -> None:
+@pytest.mark.parametrize("published", [False, True])
+def test_every_challenge_is_alone_in_a_row_of_a(published: bool) -> None:
+    """docs/security-argument.md, Theorem 1 (b), needs it: a D_s that contains A would have to foresee it."""
     case = small_case()
-    system = compile_program(case.program).system
+    a = compile_program(case.program, published=case.weights if published else None).system.a
     for challenge in (1, 2, 3):
-        assert any((matrix.columns == challenge).any() for matrix in (system.a, system.b, system.c))
+        rows = np.flatnonzero(np.diff(a.starts) == 1)
+        assert (a.columns[a.starts[rows]] == challenge).any()
 
 
 def test_no_wire_occurs_twice_in_a_row_and_no_coefficient_is_zero() -> None:

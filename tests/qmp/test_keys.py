@@ -126,7 +126,7 @@ class TestSetup:
             assert sorted(wires) == sorted(set(matrix.columns.tolist()))
 
     def test_gamma_is_never_published_in_g1(self, made: tuple[DotProduct, Trapdoors, ProvingKey]) -> None:
-        """With [gamma_s]1 a commitment could be shifted after the fact."""
+        """With [gamma_s]1 a D_s need be no opening: docs/security-argument.md, Proposition 2."""
         _, trapdoors, key = made
         published = {encode_g1(p) for p in (*key.circuit_key.public_g1, key.circuit_key.alpha_g1)}
         for name, column in LAYOUT.columns.items():

@@ -18,7 +18,7 @@ from pvcnn.qmp.commitments import commit, commit_weights
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.prover import prove_witness
-from pvcnn.qmp.setup import generate
+from pvcnn.qmp.setup import Trapdoors, generate, keys_of_trapdoors
 from pvcnn.qmp.system import StageOne
 from pvcnn.qmp.verifier import commitments, equation_holds, public_values, verify
 from tests.qmp.circuits import FEATURES, WEIGHTS, WEIGHTS_BLINDING, DotProduct
@@ -134,6 +134,40 @@ class TestMovedCommitments:
         commitment, proof = self.moved(proved, "aux", factor)
         with pytest.raises(VerificationError, match="pairing equation"):
             verify(proved.key, proved.statement, replace(proof, auxiliary_commitment=commitment))
+
+
+class TestGammaInG1:
+    """What somebody who knew [gamma_s]1 could do: docs/security-argument.md, Proposition 2."""
+
+    @pytest.fixture
+    def known(self) -> tuple[Proved, dict[str, G1Point]]:
+        circuit, trapdoors = DotProduct(), Trapdoors.draw(("in", "w", "aux"))
+        proving_key, circuit_key = keys_of_trapdoors(circuit.system, PROGRAM_DIGEST, 1, trapdoors)
+        key = circuit_key.commit(commit_weights(proving_key, WEIGHTS, WEIGHTS_BLINDING))
+        stage_one = circuit.stage_one(FEATURES, WEIGHTS)
+        proof = prove_witness(proving_key, circuit, stage_one, CONTEXT, WEIGHTS_BLINDING)
+        in_g1 = {name: G1Point() * scalar(value) for name, value in trapdoors.gamma.items()}
+        in_g1["delta"] = G1Point() * scalar(trapdoors.delta)
+        return Proved(circuit, proving_key, key, stage_one, proof), in_g1
+
+    @pytest.mark.parametrize("segment", ["in", "aux"])
+    def test_a_commitment_that_opens_to_nothing(
+        self, known: tuple[Proved, dict[str, G1Point]], segment: str
+    ) -> None:
+        """(D_s + k [delta]1, C - k [gamma_s]1) verifies while challenges are held fixed; hashing stops it."""
+        proved, in_g1 = known
+        factor = scalar(random_scalar())
+        committed = commitments(proved.key, proved.statement, proved.proof)
+        moved = committed[segment] + in_g1["delta"] * factor
+        statement, proof = proved.statement, replace(proved.proof, c=proved.proof.c - in_g1[segment] * factor)
+        assert bare_equation(proved, proof, **{segment: moved})
+        assert not bare_equation(proved, proof)
+        if segment == "in":
+            statement = replace(statement, features_commitment=moved)
+        else:
+            proof = replace(proof, auxiliary_commitment=moved)
+        with pytest.raises(VerificationError, match="pairing equation"):
+            verify(proved.key, statement, proof)
 
 
 class TestWrongWitness:
