@@ -389,7 +389,7 @@ def test_pipes_in_the_place_of_files(folders: Folders) -> None:
     ):
         path.unlink()
         os.mkfifo(path)
-    with pytest.raises(VerificationError, match="not the one that the ceremony made"):
+    with pytest.raises(CampaignError, match="it is not a file"):
         check_keys(ceremony, record)
     with pytest.raises(PvcnnError):
         CircuitCeremony.open(folders.circuit).verify()
