@@ -13,6 +13,7 @@ from pvcnn.aggregate import aggregate, packed
 from pvcnn.aggregate.aggregate import Aggregate, aggregate_bytes
 from pvcnn.aggregate.packed import PackedAggregate, packed_bytes
 from pvcnn.aggregate.reference_string import padded_size
+from pvcnn.aggregate.statement_groups import MAX_GROUPS
 from pvcnn.encoding import read_map
 from pvcnn.errors import DecodeError, VerificationError
 
@@ -34,8 +35,12 @@ def decode_aggregate(data: bytes, groups: Sequence[int] | None = None) -> AnyAgg
     named = fields.get("format")
     if named not in (packed.FORMAT, aggregate.FORMAT):
         raise DecodeError("not an aggregate")
-    if groups is not None and fields.get("groups") != list(groups):
-        raise VerificationError(f"the aggregate is not one of {named_sizes(groups)} proofs")
+    found = fields.get("groups")
+    if groups is not None and found != list(groups):
+        many = "other numbers of"
+        if isinstance(found, list) and len(found) <= MAX_GROUPS and {*map(type, found)} == {int}:
+            many = named_sizes(found)
+        raise VerificationError(f"{named_sizes(groups)} statements, but an aggregate of {many} proofs")
     return PackedAggregate.from_bytes(data) if named == packed.FORMAT else Aggregate.from_bytes(data)
 
 

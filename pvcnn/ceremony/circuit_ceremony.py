@@ -15,6 +15,7 @@ from pvcnn.ceremony.chain import Chain
 from pvcnn.ceremony.circuit import CircuitBase, CircuitShape, CircuitState
 from pvcnn.ceremony.circuit_check import check_circuit
 from pvcnn.ceremony.circuit_keys import keys_of_state
+from pvcnn.ceremony.circuit_size import check_size
 from pvcnn.ceremony.circuit_start import start_circuit
 from pvcnn.ceremony.description import CircuitDescription, Point
 from pvcnn.ceremony.folder import CeremonyFolder
@@ -67,6 +68,7 @@ class CircuitCeremony(Ceremony[CircuitState]):
         """
         progress = progress or Silence()
         verified = _verified_powers(powers, progress)
+        check_size(program, frames, published is not None, verified.state.domain_size)
         circuit = compile_program(program, frames, published=published)
         base, state = start_circuit(circuit.system, verified.state, progress)
         description = CircuitDescription(
@@ -101,12 +103,18 @@ class CircuitCeremony(Ceremony[CircuitState]):
     def system(self) -> ConstraintSystem:
         """Compiled from the program beside it, and published weights if the ceremony names some.
 
-        Raises VerificationError if they are others.
+        Raises VerificationError if they are others, or of a circuit that the powers cannot serve.
         """
         program = Program.from_bytes(read_bounded(self.folder.program, MAX_PROGRAM_BYTES))
         published = None
         if self.description.weights_digest:
             published = load_published(program, self.folder.weights)
+        try:
+            check_size(
+                program, self.description.frames, published is not None, self.powers().state.domain_size
+            )
+        except ValueError as error:
+            raise VerificationError(f"{self.folder.program.name}: {error}") from error
         circuit = compile_program(program, self.description.frames, published=published)
         if circuit.digest != self.description.program_digest:
             raise VerificationError("program.cbor is not the program that the ceremony names")

@@ -205,7 +205,7 @@ def test_no_point_is_decoded_of_an_aggregate_of_other_numbers(
     monkeypatch.setattr("pvcnn.aggregate.aggregate.decode_targets", decode)
     for made in (packed, three):
         for groups in ([1], [4], [2, 1], [], [0]):
-            with pytest.raises(VerificationError, match="not one of"):
+            with pytest.raises(VerificationError, match="statements, but an aggregate of 3 proofs"):
                 decode_aggregate(made.to_bytes(), groups)
         with pytest.raises(AssertionError, match="decoded"):
             decode_aggregate(made.to_bytes())

@@ -26,11 +26,24 @@ from pvcnn.ceremony.finished import check_keys
 from pvcnn.ceremony.powers_ceremony import PowersCeremony
 from pvcnn.ceremony.progress import Silence
 from pvcnn.errors import CampaignError, DecodeError, PvcnnError, VerificationError
+from pvcnn.program.builder import ProgramBuilder
+from pvcnn.program.layers import Concatenate, Linear, Logits, Sign
+from pvcnn.program.program import FEATURES, Program
 from tests.ceremony.conftest import FIRST_BEACON, SECOND_BEACON, Folders, tiny_program
 from tests.ceremony.forging import Arrays, Forgery, changed
 from tests.qmp.hostile import stray_g1, stray_g2
 
 _SILENCE = Silence()
+
+
+def copies(times: int) -> Program:
+    """Features, 8 of them beside each other, 8 of these, and so on: views, which cost no constraint."""
+    builder = ProgramBuilder((4,), -8, 7)
+    value = FEATURES
+    for i in range(times):
+        value = builder.add(Concatenate(f"copies-{i}"), *[value] * 8)
+    builder.add(Logits("logits"), value)
+    return builder.finish()
 
 
 def refused(ceremony: Ceremony[Any], match: str, error: type[PvcnnError] = VerificationError) -> None:
@@ -322,6 +335,35 @@ def test_another_program(folders: Folders, open_circuit: CircuitCeremony) -> Non
     refused(open_circuit, "program.cbor is not the program that the ceremony names")
 
 
+@pytest.mark.parametrize(
+    ("program", "frames"),
+    [
+        (Program.chain((1 << 15,), -8, 7, (Linear("head", 1 << 15, 1, 4, 6), Sign("decision"))), 1),
+        (tiny_program(), 1 << 12),
+        (copies(5), 1),
+    ],
+    ids=["weights", "frames", "copies"],
+)
+def test_a_program_far_too_large_for_its_powers(
+    program: Program, frames: int, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few hundred bytes whose compilation would take minutes and gigabytes: nobody begins with it."""
+    assert len(program.to_bytes()) < 1000
+
+    def compiled(*_: object, **__: object) -> None:
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr("pvcnn.ceremony.circuit_ceremony.compile_program", compiled)
+    with pytest.raises(ValueError, match="needs powers for more than"):
+        CircuitCeremony.create(folders.powers.parent / "new", folders.powers, program, frames)
+    ceremony = CircuitCeremony.open(folders.open_circuit)
+    ceremony.folder.program.write_bytes(program.to_bytes())
+    ceremony.folder.describe(replace(ceremony.description, frames=frames))
+    for path in (ceremony.folder.path / "contributions").iterdir():
+        path.unlink()  # so that the chain holds, and nothing but the program is wrong
+    refused(ceremony, "needs powers for more than")
+
+
 @pytest.mark.parametrize("group", ["g1", "g2"])
 def test_points_outside_of_their_groups(open_powers: PowersCeremony, group: str) -> None:
     """Of the curve but not of its subgroup, or not of the curve."""
@@ -347,7 +389,7 @@ def test_pipes_in_the_place_of_files(folders: Folders) -> None:
     ):
         path.unlink()
         os.mkfifo(path)
-    with pytest.raises(VerificationError, match="not the one that the ceremony made"):
+    with pytest.raises(CampaignError, match="it is not a file"):
         check_keys(ceremony, record)
     with pytest.raises(PvcnnError):
         CircuitCeremony.open(folders.circuit).verify()
