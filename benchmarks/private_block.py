@@ -42,7 +42,7 @@ def random_block(frames: int) -> tuple[PrivatePart, Floats]:
     """Eight 3x3 filters, square, 4x4 average pooling, on frames of mean 0 and deviation 1."""
     rng = np.random.default_rng(0)
     filters = PrivateConvolution("filters", rng.normal(0, 0.3, (8, 1, 3, 3)), rng.normal(0, 0.1, 8))
-    layers = (filters, Square("square"), PrivateAveragePool("pooling", 4))
+    layers = (filters, Square("square"), PrivateAveragePool.disjoint("pooling", 4))
     pixels = np.clip(rng.normal(0, 1, (frames, 1, 64, 64)), -4, 4)
     return PrivatePart((1, 64, 64), 4.0, layers, 2.0**-9, (8, 16, 16)), pixels
 
@@ -98,7 +98,7 @@ def measure(private: PrivatePart, frames: Floats) -> dict[str, Any]:
         "degree": chosen.degree,
         "chain_bits": list(chosen.chain_bits),
         "scale_bits": chosen.scale_bits,
-        "rotation_steps": len(chosen.steps),
+        "keys": len(chosen.keys),
         "layers": [vars(layer) for layer in chosen.layers],
         "frames": len(frames),
         "processor_seconds": {step: statistics.median(times) for step, times in seconds.items()},
@@ -131,7 +131,7 @@ def table(result: dict[str, Any]) -> str:
     bits = result["flooding_bits"]
     return (
         f"degree {result['degree']}, chain {result['chain_bits']}, scale 2^{result['scale_bits']},"
-        f" {result['rotation_steps']} rotation keys\n{layers}\n{times}\n{sizes}\n"
+        f" {result['keys']} keys\n{layers}\n{times}\n{sizes}\n"
         f"error {result['error']['evaluation']:.1e} of evaluation, {result['error']['flooded']:.1e} with"
         f" flooding, feature step {result['feature_step']:.1e}\n"
         f"flooding over the evaluation noise: {bits['planned']} bits planned; measured"

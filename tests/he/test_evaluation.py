@@ -30,7 +30,7 @@ def evaluate_plainly(roles: Roles, upload: bytes) -> bytes:
 LAYERS: dict[str, PrivateLayer] = {
     "filters": convolution("filters", 3, 1),
     "square": Square("square"),
-    "pooling": PrivateAveragePool("pooling", 2),
+    "pooling": PrivateAveragePool.disjoint("pooling", 2),
 }
 
 
@@ -44,13 +44,14 @@ CHAINS = {
     "convolution, pooling": private_part((1, 16, 16), chain("filters", "pooling")),
     "convolution, pooling, square": private_part((1, 16, 16), chain("filters", "pooling", "square")),
     "two channels, odd sides": private_part(
-        (2, 9, 11), [convolution("filters", 3, 2), Square("square"), PrivateAveragePool("pooling", 4)]
+        (2, 9, 11),
+        [convolution("filters", 3, 2), Square("square"), PrivateAveragePool.disjoint("pooling", 4)],
     ),
     "convolutions before and after pooling": private_part(
         (1, 16, 16),
         [
             convolution("filters1", 2, 1),
-            PrivateAveragePool("pooling", 2),
+            PrivateAveragePool.disjoint("pooling", 2),
             convolution("filters2", 3, 2, seed=1),
             Square("square"),
         ],
@@ -89,9 +90,9 @@ def test_default_block() -> None:
 def test_slots_that_are_no_output_are_zero(small: Roles, upload: bytes) -> None:
     """Before flooding. An unmasked slot holds products of single weights and pixels."""
     slots, layout = small.slots(evaluate_plainly(small, upload)), small.plan.output_layout
-    assert abs(layout.gather(slots)).max() > 0.1
-    slots.real[layout.slots()] = 0
-    slots.imag[layout.slots()[:1]] = 0  # of the three channels, the last one is alone
+    assert abs(layout.gather(slots[None])).max() > 0.1
+    for place, own in zip(layout.channels, layout.slots(small.plan.slot_count), strict=True):
+        (slots.imag if place.part else slots.real)[own] = 0
     assert abs(slots).max() < 1e-5
 
 

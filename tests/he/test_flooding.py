@@ -27,10 +27,12 @@ def split_parts(
     small: Roles, slots: NDArray[np.complex128]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The real and imaginary parts that hold outputs of the three channels, and all others."""
-    first, second = small.plan.output_layout.slots().reshape(2, -1)
-    outputs = [slots.real[first], slots.imag[first], slots.real[second]]
-    others = [np.delete(slots.real, [*first, *second]), np.delete(slots.imag, first)]
-    return np.concatenate(outputs), np.concatenate(others)
+    layout = small.plan.output_layout
+    is_output = np.zeros((2, small.plan.slot_count), bool)
+    for place, own in zip(layout.channels, layout.slots(small.plan.slot_count), strict=True):
+        is_output[place.part, own] = True
+    others = np.stack([slots.real, slots.imag])[~is_output]
+    return layout.gather(slots[None]).ravel(), others
 
 
 def test_noise_is_small_on_outputs_and_large_elsewhere(small: Roles) -> None:

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": BASE | {"data"},
     "he": BASE | {"algebra", "program"},
     "qmp": BASE | {"algebra", "program"},
-    "partition": BASE | {"algebra", "program"},
+    "partition": BASE | {"algebra", "program", "data", "models"},
     "aggregate": BASE | {"algebra", "qmp"},
     "ceremony": BASE | {"algebra", "program", "qmp", "aggregate"},
     "campaign": BASE | {"algebra", "program", "he", "qmp", "aggregate"},
