@@ -37,7 +37,7 @@ class Evaluator:
         private: PrivatePart,
     ) -> None:
         """Raises ParameterError if the plan is not the one of this private part."""
-        made: Design = design(private, plan.feature_limit)
+        made = self.designed(private, plan.feature_limit)
         if made.plan != plan:
             raise ParameterError("the encryption plan was made for another private part")
         self._plan = plan
@@ -48,6 +48,10 @@ class Evaluator:
         self._operations = [
             self._operation(stage, *made.track[i : i + 2]) for i, stage in enumerate(made.chain.stages)
         ]
+
+    def designed(self, private: PrivatePart, feature_limit: int) -> Design:
+        """How this evaluator goes about a private part."""
+        return design(private, feature_limit)
 
     def evaluate(self, ciphertext: bytes) -> bytes:
         """The encrypted features of an encrypted frame, as one ciphertext.

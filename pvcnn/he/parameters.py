@@ -30,7 +30,7 @@ from pvcnn.he.levels import Level, Rescaling, dropped, levels, prime_bits, resca
 from pvcnn.he.precision import TAIL, NoiseModel, Reach, estimates, reach
 from pvcnn.he.primes import MAX_PRIME_BITS, MODULUS_BUDGET, transform_primes
 from pvcnn.he.schedule import Chain, Stage, chain, primes_used
-from pvcnn.program.private import PrivatePart
+from pvcnn.program.private import PrivateConvolution, PrivateLinear, PrivatePart
 
 __all__ = ["FEATURE_LIMIT", "Design", "EncryptionPlan", "LayerReport", "design", "plan"]
 
@@ -48,6 +48,10 @@ MIN_FLOODING_BITS = 6
 #: By how many bits the key-switching prime may exceed the first prime. A larger one makes key switching
 #: quieter and, within the budget, the scale smaller; the planner takes what leaves least noise.
 SPECIAL_PRIME_MARGINS = range(-2, 9)
+
+
+#: So many cuts are tried where the one at hand does not fit.
+_CUTS_TRIED = 3
 
 
 class _TooSmallError(Exception):
@@ -73,26 +77,67 @@ def plan(private: PrivatePart, feature_limit: int = FEATURE_LIMIT) -> Encryption
     return design(private, feature_limit).plan
 
 
-def design(private: PrivatePart, feature_limit: int = FEATURE_LIMIT) -> Design:
+def design(private: PrivatePart, feature_limit: int = FEATURE_LIMIT, packs: bool = True) -> Design:
     """The cheapest evaluation at the smallest degree for a private part, deterministic.
 
     feature_limit bounds the integer features (output / feature_step) in absolute value. Larger ones up
     to eight times the limit decrypt correctly and `quantise` refuses them; beyond that decryption wraps
     around, which throws all outputs off by multiples of the first prime, and `quantise` refuses them too.
 
-    Raises ParameterError, naming the layer that does not fit at any degree.
+    Unless it `packs`, every channel has a ciphertext of its own: slower, and there to be compared with.
+
+    Raises ParameterError, naming the layer that does not fit at any degree, and the cut before it that does.
     """
     if feature_limit < 1:
         raise ParameterError(f"features cannot be bounded by {feature_limit}")
-    return _design(private, feature_limit)
+    try:
+        return _design(private, feature_limit, packs)
+    except ParameterError as error:
+        fitting = _nearest_cut(private, feature_limit)
+        if fitting is None:
+            raise
+        raise ParameterError(f"{error}; cut behind {fitting!r}, which fits") from error
+
+
+def _nearest_cut(private: PrivatePart, feature_limit: int) -> str | None:
+    """The last layer before an affine one behind which a cut would fit, among the deepest few.
+
+    Features are taken to need as many bits there as at the cut at hand.
+    """
+    tried = 0
+    for count in range(len(private.layers) - 1, 0, -1):
+        if not isinstance(private.layers[count], PrivateConvolution | PrivateLinear):
+            continue
+        step = private.ranges[count - 1] / feature_limit if private.ranges else private.feature_step
+        part = PrivatePart(
+            private.input_shape,
+            private.pixel_bound,
+            private.layers[:count],
+            step,
+            private.shapes()[count],
+            private.ranges[:count],
+        )
+        try:
+            _check_depth(max(MODULUS_BUDGET), part)
+        except (_TooSmallError, ParameterError):
+            continue
+        tried += 1
+        try:
+            _design(part, feature_limit, True)
+        except ParameterError:
+            if tried == _CUTS_TRIED:
+                return None
+            continue
+        return private.layers[count - 1].name
+    return None
 
 
 @lru_cache(maxsize=4)
-def _design(private: PrivatePart, feature_limit: int) -> Design:
+def _design(private: PrivatePart, feature_limit: int, packs: bool) -> Design:
     reason = ""
     for degree in MODULUS_BUDGET:
         try:
-            return _design_at(degree, private, feature_limit)
+            return _design_at(degree, private, feature_limit, packs)
         except _TooSmallError as error:
             reason = str(error)
     raise ParameterError(reason)
@@ -115,10 +160,10 @@ class _Choice:
         return math.hypot(self.noises[-1], rounding)
 
 
-def _design_at(degree: int, private: PrivatePart, feature_limit: int) -> Design:
+def _design_at(degree: int, private: PrivatePart, feature_limit: int, packs: bool) -> Design:
     _check_depth(degree, private)
     try:
-        stages = chain(private, degree)
+        stages = chain(private, degree, packs)
     except ParameterError as error:
         raise _TooSmallError(str(error)) from error
     feature_bound = feature_limit * private.feature_step

@@ -99,11 +99,12 @@ def place_affine(
     slot_count: int,
     costs: UnitCosts,
     powers: int | None,
+    packs: bool = True,
 ) -> Iterator[AffinePlan]:
     """Ways to evaluate an affine map. Raises DoesNotFitError.
 
     `powers` is the degree of the powers that follow before the next affine map, all together, or None if
-    channels must not be merged in pairs behind them.
+    channels must not be merged in pairs behind them. Unless it `packs`, every output channel has a ciphertext.
     """
     outputs, height, width = operation.output_shape
     anchors = _anchors(operation.windows, (height, width), before)
@@ -127,7 +128,7 @@ def place_affine(
         raise DoesNotFitError(f"outputs of {height}x{width} do not fit the slots of its inputs")
     merges = powers is not None and not before.is_complex
     seen = set()
-    for order in _orders(before, slot_count):
+    for order in _orders(before, slot_count) if packs else [()]:
         bits, occupied = _free_bits(area, order, slot_count, outputs)
         if bits in seen:
             continue

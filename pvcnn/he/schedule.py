@@ -144,8 +144,10 @@ class Chain:
         return self.stages[-1].after
 
 
-def chain(private: PrivatePart, degree: int) -> Chain:
+def chain(private: PrivatePart, degree: int, packs: bool = True) -> Chain:
     """The cheapest chain of stages at a degree.
+
+    Unless it `packs`, every channel has a ciphertext of its own, row by row: what layouts are compared with.
 
     Raises ParameterError, naming the layer, for a private part that cannot be evaluated at this degree.
     """
@@ -154,9 +156,11 @@ def chain(private: PrivatePart, degree: int) -> Chain:
     depth = 1 + sum(primes_used(step.operation) for step in todo)
     best: tuple[float, Chain] | None = None
     failures = []
-    for start in input_layouts(private.input_shape, slot_count, _extent(private.input_shape, todo)):
+    for start in _starts(private.input_shape, slot_count, _extent(private.input_shape, todo), packs):
         try:
-            cost, stages = _cheapest(todo, start, costs, depth + 1, np.inf if best is None else best[0])
+            cost, stages = _cheapest(
+                todo, start, costs, depth + 1, np.inf if best is None else best[0], packs
+            )
         except ParameterError as error:
             failures.append(error)
             continue
@@ -172,6 +176,16 @@ def chain(private: PrivatePart, degree: int) -> Chain:
             )
         )
     return best[1]
+
+
+def _starts(shape: Shape, slot_count: int, extent: tuple[int, int], packs: bool) -> Iterator[Layout]:
+    for layout in input_layouts(shape, slot_count, extent):
+        if packs:
+            yield layout
+        else:
+            places = tuple(Place(channel, 0, 0) for channel in range(shape[0]))
+            yield Layout(layout.rows, layout.columns, places)
+            return
 
 
 def _extent(shape: Shape, todo: tuple[Step, ...]) -> tuple[int, int]:
@@ -225,7 +239,7 @@ def _split(count: int, apart: int, low_place: int, high_place: int) -> tuple[int
 
 
 def _cheapest(
-    todo: tuple[Step, ...], start: Layout, costs: Costs, primes: int, bound: float
+    todo: tuple[Step, ...], start: Layout, costs: Costs, primes: int, bound: float, packs: bool
 ) -> tuple[float, tuple[Stage, ...]]:
     """The chain that costs least among those followed, from an input layout; infinite cost beyond `bound`."""
     states: list[tuple[float, tuple[Stage, ...]]] = [(0.0, ())]
@@ -234,7 +248,7 @@ def _cheapest(
         try:
             for cost, stages in states:
                 before = stages[-1].after if stages else start
-                for plan in _plans(todo, index, before, stages, costs, primes):
+                for plan in _plans(todo, index, before, stages, costs, primes, packs):
                     stage = Stage(step, plan, before)
                     grown.append((cost + stage.cost(costs, primes), (*stages, stage)))
         except DoesNotFitError as error:
@@ -260,12 +274,13 @@ def _plans(
     stages: tuple[Stage, ...],
     costs: Costs,
     primes: int,
+    packs: bool,
 ) -> Iterable[Plan]:
     slot_count = costs.degree // 2
     match todo[index].operation:
         case Affine() as operation:
             units = UnitCosts(costs.key_switch(primes), costs.product(primes))
-            return place_affine(operation, before, slot_count, units, _powers(todo, index))
+            return place_affine(operation, before, slot_count, units, _powers(todo, index), packs)
         case WindowSum() as operation:
             return [place_sum(operation, before, slot_count)]
         case Power():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from pvcnn.he.context import open_context
 from pvcnn.he.flooding import flooding_noise, uniform_noise
+from pvcnn.he.parameters import MIN_FLOODING_BITS
 from tests.he.conftest import Roles
 from tests.he.parts import expected
 
@@ -45,9 +47,12 @@ def test_noise_is_small_on_outputs_and_large_elsewhere(small: Roles) -> None:
         assert abs(part.std() / amplitude - 3**-0.5) < 0.1
 
 
-def test_outer_noise_covers_evaluation_noise_by_far(small: Roles) -> None:
-    noise_bound = small.plan.flooding_amplitude / 2**small.plan.flooding_bits
-    assert small.plan.outer_flooding_amplitude / noise_bound > 2**20
+@pytest.mark.parametrize("which", ["small", "deep"])
+def test_outer_noise_covers_evaluation_noise_by_far(which: str, request: pytest.FixtureRequest) -> None:
+    chosen = request.getfixturevalue(which).plan
+    noise_bound = chosen.flooding_amplitude / 2**chosen.flooding_bits
+    assert chosen.flooding_bits >= MIN_FLOODING_BITS
+    assert chosen.outer_flooding_amplitude / noise_bound > 2**20
 
 
 def test_an_answer_carries_the_noise(small: Roles, frame: NDArray[np.float64], answer: bytes) -> None:

@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "compute"},
     "stream": BASE | {"algebra", "program", "data", "models", "partition", "campaign", "compute"},
-    "bench": BASE | {"algebra", "program", "data", "models", "qmp", "aggregate", "partition"},
+    "bench": BASE | {"algebra", "program", "data", "models", "he", "qmp", "aggregate", "partition"},
     "cli": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "bench"}
     | {"compute", "demo", "stream", "ceremony"},
