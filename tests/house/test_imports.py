@@ -31,11 +31,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compute": BASE | {"algebra", "qmp", "aggregate", "campaign"},
     "demo": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "compute"},
+    "leak": BASE | {"program", "data", "models", "he", "partition"},
     "stream": BASE | {"algebra", "program", "data", "models", "partition", "campaign", "compute"},
     "bench": BASE | {"algebra", "program", "data", "models", "qmp", "aggregate", "partition"},
     "cli": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "bench"}
-    | {"compute", "demo", "stream", "ceremony"},
+    | {"compute", "demo", "stream", "ceremony", "leak"},
 }
 HEAVY = (
     "torch",
