@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,14 +60,13 @@ def train(
     """
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-3)
-    schedule: Any = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, rate, total_steps=steps + 1, pct_start=_WARM, cycle_momentum=False
-    )
     batch = min(batch, count)
     network.train()
     start = time.process_time()
     order = torch.empty(0, dtype=torch.long)
-    for _ in range(steps):
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = rate * _share_of_rate(step, steps)
         if len(order) < batch:
             order = torch.randperm(count, generator=generator)
         chosen, order = order[:batch], order[batch:]
@@ -75,6 +74,11 @@ def train(
         torch.autograd.backward(loss(chosen))
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
-        schedule.step()
     network.eval()
     return Training(steps, steps * batch / count, time.process_time() - start)
+
+
+def _share_of_rate(step: int, steps: int) -> float:
+    """Up to 1 over a tenth of the steps, then down along a cosine; above 0."""
+    done = (step + 1) / (steps + 1)
+    return done / _WARM if done < _WARM else 0.5 + 0.5 * math.cos(math.pi * (done - _WARM) / (1 - _WARM))
