@@ -99,12 +99,13 @@ def attack(name: str, seconds: float) -> tuple[dict[str, Any], list[LeakReport]]
 
 def table(results: dict[str, Any]) -> str:
     """A row for each network and cut."""
-    lines = [
-        "| network, cut | private part | features / pixels | dB | SSIM | frame of 320: decoder | strongest"
-        " | person or class: decoder | strongest | chance | private part copied: error | filters' error"
-        " | distance correlation (shuffled) |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    columns = (
+        *("network, cut", "private part", "features / pixels", "budget", "dB", "SSIM"),
+        *("frame of 320: decoder", "strongest", "person or class: decoder", "strongest", "chance"),
+        *("copy of the private part: error", "filters' error", "pairs", "distance correlation (shuffled)"),
+    )
+    alignment = ["---"] * 2 + ["---:"] * (len(columns) - 2)
+    lines = ["| " + " | ".join(cells) + " |" for cells in (columns, alignment)]
     for name in CUTS:
         for cut, found in results.get(name, {}).get("figures", {}).items():
             lines.append(_row(f"{name}, {cut}", found))
@@ -118,6 +119,7 @@ def _row(name: str, found: dict[str, Any]) -> str:
         name,
         found["private"],
         f"{found['features_over_pixels']:.3f}",
+        f"{found['budget_seconds']:g} s",
         f"{decoder['picture_psnr']:.1f}",
         f"{decoder['picture_ssim']:.2f}",
         _percent(frame["found"]["decoder"]),
@@ -132,6 +134,7 @@ def _row(name: str, found: dict[str, Any]) -> str:
     cells += [
         f"{weights['feature_error']:.1%} ({weights['method']})",
         "" if wrong is None else f"{wrong:.1%}",
+        f"{weights['pairs']:,}",
         f"{dependence['correlation']:.2f} ({dependence['shuffled']:.2f})",
     ]
     return "| " + " | ".join(cells) + " |"
@@ -160,7 +163,7 @@ def document(results: dict[str, Any]) -> str:
         BEGIN,
         "",
         f"{some['date']}, {some['machine']}, `python benchmarks/leak.py --write`: budget"
-        f" {some['budget']:g} s, which took {min(seconds):.0f} to {max(seconds):.0f} s of one thread for training.",
+        f" in the table; training took {min(seconds):.0f} to {max(seconds):.0f} s of one thread.",
         "",
         table(results),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from pvcnn.cli.roles import load_model
 if TYPE_CHECKING:
     from pvcnn.leak.report import LeakReport
 
+#: As pvcnn.leak.budget has it, which needs torch.
 DEFAULT_BUDGET = 150.0
 
 
@@ -54,7 +56,7 @@ DEFAULT_BUDGET = 150.0
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Write leak.json, leak.png and, for each cut, the summary that goes into a manifest.",
+    help="Write leak.json, leak.png and for each cut, in order, its summary: leak-0.cbor, leak-1.cbor, ...",
 )
 @json_option
 def leak_command(
@@ -90,6 +92,7 @@ def leak_command(
                     status.update(f"cut {plain(cut)}: {stage}")
 
                 reports.append(measure(private, attacked, budget, seed, cut=cut, progress=show))
+            notes.print(f"cut {plain(cut)}: attacked")
         if out is not None:
             _write(out, reports)
     if as_json:
@@ -141,37 +144,23 @@ def _write(folder: Path, reports: list[LeakReport]) -> None:
 
 
 def _show(model: str, reports: list[LeakReport]) -> None:
-    shown = table(
-        f"What the features of {plain(model)} give away",
-        *(
-            "cut",
-            ">features / pixels",
-            ">dB",
-            ">similarity",
-            ">frame",
-            ">best",
-            ">person",
-            ">best",
-            ">chance",
-        ),
-        *(">private part copied", ">correlation"),
-    )
+    """Two shares in a cell: those of the decoder and of the strongest attack."""
+    names = ("cut", ">features", ">dB", ">similarity", ">frame", ">person", ">chance", ">copy's error")
+    shown = table(f"What the features of {plain(model)} give away", *names)
     for report in reports:
         summary = report.summary()
         people = summary.people
-        named = ["", "", ""]
+        named = ["", ""]
         if people is not None:
-            named = [_percent(share) for share in (people.by_decoder, people.by_best, people.chance)]
+            named = [_two(people.by_decoder, people.by_best), _percent(people.chance)]
         shown.add_row(
             plain(report.cut),
-            f"{report.ratio:.3f}",
+            str(math.prod(report.feature_shape)),
             f"{summary.psnr / 1000:.1f}",
             f"{summary.similarity / 1000:.2f}",
-            _percent(summary.frames_by_decoder),
-            _percent(summary.frames_by_best),
+            _two(summary.frames_by_decoder, summary.frames_by_best),
             *named,
-            f"error {_percent(summary.copied_error)}",
-            f"{summary.correlation / 1000:.2f}",
+            _percent(summary.copied_error),
         )
     results.print(shown)
     for report in reports:
@@ -179,9 +168,12 @@ def _show(model: str, reports: list[LeakReport]) -> None:
         for line in report.summary().lines():
             results.print(f"  {plain(line)}", soft_wrap=True)
         if report.blind.reason:
-            results.print(
-                f"  blind identification not applicable: {plain(report.blind.reason)}", soft_wrap=True
-            )
+            reason = f"blind identification not applicable: {report.blind.reason}"
+            results.print(f"  {plain(reason)}", soft_wrap=True)
+
+
+def _two(decoder: int, strongest: int) -> str:
+    return f"{_percent(decoder)} / {_percent(strongest)}"
 
 
 def _percent(share: int) -> str:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 #: Columns of a sheet: of all attacked frames the worst reconstructed, those about the median, the best.
 COLUMNS = {"worst": 3, "median": 4, "best": 3}
-_CELL, _GAP, _HEADING, _SIDE = 96, 4, 16, 230
+_CELL, _GAP, _LINE, _SIDE = 96, 4, 16, 250
 _INK, _PAPER = 0, 255
 
 
 def draw(reports: Sequence[LeakReport]) -> bytes:
-    """One sheet for all cuts: for each a row of pictures, one of reconstructions, and its figures.
+    """One sheet for all cuts: a row of frames, then for each cut its figures and a row of reconstructions.
 
     Frames are those that the first report's decoder reconstructs worst, about the median and best: every cut
     shows the same ones. Raises DependencyMissing without pillow, ValueError for reports on different frames.
@@ -37,32 +37,35 @@ def draw(reports: Sequence[LeakReport]) -> bytes:
     if any(not torch.equal(report.pictures, first.pictures) for report in reports):
         raise ValueError("the reports are on different frames: draw a picture for each")
     chosen = _chosen(first)
-    band = 2 * _CELL + 3 * _GAP
+    band = _CELL + _LINE + _GAP
     width = _SIDE + sum(map(len, chosen.values())) * (_CELL + _GAP)
-    sheet = Image.new("L", (width, _HEADING + len(reports) * (band + _HEADING)), _PAPER)
+    sheet = Image.new("L", (width, _LINE + (1 + len(reports)) * band), _PAPER)
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(11)
+
+    def text(left: int, top: int, lines: list[str]) -> None:
+        pen.multiline_text((left, top), "\n".join(lines), _INK, font, spacing=3)
+
+    text(_GAP, _LINE, ["frames of unseen people", "", "below: what a decoder makes", "of their features"])
+    for row, report in enumerate(reports, 1):
+        text(_GAP, _LINE + row * band, _caption(report))
     left = _SIDE
     for name, frames in chosen.items():
-        pen.text((left, 1), f"{name}, by cut {first.cut}" if name == "worst" else name, _INK, font)
+        text(left, 1, [f"{name} by cut {first.cut}"])
         for number in frames:
-            for row, report in enumerate(reports):
-                top = _HEADING + row * (band + _HEADING)
-                sheet.paste(_image(report.pictures[number]), (left, top))
-                sheet.paste(_image(report.decoder.pictures[number]), (left, top + _CELL + _GAP))
-                ratio = float(report.decoder.decibels[number])
-                pen.text((left, top + 2 * _CELL + _GAP), f"{ratio:.1f} dB", _INK, font)
+            sheet.paste(_image(first.pictures[number]), (left, _LINE))
+            for row, report in enumerate(reports, 1):
+                top = _LINE + row * band
+                sheet.paste(_image(report.decoder.pictures[number]), (left, top))
+                text(left, top + _CELL, [f"{float(report.decoder.decibels[number]):.1f} dB"])
             left += _CELL + _GAP
-    for row, report in enumerate(reports):
-        top = _HEADING + row * (band + _HEADING)
-        pen.multiline_text((_GAP, top), "\n".join(_caption(report)), _INK, font, spacing=3)
     stream = io.BytesIO()
     sheet.save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 
 def _chosen(report: LeakReport) -> dict[str, list[int]]:
-    """Numbers of frames, of different identities as far as there are enough."""
+    """Numbers of frames."""
     order = report.decoder.decibels.argsort(stable=True).tolist()
     middle = (len(order) - COLUMNS["median"]) // 2
     return {
@@ -76,7 +79,6 @@ def _caption(report: LeakReport) -> list[str]:
     summary = report.summary()
     lines = [
         f"cut {report.cut}: {'x'.join(map(str, report.feature_shape))} features",
-        "top: frame; below: from its features",
         f"{summary.psnr / 1000:.1f} dB, similarity {summary.similarity / 1000:.2f}",
         f"frame among {summary.candidates}: {summary.frames_by_decoder / 10:.0f}%"
         f" (best {summary.frames_by_best / 10:.0f}%)",

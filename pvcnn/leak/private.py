@@ -72,14 +72,20 @@ def behind_cut(model: nn.Module | str | os.PathLike[str], frames: Tensor, cut: i
     return of_layers(cut_graph(graph, cut).private)
 
 
-def whole(module: nn.Module, frames: Tensor) -> Private:
-    """All of `module`, whatever it is; attackers know its layers if they can be traced and form a chain."""
+def whole(model: nn.Module | str | os.PathLike[str], frames: Tensor) -> Private:
+    """All of `model`: a private part without a rest.
+
+    Attackers know its layers if they form a chain; a module that cannot be traced is taken as a function,
+    an ONNX file that cannot be read raises UnsupportedLayer.
+    """
     try:
-        graph = fold_batch_norms(_graph(module, frames))
+        graph = fold_batch_norms(_graph(model, frames))
     except UnsupportedLayer:
-        return Private(module, None, f"{type(module).__name__}, which cannot be traced")
+        if not isinstance(model, nn.Module):
+            raise
+        return of_function(model, f"{type(model).__name__}, which cannot be traced")
     if any(len(node.inputs) > 1 for node in graph.nodes):
-        return Private(module, None, f"{type(module).__name__}, which is no chain of layers")
+        return of_function(lambda part: graph.output(part.double()), "a graph that is no chain of layers")
     return of_layers(graph.layers)
 
 
@@ -149,7 +155,11 @@ def _graph(model: nn.Module | str | os.PathLike[str], frames: Tensor) -> FloatGr
         return trace(model, few)
     from pvcnn.partition.onnx_import import load_onnx  # of the extra `onnx`
 
-    return load_onnx(model)
+    graph = load_onnx(model)
+    if graph.input_shape != tuple(frames.shape[1:]):
+        found = tuple(frames.shape[1:])
+        raise ValueError(f"frames have the shape {found}, the model takes {graph.input_shape}")
+    return graph
 
 
 def _single_precision(layer: FloatLayer) -> FloatLayer:

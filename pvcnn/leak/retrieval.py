@@ -20,7 +20,7 @@ from pvcnn.leak.decoding import Reconstruction
 from pvcnn.leak.networks import Encoder, Grid
 from pvcnn.leak.private import FeaturesFunction, in_parts
 
-_STEP = 128
+_STEP = 64
 _TEMPERATURE = 0.07
 #: Directions in which identities are told apart, and how far their spread is trusted.
 _DIRECTIONS, _SHRINKAGE = 160, 0.05

@@ -42,10 +42,11 @@ def nonlinearity(function: FeaturesFunction, frames: Tensor) -> float:
     return float(defect.norm() / whole.norm().clamp_min(1e-12))
 
 
-def solve_affine(frames: Tensor, features: Tensor, seed: int) -> FeaturesFunction | None:
+def solve_affine(frames: Tensor, features: Tensor, seed: int) -> tuple[FeaturesFunction, int] | None:
     """The convolution that makes features (n, out, h, w) of frames (n, in, H, W), from such pairs.
 
-    Its stride is that of the grid; windows grow until one explains what is seen. None if none does.
+    Its stride is that of the grid; windows grow until one explains what is seen. None if none does. The
+    number is that of the pairs that were used.
     """
     if features.ndim != 4 or min(features.shape[2:]) < 2:
         return None
@@ -63,11 +64,11 @@ def solve_affine(frames: Tensor, features: Tensor, seed: int) -> FeaturesFunctio
 
 def _convolution(
     frames: Tensor, features: Tensor, stride: int, kernel: int, padding: int, seed: int
-) -> FeaturesFunction | None:
+) -> tuple[FeaturesFunction, int] | None:
     windows = F.unfold(frames[:1], kernel, padding=padding, stride=stride)
     if windows.shape[2] != math.prod(features.shape[2:]):
         return None
-    count = max(2, math.ceil(_EQUATIONS * windows.shape[1] / windows.shape[2]))
+    count = _pairs(_EQUATIONS * (windows.shape[1] + 1), features)
     rows = F.unfold(frames[:count], kernel, padding=padding, stride=stride).transpose(1, 2).flatten(0, 1)
     values = features[:count].flatten(2).transpose(1, 2).flatten(0, 1)
     chosen = _some(len(rows), _EQUATIONS * (rows.shape[1] + 1), seed)
@@ -75,7 +76,11 @@ def _convolution(
     if error > LINEAR:
         return None
     weight = solution[:-1].T.reshape(-1, frames.shape[1], kernel, kernel)
-    return lambda x: F.conv2d(x, weight, solution[-1], stride=stride, padding=padding)
+
+    def convolve(x: Tensor) -> Tensor:
+        return F.conv2d(x, weight, solution[-1], stride=stride, padding=padding)
+
+    return convolve, count
 
 
 def squares_of(layers: tuple[FloatLayer, ...] | None) -> tuple[Conv2d, AveragePool | None] | None:
@@ -93,12 +98,15 @@ def squares_of(layers: tuple[FloatLayer, ...] | None) -> tuple[Conv2d, AveragePo
 
 def solve_squares(
     convolution: Conv2d, pool: AveragePool | None, frames: Tensor, features: Tensor, seed: int
-) -> Conv2d:
-    """The convolution, each filter with its bias up to sign, from `convolution`'s shapes alone."""
+) -> tuple[Conv2d, int]:
+    """The convolution, each filter with its bias up to sign, from `convolution`'s shapes alone.
+
+    The number is that of the pairs that were used.
+    """
     size = convolution.weight[0].numel() + 1
     first, second = torch.triu_indices(size, size)
     needed = _EQUATIONS * len(first)
-    count = min(len(frames), max(2, math.ceil(needed / math.prod(features.shape[2:]))))
+    count = _pairs(needed, features)
     products = _pooled_products(convolution, pool, frames[:count], first, second)
     values = features[:count].flatten(2).transpose(1, 2).flatten(0, 1)
     chosen = _some(len(products), needed, seed)
@@ -108,9 +116,8 @@ def solve_squares(
     matrices = (matrices + matrices.transpose(1, 2)) / 2
     scales, directions = torch.linalg.eigh(matrices)
     roots = directions[:, :, -1] * scales[:, -1:].clamp_min(0).sqrt()
-    return replace(
-        convolution, weight=roots[:, :-1].reshape(convolution.weight.shape).contiguous(), bias=roots[:, -1]
-    )
+    weight = roots[:, :-1].reshape(convolution.weight.shape).contiguous()
+    return replace(convolution, weight=weight, bias=roots[:, -1]), count
 
 
 def _pooled_products(
@@ -129,6 +136,11 @@ def _pooled_products(
         pooled = products if pool is None else apply(pool, products)
         parts.append(pooled.flatten(2).transpose(1, 2)[0])
     return torch.cat(parts)
+
+
+def _pairs(equations: int, features: Tensor) -> int:
+    """How many frames have that many places for each channel of features."""
+    return min(len(features), max(2, math.ceil(equations / math.prod(features.shape[2:]))))
 
 
 def _some(available: int, wanted: int, seed: int) -> Tensor:

@@ -66,21 +66,21 @@ def recover(
 ) -> Recovery:
     """From `frames` and their `features`; judged by `attacked` frames and their features `seen`."""
     if nonlinearity(private.function, frames) < LINEAR:
-        solved = solve_affine(frames, features, seed)
-        if solved is not None:
+        affine = solve_affine(frames, features, seed)
+        if affine is not None:
+            solved, pairs = affine
             error = _feature_error(solved, features, attacked, seen)
-            return Recovery(
-                "linear system", len(frames), error, _affine_error(private, solved, frames), None, solved
-            )
+            wrong = _affine_error(private, solved, frames)
+            return Recovery("linear system", pairs, error, wrong, None, solved)
     squares = squares_of(private.layers)
     if squares is not None:
         convolution, pool = squares
-        found = solve_squares(convolution, pool, frames, features, seed)
+        found, pairs = solve_squares(convolution, pool, frames, features, seed)
         assert private.layers is not None
         copy = of_layers((found, *private.layers[1:])).function
         error = _feature_error(copy, features, attacked, seen)
         wrong = _up_to_sign(found.weight, convolution.weight)
-        return Recovery("quadratic system", len(frames), error, wrong, None, copy)
+        return Recovery("quadratic system", pairs, error, wrong, None, copy)
     if private.layers is None:
         return Recovery("none: the layers are not known", 0, 1.0, None, None, None)
     if not any(isinstance(layer, Conv2d | Linear) for layer in private.layers):
