@@ -34,8 +34,9 @@ def measure(
 ) -> LeakReport:
     """What the features of `data.attacked` give away to an attacker who trains with `data.train`.
 
-    - `private`: from `pvcnn.leak.private`; or a split model; or a module that is the private part, of
-      frames (n, channels, height, width) float32; or any such function, of which attackers then know nothing.
+    - `private`: from `pvcnn.leak.private`; or a module that is the private part, of frames
+      (n, channels, height, width) float32; or a split model or any function of frames, of whose layers
+      attackers then know nothing.
     - `seconds`, positive: the attackers' budget, as a number of steps of training, so that a seed gives the
       same report on machines that compute alike (torch promises no more). `budget.MULTIPLICATIONS` says
       what a second is.

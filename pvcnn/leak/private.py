@@ -90,11 +90,14 @@ def whole(model: nn.Module | str | os.PathLike[str], frames: Tensor) -> Private:
 
 
 def of_split(part: Split, layers: tuple[FloatLayer, ...] | None = None) -> Private:
-    """The private part of a split model, features rounded as the cluster gets them."""
+    """The private part of a split model: its features as the cluster gets them, integers times their step.
+
+    `layers`, such as those of `behind_cut` for the same cut, are what attackers know of it.
+    """
     known = "frames, rounded" if part.private_part is None else _names(part.private.layers)
 
     def function(frames: Tensor) -> Tensor:
-        return torch.from_numpy(part.features(frames)).float()
+        return torch.from_numpy(part.features(frames) * part.feature_scale.step).float()
 
     return Private(function, layers, known if layers is None else described(layers))
 

@@ -13,7 +13,7 @@ from pvcnn.leak.data import Frames, LeakData
 from pvcnn.leak.decoding import reconstruct
 from pvcnn.leak.dependence import SHUFFLES, distance_correlation
 from pvcnn.leak.measure import STAGES, measure
-from pvcnn.leak.private import behind_cut, of_function, rounded
+from pvcnn.leak.private import behind_cut, of_function, of_split, rounded
 from pvcnn.leak.report import LeakReport
 from pvcnn.leak.retrieval import find_frames, find_people
 from pvcnn.leak.summary import LeakSummary
@@ -120,6 +120,10 @@ def test_a_split_model_is_attacked_through_its_integers() -> None:
     integers = torch.from_numpy(part.features(DATA.attacked.inputs)).clamp_min(1)
     ratio = by_cut.features(DATA.attacked.inputs) / integers
     assert float(ratio.median()) == pytest.approx(part.feature_scale.step, rel=0.02)
+    assert report.weights.method == "none: the layers are not known"
+    known = measure(of_split(part, by_cut.layers), DATA, 0.05)
+    assert known.weights.method == "quadratic system"
+    assert known.weights.feature_error < 0.05
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 5, 7), (6, 1, 1), (2, 33, 33), (1, 2, 2)])
