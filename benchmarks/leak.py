@@ -2,9 +2,9 @@
 
     python benchmarks/leak.py [--budget SECONDS] [--only NAME] [--results FILE] [--write]
 
-Attacks the shipped detector behind one, two and three blocks, LeNet-5 and an untrained VGG-11, and the kind
-of block that the decoder is compared by. `--results` keeps what was measured in a folder, or takes it from
-there.
+Attacks the frames of the shipped detector, what its first, second and third block make of them, LeNet-5, an
+untrained VGG-11, and the kind of block that decoders are compared by. `--results` keeps what was measured in
+a folder, or takes it from there.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "leak.md"
 PICTURE = ROOT / "docs" / "leak.png"
 BEGIN, END = "<!-- benchmarks/leak.py writes from here -->", "<!-- to here -->"
-CUTS: dict[str, tuple[int, ...]] = {"deepfake": (1, 2, 3), "lenet5": (1, 2), "vgg11": (1, 2)}
+CUTS: dict[str, tuple[int, ...]] = {"deepfake": (0, 1, 2, 3), "lenet5": (1, 2), "vgg11": (1, 2)}
 #: The block whose features small decoders are compared by: frames normalised one by one.
 REFERENCE = "reference"
+#: The network of docs/leak.png.
+PICTURED = "deepfake"
 
 
 def reference() -> tuple[LeakData, nn.Module]:
@@ -94,7 +96,30 @@ def attack(name: str, seconds: float) -> tuple[dict[str, Any], list[LeakReport]]
         private = behind_cut(model, data.attacked.inputs, cut)
         reports.append(measure(private, data, seconds, cut=str(cut)))
         print(name, "\n".join(reports[-1].summary().lines()), sep="\n", file=sys.stderr, flush=True)
-    return {report.cut: report.to_dict() for report in reports}, reports
+    figures = {report.cut: report.to_dict() for report in reports}
+    return figures, [report for report in reports if report.cut != "0"]  # frames need no decoding
+
+
+def measured(name: str, seconds: float, folder: Path | None) -> tuple[dict[str, Any], bytes]:
+    """Figures and picture of one network, out of `folder` if they are there; else they are put there."""
+    kept = folder / f"{name}.json" if folder else None
+    if kept is not None and kept.exists():
+        drawn = kept.with_suffix(".png")
+        return json.loads(kept.read_text()), drawn.read_bytes() if drawn.exists() else b""
+    figures, reports = attack(name, seconds)
+    found = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": machine(),
+        "budget": seconds,
+        "figures": figures,
+    }
+    picture = draw(reports) if reports else b""
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(found, indent=1))
+        if picture:
+            kept.with_suffix(".png").write_bytes(picture)
+    return found, picture
 
 
 def table(results: dict[str, Any]) -> str:
@@ -199,24 +224,9 @@ def main() -> None:
     torch.set_num_threads(1)
     results = {}
     for name in options.only or [*CUTS, REFERENCE]:
-        kept = options.results / f"{name}.json" if options.results else None
-        if kept is not None and kept.exists():
-            results[name] = json.loads(kept.read_text())
-            continue
-        figures, reports = attack(name, options.budget)
-        results[name] = {
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "machine": machine(),
-            "budget": options.budget,
-            "figures": figures,
-        }
-        if kept is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(json.dumps(results[name], indent=1))
-            if reports:
-                kept.with_suffix(".png").write_bytes(draw(reports))
-        if options.write and name == "deepfake":
-            PICTURE.write_bytes(draw(reports))
+        results[name], picture = measured(name, options.budget, options.results)
+        if options.write and name == PICTURED:
+            PICTURE.write_bytes(picture)
     print(document(results))
     if options.write:
         write(document(results))
