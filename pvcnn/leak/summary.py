@@ -138,7 +138,7 @@ class LeakSummary:
         people = self.people
         if people is not None and people.by_best > _noticeable(people.chance, self.candidates):
             found.append(
-                f"this cut does not hide identity from the cluster: the right {people.kind} of "
+                f"this cut does not hide {_what(people.kind)} from the cluster: the right {people.kind} of "
                 f"{people.count} unseen ones is named for {_percent(people.by_best)} of frames "
                 f"(by chance {_percent(people.chance)})"
             )
@@ -184,6 +184,10 @@ class LeakSummary:
             f"{self.shuffled_correlation / 1000:.2f}"
         )
         return lines + self.warnings()
+
+
+def _what(kind: str) -> str:
+    return "identity" if kind == "person" else "what frames show"
 
 
 def _noticeable(chance: int, trials: int) -> float:

@@ -24,6 +24,8 @@ _STEP = 16
 #: What an entry that a layer makes costs, beside multiplications: memory, in multiplications.
 _ENTRY = 30
 _RATE = 1e-2
+#: The error of a copy whose training diverged, as polynomials' may: no better than useless.
+_DIVERGED = 1e6
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ def _spread(features: Tensor) -> Tensor:
 def _feature_error(function: FeaturesFunction, features: Tensor, attacked: Tensor, seen: Tensor) -> float:
     with torch.no_grad():
         made = torch.cat([function(part) for part in in_parts(attacked)])
-    return math.sqrt(float((((made - seen) / _spread(features)) ** 2).mean()))
+    error = math.sqrt(float((((made - seen) / _spread(features)) ** 2).mean()))
+    return error if math.isfinite(error) else _DIVERGED
 
 
 def _affine_error(private: Private, solved: FeaturesFunction, frames: Tensor) -> float:

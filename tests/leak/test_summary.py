@@ -118,6 +118,8 @@ def test_what_is_said() -> None:
     assert "does not hide identity" in text
     assert "hides nothing" not in text
     assert "hides nothing" in " ".join(replace(SUMMARY, is_blindly_identified=True).warnings())
+    digits = replace(SUMMARY, people=PersonFigures("class", 10, 900, 950, 100))
+    assert "does not hide what frames show" in " ".join(digits.warnings())
     quiet = replace(
         SUMMARY,
         people=PersonFigures("person", 8, 110, 120, 114),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from pvcnn.leak import weights
 from pvcnn.leak.blind import identify
 from pvcnn.leak.private import Private, of_function, whole
 from pvcnn.leak.systems import nonlinearity
@@ -72,6 +73,13 @@ def test_deeper_parts_are_imitated() -> None:
     assert found.training is not None
     assert found.feature_error < 0.6
     assert attack(whole(deep, FRAMES), seconds=0.01).feature_error > found.feature_error
+
+
+def test_training_that_diverges_is_a_useless_copy() -> None:
+    def explode(frames: torch.Tensor) -> torch.Tensor:
+        return frames * torch.inf
+
+    assert weights._feature_error(explode, FRAMES, ATTACKED, ATTACKED) == weights._DIVERGED
 
 
 def test_a_function_of_unknown_layers_is_not_solved_for() -> None:
