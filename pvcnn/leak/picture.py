@@ -46,7 +46,7 @@ def draw(reports: Sequence[LeakReport]) -> bytes:
     def text(left: int, top: int, lines: list[str]) -> None:
         pen.multiline_text((left, top), "\n".join(lines), _INK, font, spacing=3)
 
-    text(_GAP, _LINE, ["frames of unseen people", "", "below: what a decoder makes", "of their features"])
+    text(_GAP, _LINE, ["frames that are attacked", "", "below: what a decoder makes", "of their features"])
     for row, report in enumerate(reports, 1):
         text(_GAP, _LINE + row * band, _caption(report))
     left = _SIDE
