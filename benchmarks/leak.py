@@ -88,7 +88,7 @@ def attack(name: str, seconds: float) -> tuple[dict[str, Any], list[LeakReport]]
         data, block = reference()
         report = measure(block, data, seconds, cut=REFERENCE)
         figures = report.to_dict() | {"with_tone": with_tone(report)}
-        return {REFERENCE: figures, "downsampled": downsampled(report.pictures)}, []
+        return {REFERENCE: figures | {"downsampled": downsampled(report.pictures)}}, []
     model = create(name)
     data = data_for(name, CATALOGUE[name].input_shape)
     reports = []
@@ -177,13 +177,9 @@ def _percent(share: float) -> str:
 def document(results: dict[str, Any]) -> str:
     """What stands between the markers of docs/leak.md."""
     some = next(iter(results.values()))
-    seconds = [
-        found["decoder"]["cpu_seconds"]
-        + found["embedding"]["cpu_seconds"]
-        + found["weight_recovery"]["cpu_seconds"]
-        for name in CUTS
-        for found in results.get(name, {}).get("figures", {}).values()
-    ]
+    reports = [found for each in results.values() for found in each["figures"].values() if "decoder" in found]
+    trained = ("decoder", "embedding", "weight_recovery")
+    seconds = [sum(found[step]["cpu_seconds"] for step in trained) for found in reports]
     parts = [
         BEGIN,
         "",
@@ -194,6 +190,7 @@ def document(results: dict[str, Any]) -> str:
     ]
     if REFERENCE in results:
         figures = results[REFERENCE]["figures"]
+        quarter = figures[REFERENCE]["downsampled"]
         found, tone = figures[REFERENCE]["frame_retrieval"]["found"], figures[REFERENCE]["with_tone"]
         parts += [
             "",
@@ -201,7 +198,7 @@ def document(results: dict[str, Any]) -> str:
             " average) on frames that are normalised one by one instead of high-passed, brightness and"
             f" contrast being given back, it reaches {tone['picture_psnr']:.1f} dB, a similarity of"
             f" {tone['picture_ssim']:.2f} and {_percent(found['decoder'])} of frames."
-            f" Pictures that went through a quarter of their size are at {figures['downsampled']:.1f} dB.",
+            f" Pictures that went through a quarter of their size are at {quarter:.1f} dB.",
         ]
     return "\n".join([*parts, "", END])
 

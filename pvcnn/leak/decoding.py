@@ -20,8 +20,6 @@ from pvcnn.leak.networks import Decoder
 from pvcnn.leak.private import in_parts
 
 _STEP = 16
-#: Pictures count as if they were as wide as the range of what private parts take.
-_CONTRAST = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +60,11 @@ def reconstruct(
     channels = train.inputs.shape[1]
     low, high = float(train.inputs.min()), float(train.inputs.max())
     span = max(high - low, 1e-6)
-    targets = torch.cat([2 * (train.inputs - low) / span - 1, _CONTRAST * (train.pictures - 0.5)], 1)
+    # Of unit variance both, so that neither is learned at the cost of the other.
+    contrast = [float(images.std().clamp_min(1e-6)) for images in (train.inputs, train.pictures)]
+    middle = [float(images.mean()) for images in (train.inputs, train.pictures)]
+    standard = zip((train.inputs, train.pictures), middle, contrast, strict=True)
+    targets = torch.cat([(images - mean) / deviation for images, mean, deviation in standard], 1)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         network = Decoder(features, tuple(train.inputs.shape[1:]), targets.shape[1])
@@ -78,8 +80,8 @@ def reconstruct(
     )
     with torch.no_grad():
         decoded = torch.cat([network(part) for part in in_parts(seen)])
-    inputs = (((decoded[:, :channels] + 1) / 2) * span + low).clamp(low, high)
-    pictures = (decoded[:, channels:] / _CONTRAST + 0.5).clamp(0, 1)
+    inputs = (decoded[:, :channels] * contrast[0] + middle[0]).clamp(low, high)
+    pictures = (decoded[:, channels:] * contrast[1] + middle[1]).clamp(0, 1)
     average = train.pictures.mean(0, keepdim=True).expand_as(attacked.pictures)
     return Reconstruction(
         inputs,
