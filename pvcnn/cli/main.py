@@ -17,6 +17,7 @@ from pvcnn.cli.demo import demo_command
 from pvcnn.cli.evaluation import infer_command
 from pvcnn.cli.inspection import inspect_command
 from pvcnn.cli.joining import join_command
+from pvcnn.cli.leak import leak_command
 from pvcnn.cli.output import notes, plain
 from pvcnn.cli.proving import prove_command
 from pvcnn.cli.roles import (
@@ -61,6 +62,7 @@ for command in (
     deliver_keys_command,
     status_command,
     stream_command,
+    leak_command,
     bench_command,
     warmup_command,
 ):

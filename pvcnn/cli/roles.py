@@ -74,7 +74,7 @@ def split_command(
             frames = _read_array(calibration)
         try:
             parts = split(
-                _load_model(model),
+                load_model(model),
                 frames,
                 cut=int(cut) if cut.isdecimal() else cut,
                 weights=weights,
@@ -199,7 +199,7 @@ def open_labels_command(directory: Path, tester: str, as_json: bool) -> None:
     done(as_json, {"opened": TesterRole.open(CampaignFolder(directory), tester).open_labels()})
 
 
-def _load_model(path: str) -> Any:
+def load_model(path: str) -> Any:
     """What a function returns; the path itself for an ONNX file."""
     if path.endswith(".onnx"):
         return path

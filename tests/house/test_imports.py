@@ -27,15 +27,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "partition": BASE | {"algebra", "program", "data", "models"},
     "aggregate": BASE | {"algebra", "qmp"},
     "ceremony": BASE | {"algebra", "program", "qmp", "aggregate"},
-    "campaign": BASE | {"algebra", "program", "he", "qmp", "aggregate", "ceremony"},
+    "campaign": BASE | {"algebra", "program", "he", "qmp", "aggregate", "ceremony", "leak"},
     "compute": BASE | {"algebra", "qmp", "aggregate", "campaign"},
     "demo": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "compute"},
+    "leak": BASE | {"program", "data", "models", "he", "partition"},
     "stream": BASE | {"algebra", "program", "data", "models", "partition", "campaign", "compute"},
     "bench": BASE | {"algebra", "program", "data", "models", "he", "qmp", "aggregate", "partition"},
     "cli": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "bench"}
-    | {"compute", "demo", "stream", "ceremony"},
+    | {"compute", "demo", "stream", "ceremony", "leak"},
 }
 HEAVY = (
     "torch",
@@ -109,6 +110,7 @@ def test_blocking_works() -> None:
         "pvcnn.campaign.auditor",
         "pvcnn.campaign.joint_auditor",
         "pvcnn.ceremony.record",
+        "pvcnn.leak.summary",
         "pvcnn.cli.main",
     ],
 )

@@ -1,0 +1,180 @@
+"""`pvcnn leak`: what the features that the cluster sees give away."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pvcnn.cli.options import json_option, usage_errors, use_one_torch_thread
+from pvcnn.cli.output import notes, plain, print_json, results, table
+from pvcnn.cli.roles import load_model
+
+if TYPE_CHECKING:
+    from pvcnn.leak.report import LeakReport
+
+#: As pvcnn.leak.budget has it, which needs torch.
+DEFAULT_BUDGET = 150.0
+
+
+@click.command("leak")
+@click.argument("model", metavar="NAME|MODULE:FUNCTION|FILE.onnx")
+@click.option(
+    "--cut",
+    "cuts",
+    multiple=True,
+    default=("1",),
+    show_default=True,
+    metavar="BLOCKS|LAYER|whole",
+    help="As of pvcnn split; several times for several cuts. whole: MODEL is a private part, without a rest.",
+)
+@click.option(
+    "--data",
+    type=click.Choice(["auto", "faces", "digits", "random"]),
+    default="auto",
+    show_default=True,
+    help="What is attacked; auto: faces for 64x64 gray frames, digits for lenet5, else random frames.",
+)
+@click.option(
+    "--shape",
+    metavar="CHANNELS,HEIGHT,WIDTH",
+    help="Of random frames, for a MODEL that is not in the catalogue.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    default=DEFAULT_BUDGET,
+    show_default=True,
+    metavar="SECONDS",
+    help="The attackers', for each cut: of one thread, as a fixed number of steps.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Write leak.json, leak.png and for each cut, in order, its summary: leak-0.cbor, leak-1.cbor, ...",
+)
+@json_option
+def leak_command(
+    model: str,
+    cuts: tuple[str, ...],
+    data: str,
+    shape: str | None,
+    budget: float,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Attack the features that the cluster sees: reconstruct, recognise, solve for weights.
+
+    MODEL is a network of the catalogue (such as deepfake), a function without arguments that returns a
+    torch module, or an ONNX model. Attackers train on other people (or pictures) than those attacked.
+    """
+    use_one_torch_thread()
+    from pvcnn.leak.measure import measure
+    from pvcnn.leak.private import behind_cut, whole
+
+    network, attacked = _model_and_data(model, data, shape, seed)
+    reports = []
+    with usage_errors():
+        for cut in cuts:
+            if cut == "whole":
+                private = whole(network, attacked.attacked.inputs)
+            else:
+                private = behind_cut(network, attacked.attacked.inputs, int(cut) if cut.isdecimal() else cut)
+            with notes.status(f"cut {plain(cut)}") as status:
+
+                def show(stage: str, cut: str = cut) -> None:
+                    status.update(f"cut {plain(cut)}: {stage}")
+
+                reports.append(measure(private, attacked, budget, seed, cut=cut, progress=show))
+            notes.print(f"cut {plain(cut)}: attacked")
+        if out is not None:
+            _write(out, reports)
+    if as_json:
+        print_json({"model": model, "cuts": [report.to_dict() for report in reports]})
+    else:
+        _show(model, reports)
+
+
+def _model_and_data(model: str, data: str, shape: str | None, seed: int) -> tuple[Any, Any]:
+    from pvcnn.leak.data import data_for, digit_data, face_data, random_data
+    from pvcnn.models.catalogue import CATALOGUE, create
+
+    known = CATALOGUE.get(model)
+    network = load_model(model) if known is None else create(model, seed)
+    frame_shape = known.input_shape if known is not None else (1, 64, 64)
+    if shape is not None:
+        frame_shape = _shape(shape)
+    match data:
+        case "faces":
+            return network, face_data(seed)
+        case "digits":
+            return network, digit_data(seed)
+        case "random":
+            return network, random_data(frame_shape, seed)
+        case _:
+            return network, data_for(model, frame_shape, seed)
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    try:
+        channels, height, width = map(int, text.split(","))
+    except ValueError as error:
+        raise click.UsageError(f"--shape {text!r}: expected three numbers, such as 3,32,32") from error
+    if min(channels, height, width) < 1:
+        raise click.UsageError(f"--shape {text!r}: must be positive")
+    return channels, height, width
+
+
+def _write(folder: Path, reports: list[LeakReport]) -> None:
+    from pvcnn.files import write_atomically
+    from pvcnn.leak.picture import draw
+
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps([report.to_dict() for report in reports], indent=1, sort_keys=True) + "\n"
+    write_atomically(folder / "leak.json", text.encode())
+    write_atomically(folder / "leak.png", draw(reports))
+    for number, report in enumerate(reports):
+        write_atomically(folder / f"leak-{number}.cbor", report.summary().to_bytes())
+
+
+def _show(model: str, reports: list[LeakReport]) -> None:
+    """Two shares in a cell: those of the decoder and of the strongest attack."""
+    names = ("cut", ">features", ">dB", ">similarity", ">frame", ">person", ">chance", ">copy's error")
+    shown = table(f"What the features of {plain(model)} give away", *names)
+    for report in reports:
+        summary = report.summary()
+        people = summary.people
+        named = ["", ""]
+        if people is not None:
+            named = [_two(people.by_decoder, people.by_best), _percent(people.chance)]
+        shown.add_row(
+            plain(report.cut),
+            str(math.prod(report.feature_shape)),
+            f"{summary.psnr / 1000:.1f}",
+            f"{summary.similarity / 1000:.2f}",
+            _two(summary.frames_by_decoder, summary.frames_by_best),
+            *named,
+            _percent(summary.copied_error),
+        )
+    results.print(shown)
+    for report in reports:
+        results.print(f"cut {plain(report.cut)}", style="bold")
+        for line in report.summary().lines():
+            results.print(f"  {plain(line)}", soft_wrap=True)
+        if report.blind.reason:
+            reason = f"blind identification not applicable: {report.blind.reason}"
+            results.print(f"  {plain(reason)}", soft_wrap=True)
+
+
+def _two(decoder: int, strongest: int) -> str:
+    return f"{_percent(decoder)} / {_percent(strongest)}"
+
+
+def _percent(share: int) -> str:
+    return f"{share / 10:.0f}%"

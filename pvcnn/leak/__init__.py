@@ -1,0 +1,1 @@
+"""What the features that the cluster sees give away about frames and about private weights."""

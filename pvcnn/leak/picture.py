@@ -1,0 +1,102 @@
+"""Frames and their reconstructions side by side, for eyes to judge: a PNG, drawn with pillow."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pvcnn.errors import DependencyMissing
+from pvcnn.leak.report import LeakReport
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: Columns of a sheet: of all attacked frames the worst reconstructed, those about the median, the best.
+COLUMNS = {"worst": 3, "median": 4, "best": 3}
+_CELL, _GAP, _LINE, _SIDE = 96, 4, 16, 250
+_INK, _PAPER = 0, 255
+
+
+def draw(reports: Sequence[LeakReport]) -> bytes:
+    """One sheet for all cuts: a row of frames, then for each cut its figures and a row of reconstructions.
+
+    Frames are those that the first report's decoder reconstructs worst, about the median and best: every cut
+    shows the same ones. Raises DependencyMissing without pillow, ValueError for reports on different frames.
+    """
+    try:
+        from PIL import Image, ImageDraw, ImageFont
+    except ImportError as error:
+        raise DependencyMissing("pillow draws the picture: pip install 'pvcnn[demo]'") from error
+    first = reports[0]
+    if any(not torch.equal(report.pictures, first.pictures) for report in reports):
+        raise ValueError("the reports are on different frames: draw a picture for each")
+    chosen = _chosen(first)
+    band = _CELL + _LINE + _GAP
+    width = _SIDE + sum(map(len, chosen.values())) * (_CELL + _GAP)
+    sheet = Image.new("L", (width, _LINE + (1 + len(reports)) * band), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(11)
+
+    def text(left: int, top: int, lines: list[str]) -> None:
+        pen.multiline_text((left, top), "\n".join(lines), _INK, font, spacing=3)
+
+    text(_GAP, _LINE, ["frames that are attacked", "", "below: what a decoder makes", "of their features"])
+    for row, report in enumerate(reports, 1):
+        text(_GAP, _LINE + row * band, _caption(report))
+    left = _SIDE
+    for name, frames in chosen.items():
+        text(left, 1, [f"{name} by cut {first.cut}"])
+        for number in frames:
+            sheet.paste(_image(first.pictures[number]), (left, _LINE))
+            for row, report in enumerate(reports, 1):
+                top = _LINE + row * band
+                sheet.paste(_image(report.decoder.pictures[number]), (left, top))
+                text(left, top + _CELL, [f"{float(report.decoder.decibels[number]):.1f} dB"])
+            left += _CELL + _GAP
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _chosen(report: LeakReport) -> dict[str, list[int]]:
+    """Numbers of frames."""
+    order = report.decoder.decibels.argsort(stable=True).tolist()
+    middle = (len(order) - COLUMNS["median"]) // 2
+    return {
+        "worst": order[: COLUMNS["worst"]],
+        "median": order[max(middle, 0) :][: COLUMNS["median"]],
+        "best": order[::-1][: COLUMNS["best"]],
+    }
+
+
+def _caption(report: LeakReport) -> list[str]:
+    summary = report.summary()
+    lines = [
+        f"cut {report.cut}: {'x'.join(map(str, report.feature_shape))} features",
+        f"{summary.psnr / 1000:.1f} dB, similarity {summary.similarity / 1000:.2f}",
+        f"frame among {summary.candidates}: {summary.frames_by_decoder / 10:.0f}%"
+        f" (best {summary.frames_by_best / 10:.0f}%)",
+    ]
+    people = summary.people
+    if people is not None:
+        lines.append(
+            f"{people.kind} among {people.count}: {people.by_decoder / 10:.0f}%"
+            f" (best {people.by_best / 10:.0f}%, chance {people.chance / 10:.0f}%)"
+        )
+    return [*lines, f"budget {report.budget_seconds:g} s"]
+
+
+def _image(picture: Tensor) -> Image.Image:
+    from PIL import Image
+
+    values: NDArray[np.float32] = picture.mean(0).clamp(0, 1).numpy()
+    pixels = np.rint(values * 255).astype(np.uint8)
+    scale = _CELL / max(pixels.shape)
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    return Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)
