@@ -1,4 +1,6 @@
-"""How well the shipped detector does: python benchmarks/accuracy.py [--write docs/data-and-model.md].
+"""How well a shipped detector does: python benchmarks/accuracy.py [--write docs/data-and-model.md].
+
+`--network one-block` measures the detector with one private block instead of the demo's.
 
 On people it was not trained on: as floating-point numbers, quantised (the integers that are proved)
 and, with --encrypted, on ciphertexts; campaigns given by --campaign are verified and added. Other
@@ -12,7 +14,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
+from torch import nn
 
 from pvcnn.campaign.auditor import verify
 from pvcnn.data.evaluation import (
@@ -40,8 +43,8 @@ from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.evaluation import Evaluator
 from pvcnn.he.keys import generate
 from pvcnn.he.parameters import plan
-from pvcnn.models.deepfake import DeepfakeDetector
-from pvcnn.models.store import load_detector
+from pvcnn.models.deepfake import PRIVATE_BLOCKS
+from pvcnn.models.store import load_detector, load_one_block_detector
 from pvcnn.partition.split import Split, split
 from pvcnn.program.inference import trace
 from pvcnn.program.private import PrivatePart, private_evaluate
@@ -59,7 +62,12 @@ ROWS = (
     ("self-blends, degraded frames", Kind.SELF_BLEND, True),
     ("all", None, None),
 )
-BEGIN, END = "<!-- benchmarks/accuracy.py writes from here -->", "<!-- to here -->"
+END = "<!-- to here -->"
+#: By the networks' names: how weights are loaded, and the cut behind all that is made to be private.
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "default": (load_detector, PRIVATE_BLOCKS),
+    "one-block": (load_one_block_detector, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ class Scores:
         return Scores(self.logits[chosen], self.decisions[chosen], self.refused[chosen])
 
 
-def float_scores(detector: DeepfakeDetector, frames: Floats) -> Scores:
+def float_scores(detector: nn.Module, frames: Floats) -> Scores:
     with torch.no_grad():
         parts = [detector(part)[:, 0] for part in torch.split(torch.from_numpy(frames).float(), 256)]
     logits = torch.cat(parts).double().numpy()
@@ -184,17 +192,20 @@ def campaign_sentence(directory: Path) -> str:
     )
 
 
-def replace_table(path: Path, table: str) -> None:
+def replace_table(path: Path, network: str, table: str) -> None:
     """Raises ValueError if the file lacks the two marks."""
+    begin = f"<!-- benchmarks/accuracy.py --network {network} writes from here -->"
     text = path.read_text()
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"{path} lacks the marks {BEGIN!r} and {END!r}")
-    before, rest = text.split(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}")
+    if text.count(begin) != 1 or END not in text.split(begin)[1]:
+        raise ValueError(f"{path} lacks the marks {begin!r} and {END!r}")
+    before, rest = text.split(begin)
+    _, after = rest.split(END, 1)
+    path.write_text(f"{before}{begin}\n{table}\n{END}{after}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", choices=tuple(NETWORKS), default="default")
     parser.add_argument("--people", choices=("validation", "test"), default="test")
     parser.add_argument("--encrypted", type=int, default=0, help="frames to evaluate encrypted, too")
     parser.add_argument("--campaign", type=Path, action="append", default=[], help="a finished campaign")
@@ -202,14 +213,16 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     evaluation = evaluation_frames(getattr(split_people(), arguments.people), seed=1)
-    detector = load_detector()
-    part = split(detector, calibration_frames(CALIBRATION_FRAMES), pixel_bound=PIXEL_BOUND)
+    load, cut = NETWORKS[arguments.network]
+    detector = load()
+    part = split(detector, calibration_frames(CALIBRATION_FRAMES), cut, pixel_bound=PIXEL_BOUND)
     prepared = evaluation.prepared
     plain = float_scores(detector, prepared)
     quantised = integer_scores(part.public, plain_features(part.private, prepared))
     report: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "network": arguments.network,
         "people": arguments.people,
         "measured": {"float": measured(evaluation, plain), "quantised": measured(evaluation, quantised)},
         "sentences": [comparison("Quantised", quantised, "float", plain)],
@@ -223,7 +236,7 @@ def main() -> None:
             report["measured"]["encrypted"] = measured(evaluation, restored)
     report["sentences"] += [campaign_sentence(directory) for directory in arguments.campaign]
     if arguments.write:
-        replace_table(arguments.write, markdown(report))
+        replace_table(arguments.write, arguments.network, markdown(report))
     print(markdown(report), file=sys.stderr)
     print(json.dumps(report))
 

@@ -15,14 +15,14 @@ from pvcnn.data.frames import calibration_frames
 from pvcnn.data.smooth import smooth_frames
 from pvcnn.models.alexnet import AlexNet
 from pvcnn.models.article import ArticleDetector
-from pvcnn.models.deepfake import DeepfakeDetector
+from pvcnn.models.deepfake import DeepfakeDetector, OneBlockDetector
 from pvcnn.models.densenet import DenseNet
 from pvcnn.models.inception import InceptionNetwork
 from pvcnn.models.initialisation import initialise
 from pvcnn.models.lenet import LeNet5
 from pvcnn.models.mobilenet import MobileNetV2
 from pvcnn.models.resnet import ResNet18
-from pvcnn.models.store import load_detector, load_lenet
+from pvcnn.models.store import load_detector, load_lenet, load_one_block_detector
 from pvcnn.models.vgg import vgg11, vgg16
 from pvcnn.models.xception import Xception
 
@@ -57,6 +57,9 @@ CATALOGUE: dict[str, Entry] = {
     "mobilenetv2": Entry(MobileNetV2, _COLOUR_32, 10, "MobileNetV2, first strides 1"),
     "inception": Entry(InceptionNetwork, _COLOUR_32, 10, "three Inception blocks, one reduction"),
     "densenet": Entry(DenseNet, _COLOUR_32, 10, "DenseNet-22, growth 12"),
+    "deepfake-one-block": Entry(
+        OneBlockDetector, _GRAY_64, 1, "the detector with one private block", load_one_block_detector
+    ),
     "xception": Entry(Xception, _COLOUR_64, 1, "a small Xception"),
 }
 
@@ -83,7 +86,7 @@ def frames(name: str, count: int, seed: int = 0) -> Tensor:
     DependencyMissing where digits or faces need a package.
     """
     entry = _entry(name)
-    if name == "deepfake":
+    if name.startswith("deepfake"):
         drawn = calibration_frames(count, seed)
     elif name == "lenet5":
         drawn = _training_digits(count, seed)

@@ -13,13 +13,15 @@ from torch import Tensor, nn
 
 from pvcnn.encoding import read_json
 from pvcnn.errors import DecodeError
-from pvcnn.models.deepfake import DeepfakeDetector
+from pvcnn.models.deepfake import DeepfakeDetector, OneBlockDetector
 from pvcnn.models.lenet import LeNet5
 
 DETECTOR_FORMAT = "pvcnn-detector"
+ONE_BLOCK_FORMAT = "pvcnn-detector-one-block"
 LENET_FORMAT = "pvcnn-lenet"
 VERSION = "1"
 WEIGHTS = Path(__file__).with_name("deepfake.safetensors")
+ONE_BLOCK_WEIGHTS = Path(__file__).with_name("deepfake-one-block.safetensors")
 LENET_WEIGHTS = Path(__file__).with_name("lenet.safetensors")
 
 
@@ -36,6 +38,18 @@ def load_detector(path: Path = WEIGHTS) -> DeepfakeDetector:
 def save_detector(model: DeepfakeDetector, path: Path, recipe: dict[str, Any]) -> None:
     """As `save_weights`."""
     save_weights(model, path, DETECTOR_FORMAT, recipe)
+
+
+def load_one_block_detector(path: Path = ONE_BLOCK_WEIGHTS) -> OneBlockDetector:
+    """As `load_detector`: the detector with one private block."""
+    model = OneBlockDetector()
+    load_weights(model, path, ONE_BLOCK_FORMAT)
+    return model
+
+
+def save_one_block_detector(model: OneBlockDetector, path: Path, recipe: dict[str, Any]) -> None:
+    """As `save_weights`."""
+    save_weights(model, path, ONE_BLOCK_FORMAT, recipe)
 
 
 def load_lenet(path: Path = LENET_WEIGHTS) -> LeNet5:

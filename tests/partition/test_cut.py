@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pvcnn.errors import CutRefused, UnsupportedLayer
-from pvcnn.models.deepfake import DeepfakeDetector
+from pvcnn.models.deepfake import OneBlockDetector
 from pvcnn.models.layers import Polynomial
 from pvcnn.partition.cut import CutGraph, check_rules, cut_graph, outputs_are_nonnegative, private_layers
 from pvcnn.partition.fold import activations_first, fold_batch_norms
@@ -89,7 +89,7 @@ def check_cut(graph: FloatGraph, found: CutGraph) -> None:
 
 
 def test_blocks_run_from_one_affine_layer_up_to_the_next() -> None:
-    graph = prepared(DeepfakeDetector(), torch.randn(1, 1, 64, 64))
+    graph = prepared(OneBlockDetector(), torch.randn(1, 1, 64, 64))
     for blocks, first_public in ((1, "block2"), (2, "block3"), (3, "block4"), (4, "flatten")):
         found = cut_graph(graph, blocks)
         assert found.private + found.public.layers == graph.layers

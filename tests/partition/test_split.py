@@ -11,7 +11,7 @@ from torch import nn
 
 import pvcnn
 from pvcnn.errors import CutRefused
-from pvcnn.models.deepfake import DeepfakeDetector
+from pvcnn.models.deepfake import OneBlockDetector
 from pvcnn.partition.split import Split, split
 from pvcnn.program.layers import Argmax, Logits, Requantise, Sign
 from pvcnn.program.private import private_evaluate
@@ -28,7 +28,7 @@ def frames() -> torch.Tensor:
 @pytest.fixture(scope="module")
 def detector(frames: torch.Tensor) -> nn.Module:
     torch.manual_seed(0)
-    return trained(DeepfakeDetector(), frames[:48])
+    return trained(OneBlockDetector(), frames[:48])
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
 from pvcnn.errors import UnsupportedLayer
-from pvcnn.models.deepfake import DeepfakeDetector
+from pvcnn.models.deepfake import OneBlockDetector
 from pvcnn.partition.graph import Add, BatchNorm, FloatGraph, type_name
 from pvcnn.partition.trace import trace
 from tests.partition.networks import Functional, chain, smooth_frames
@@ -25,7 +25,7 @@ def kinds(graph: FloatGraph) -> list[str]:
 
 
 def test_the_detector() -> None:
-    graph = trace(DeepfakeDetector(), torch.randn(2, 1, 64, 64, dtype=torch.float64))
+    graph = trace(OneBlockDetector(), torch.randn(2, 1, 64, 64, dtype=torch.float64))
     block = ["Conv2d", "BatchNorm", "LeakyReLU", "MaxPool"]
     assert kinds(graph) == ["Conv2d", "BatchNorm", "Square", "AveragePool", *block * 3, "Flatten", "Linear"]
     assert [layer.name for layer in graph.layers[:4]] == [
