@@ -12,7 +12,7 @@ from the operating system's generator:
 
 The map from slots to coefficients is linear and invertible, so noise that covers the evaluation noise
 slot by slot covers it altogether. It passes through the encoder's double-precision numbers unharmed:
-coefficients stay below an eighth of the first prime, which is 2^53 or less for primes of up to 56 bits.
+coefficients stay below an eighth of the first prime, and below 2^53 where that is larger.
 """
 
 from __future__ import annotations

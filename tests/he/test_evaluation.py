@@ -13,7 +13,7 @@ from pvcnn.errors import ParameterError, RangeError
 from pvcnn.he.checks import features_content, frame_content, read_ciphertexts, write_ciphertexts
 from pvcnn.he.context import open_context
 from pvcnn.he.evaluation import Evaluator
-from pvcnn.he.parameters import plan
+from pvcnn.he.parameters import design
 from pvcnn.program.private import (
     PrivateAveragePool,
     PrivateConvolution,
@@ -109,7 +109,8 @@ COARSE = {
 
 
 def test_joint_rescaling_saves_a_prime() -> None:
-    assert len(plan(*COARSE["joint rescaling"]).data_moduli) == len(plan(small_part()).data_moduli) - 1
+    made = design(*COARSE["joint rescaling"])
+    assert len(made.plan.data_moduli) == sum(stage.rescalings for stage in made.chain.stages) == 3
 
 
 @pytest.mark.parametrize("name", [*CHAINS, *COARSE])
@@ -131,7 +132,7 @@ def test_default_block() -> None:
     upload = roles.encrypt(frame)
     answer = roles.evaluator.evaluate(upload)
     assert len(upload) < 360_000
-    assert len(answer) < 110_000
+    assert len(answer) < 115_000
     error = abs(roles.decrypt(answer) - expected(roles.private, frame)).max()
     assert roles.plan.flooding_amplitude / 2 < error < roles.plan.feature_step / 4
 
