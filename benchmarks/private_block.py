@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import secrets
 import statistics
 import sys
 import time
@@ -69,7 +70,7 @@ def timed(seconds: dict[str, list[float]], step: str, work: Callable[[], Result]
 class Unhidden(Evaluator):
     """Leaves its answers as they come out of the evaluation, to measure their noise. Never to be sent."""
 
-    def hide(self, answer: Any) -> None:
+    def hide(self, answer: Any, randomness: Any) -> None:
         """Adds nothing."""
 
 
@@ -89,10 +90,10 @@ def measure(private: PrivatePart, frames: Floats) -> dict[str, Any]:
     errors, noises = [], []
     for frame, reference in zip(frames, private_evaluate(private, frames), strict=True):
         upload = timed(seconds, "encrypt", partial(encrypt_frame, chosen, public, frame))
-        answer = timed(seconds, "evaluate", partial(evaluator.evaluate, upload))
+        answer = timed(seconds, "evaluate", partial(evaluator.evaluate, upload, secrets.token_bytes(32)))
         features = timed(seconds, "decrypt", partial(decrypt_features, chosen, secret, answer))
         errors.append(features - reference)
-        noises.append(decrypt_features(chosen, secret, unhidden.evaluate(upload)) - reference)
+        noises.append(decrypt_features(chosen, secret, unhidden.evaluate(upload, bytes(32))) - reference)
     noise = float(np.abs(noises).max())
     return {
         "degree": chosen.degree,

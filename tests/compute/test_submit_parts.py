@@ -304,7 +304,7 @@ def test_a_courier_takes_the_cluster_s_secrets_and_no_others(played: Played) -> 
     courier = Courier(place, signer)
     worker = SealingKey.generate()
     assert courier.secrets_for(worker.public) == b""
-    others = ClusterSecrets(Identity.generate(), secrets.decryption_key)
+    others = ClusterSecrets(Identity.generate(), secrets.decryption_key, secrets.audit)
     elsewhere = Place(place.manifest, bytes(32))
     for blob, why in (
         (b"", "does not open"),
