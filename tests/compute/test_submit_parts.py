@@ -253,7 +253,7 @@ def test_a_bundle_holds_nothing_private(unproved: CampaignFolder, tmp_path: Path
     assert "keys/evaluation_keys.bin" not in inside
     assert bundled(CampaignFolder(target), range(4)) == [0, 2]
     secrets = ClusterSecrets.load_from(unproved.private("cluster"))
-    held = [secrets.decryption_key[200:], secrets.identity.signing.to_bytes()]
+    held = [secrets.decryption_key[200:], secrets.identity.signing.to_bytes(), secrets.audit.value]
     owner = (unproved.root / "private" / "owner" / "private_part.cbor").read_bytes()[120:]
     assert found([*held, owner], files_below(target)) == []
     # The search finds them in every form, one at a time.
