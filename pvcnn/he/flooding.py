@@ -37,9 +37,9 @@ def flooding_octets(plan: EncryptionPlan) -> int:
 def flooding_noise(plan: EncryptionPlan, octets: bytes) -> NDArray[np.complex128]:
     """(slots,) noise to be added to an answer, from `flooding_octets` uniform ones."""
     outer = plan.outer_flooding_amplitude
-    real, imaginary = outer * uniform_noise(octets).reshape(2, plan.slot_count)
-    slots, ratio = plan.output_layout.slots(), plan.flooding_amplitude / outer
-    real[slots.ravel()] *= ratio
-    imaginary[slots[: plan.output_shape[0] // 2].ravel()] *= ratio
-    noise: NDArray[np.complex128] = real + 1j * imaginary
-    return noise
+    noise = outer * uniform_noise(octets).reshape(2, plan.slot_count)
+    ratio, layout = plan.flooding_amplitude / outer, plan.output_layout
+    for place, slots in zip(layout.channels, layout.slots(plan.slot_count), strict=True):
+        noise[place.part, slots] *= ratio
+    spread: NDArray[np.complex128] = noise[0] + 1j * noise[1]
+    return spread
