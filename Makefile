@@ -1,9 +1,9 @@
-# The three commands of the README. `.venv` is made on first use and again when pyproject.toml changes.
+# The commands of the README. `.venv` is made on first use and again when pyproject.toml changes.
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: env demo test
+.PHONY: env demo test nightly
 
 env: $(STAMP)
 
@@ -19,3 +19,10 @@ demo: env
 
 test: env
 	$(VENV)/bin/python -m pytest
+
+# Ten times the mutants of `make test`, others every day, and the table in docs/mutation.md written anew.
+SEED ?= $(shell date +%Y%m%d)
+MUTANTS ?= 100000
+
+nightly: env
+	$(VENV)/bin/python -m tests.mutation --number $(MUTANTS) --seed $(SEED) --processes 2 --document docs/mutation.md

@@ -8,8 +8,10 @@ artefact has exactly one encoding (RFC 8949, 4.2.1).
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import cbor2
 
@@ -18,7 +20,18 @@ from pvcnn.errors import DecodeError
 Value: TypeAlias = "int | bytes | str | bool | list[Value] | dict[str, Value]"
 
 MAX_DEPTH = 16
+#: Items of all lists and maps together; and those of them that are no integers. An item of one byte becomes
+#: an object of up to 64 in memory: without a bound, 16 MiB of empty maps would take a gigabyte.
+MAX_ITEMS: Final = 1 << 21
+MAX_OBJECTS: Final = 1 << 17
 _INTEGER_LIMIT = 1 << 64
+_INTEGERS: Final = re.compile(
+    rb"(?:[\x00-\x17\x20-\x37]|[\x18\x38].|[\x19\x39]..|[\x1a\x3a].{4}|[\x1b\x3b].{8})*+", re.DOTALL
+)
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_BRACKETS: Final = re.compile(rb"[\[\]{}]")
+_BYTES, _TEXT, _LIST, _MAP = 2, 3, 4, 5
+_LENGTH_BYTES: Final = {24: 1, 25: 2, 26: 4, 27: 8}
 
 
 def encode(format_name: str, version: int, fields: Mapping[str, Any]) -> bytes:
@@ -53,6 +66,7 @@ def read_map(data: bytes, where: str, max_bytes: int) -> dict[str, Any]:
         raise DecodeError(f"{where}: expected bytes")
     if len(data) > max_bytes:
         raise DecodeError(f"{where}: {len(data)} bytes, at most {max_bytes} allowed")
+    _bound_items(data, where)
     try:
         body = cbor2.loads(
             data,
@@ -74,6 +88,53 @@ def read_map(data: bytes, where: str, max_bytes: int) -> dict[str, Any]:
     return body
 
 
+def read_json(text: bytes | str, where: str) -> Any:
+    """What JSON text says, for headers that others write. Raises DecodeError if it is malformed.
+
+    Nothing may be nested more deeply than in CBOR: the reader is recursive in C, and overflows the stack
+    wherever some package has raised the recursion limit.
+    """
+    data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", data)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH:
+        raise DecodeError(f"{where}: nested too deeply")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DecodeError(f"{where}: not JSON") from error
+
+
+def _bound_items(data: bytes, where: str) -> None:
+    """Raises DecodeError if `data` holds more items than any artefact, before one of them is an object.
+
+    Integers, of which there can be millions, are passed over many at once. What is no CBOR of the allowed
+    kind ends the count: the decoder says what is wrong with it.
+    """
+    position, items, objects = 0, 1, 0
+    while (position := _end_of_integers(data, position)) < len(data):
+        kind, length = data[position] >> 5, data[position] & 31
+        position += 1
+        if length in _LENGTH_BYTES:
+            start, position = position, position + _LENGTH_BYTES[length]
+            length = int.from_bytes(data[start:position], "big")
+        if kind in (_LIST, _MAP):
+            items += length if kind == _LIST else 2 * length
+        elif kind in (_BYTES, _TEXT):
+            position = min(position + length, len(data))
+        objects += 1
+        if items > MAX_ITEMS or objects > MAX_OBJECTS:
+            raise DecodeError(f"{where}: more items than an artefact has")
+
+
+def _end_of_integers(data: bytes, position: int) -> int:
+    """Where the integers end that begin at `position`: there, if none does."""
+    found = _INTEGERS.match(data, position)
+    return found.end() if found else position
+
+
 def _check_types(value: object, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise DecodeError("nested too deeply")
@@ -83,6 +144,8 @@ def _check_types(value: object, depth: int) -> None:
         if not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
             raise DecodeError("integer outside 64 bits")
     elif isinstance(value, list):
+        if value and set(map(type, value)) == {int}:  # as below, for millions
+            value = [min(value), max(value)]
         for item in value:
             _check_types(item, depth + 1)
     elif isinstance(value, dict):

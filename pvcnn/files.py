@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import TypeAlias
 
@@ -79,16 +81,29 @@ def _whole_file_beside(path: Path, data: bytes | Iterable[Chunk], mode: int) -> 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
     """The file's bytes.
 
-    Raises CampaignError if it is missing or no file (a pipe would make the reader wait for ever), and
+    Raises CampaignError if it cannot be read or is no file (a pipe would make the reader wait for ever), and
     DecodeError if it is too large.
     """
+    with _open_file(path) as handle:
+        # Room for what is there, and not for what there may be: that can be gigabytes.
+        data = handle.read(min(max_bytes, os.fstat(handle.fileno()).st_size) + 1)
+    if len(data) > max_bytes:
+        raise DecodeError(f"{path.name}: more than {max_bytes} bytes")
+    return data
+
+
+def digest_of(path: Path) -> bytes:
+    """SHA-256 of a file that may be too large to hold. Raises CampaignError as `read_bounded`."""
+    with _open_file(path) as handle:
+        return hashlib.file_digest(handle, "sha256").digest()
+
+
+@contextmanager
+def _open_file(path: Path) -> Iterator[BufferedReader]:
     try:
         if path.exists() and not path.is_file():
             raise CampaignError(f"cannot read {path}: it is not a file")
         with path.open("rb") as handle:
-            data = handle.read(max_bytes + 1)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+            yield handle
+    except OSError as error:  # a link to itself, among others
         raise CampaignError(f"cannot read {path}: {error.strerror}") from error
-    if len(data) > max_bytes:
-        raise DecodeError(f"{path.name}: more than {max_bytes} bytes")
-    return data

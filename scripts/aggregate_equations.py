@@ -7,7 +7,7 @@ Equation numbers are those of docs/protocol.md. Whatever does not hold ends the 
 from __future__ import annotations
 
 import secrets
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 from primitives import (
@@ -73,13 +73,14 @@ def is_product(value: FQ12, pairs: list[tuple[Point, Point]]) -> bool:
     return bool(value * final_exponentiate(product) ** 3 == FQ12.one())
 
 
+@cache
 def read_key(data: bytes) -> Fields:
-    """A verification key, with four points gamma, or five if it takes labels."""
+    """A verification key, with four points gamma, or five if it takes labels. Campaigns may share one."""
     key = decode(data, "pvcnn-verification-key")
     in_g2 = [*byte_strings(key["gamma"], 96), key["delta"]]
     key["outputs"] = len(byte_strings(key["public"], 48)) - 4
     well_formed(len(in_g2) == len(set(in_g2)) in (5, 6), "a key that lacks points")
-    well_formed(0 < key["frames"] < 1 << 16 and 0 < key["outputs"] <= 1 << 12, "a key of another size")
+    well_formed(0 < key["frames"] <= 1 << 12 and 0 < key["outputs"] <= 1 << 12, "a key of another size")
     key |= {name: decode_point(key[name]) for name in ("alpha", "beta", "delta")}
     key |= {name: [decode_point(point) for point in key[name]] for name in ("gamma", "public")}
     key["weights_point"] = decode_point(key["weights_commitment"])
@@ -88,6 +89,7 @@ def read_key(data: bytes) -> Fields:
     return key | {"digest": digest("pvcnn/verification-key", data), "labelled": labelled}
 
 
+@cache
 def read_string(data: bytes) -> Fields:
     """The verifier's half of a reference string of two secrets, neither of which is 0 or 1."""
     string = decode(data, "pvcnn-aggregation-verifier-key")
@@ -126,9 +128,10 @@ class Group:
         transcript, outputs = Transcript("pvcnn/challenges"), [n % 2**64 for n in statement["outputs"]]
         transcript.absorb(("verification key", self.key["digest"]), ("context", statement["context"]))
         transcript.absorb(("number of outputs", len(outputs)), *(("output", value) for value in outputs))
-        labels = [("D_lab", statement["labels_commitment"])] if self.key["labelled"] else []
         transcript.absorb(("D_in", statement["features_commitment"]), ("D_w", self.key["weights_commitment"]))
-        transcript.absorb(*labels, ("D_aux", auxiliary))
+        if self.key["labelled"]:
+            transcript.absorb(("D_lab", statement["labels_commitment"]))
+        transcript.absorb(("D_aux", auxiliary))
         return [transcript.challenge(name) for name in ("rho", "theta", "chi")]
 
     def pairs(

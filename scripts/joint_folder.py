@@ -74,14 +74,15 @@ class JointFolder:
         demand(bool(relied_on) == bool(self.string_digest), "the reference string of none of the campaigns")
         aggregate = read_aggregate(read(self.folder / "aggregate.cbor", 64 << 20))
         demand(isinstance(aggregate, Packed) != bool(relied_on), "a reference string too many or too few")
-        string = relied_on[0][1].read_string() if relied_on else {}  # packed aggregates take none
+        string = relied_on[0][1].string if relied_on else {}  # packed aggregates take none
         verify_aggregate(aggregate, string, merged(groups))
         for name, campaign in zip(self.names, campaigns, strict=True):
             print(f"campaign {name}:\n{campaign.summary}")
-        trusted = [f"{name} (setup party: {campaign.party})" for name, campaign in relied_on]
-        of = f"folded under the reference string of {', '.join(trusted)}" if trusted else "packed"
+        names = ", ".join(name for name, _ in relied_on)
+        setups = "".join(f"\nIts {setup}" for setup in dict.fromkeys(each.setup for _, each in relied_on))
+        of = f"folded under the reference string of {names}.{setups}" if names else "packed."
         print(
-            f"One aggregate proves the statements of all {len(campaigns)} campaigns, {of}.\nNot proved: that "
+            f"One aggregate proves the statements of all {len(campaigns)} campaigns, {of}\nNot proved: that "
             "they belong together, that none is left out, and that their names here fit.\n"
             f"Joint digest {sha256((self.folder / 'joint.cbor').read_bytes()).hexdigest()}.\nVALID"
         )

@@ -63,13 +63,28 @@ def read_value(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
     return dict(zip(items[::2], items[1::2], strict=True)), at
 
 
+def write_value(value: Any) -> bytes:
+    """The one encoding of a number from 0 on, bytes, text, or a list or map of such."""
+    content: Any = value.encode() if isinstance(value, str) else value
+    kind = next(
+        i for kind, i in ((int, 0), (bytes, 2), (str, 3), (list, 4), (dict, 5)) if type(value) is kind
+    )
+    number = content if kind == 0 else len(content)
+    size = next(i for i in range(5) if number < (24, 1 << 8, 1 << 16, 1 << 32, 1 << 64)[i])
+    following = number.to_bytes(1 << (size - 1), "big") if size else b""
+    head = bytes([32 * kind + (23 + size if size else number)]) + following
+    if kind == 5:
+        return head + b"".join(sorted(write_value(key) + write_value(each) for key, each in value.items()))
+    return head + (b"".join(map(write_value, content)) if kind == 4 else content if kind else b"")
+
+
 #: Every artefact: its version if not 1, its fields with lengths of byte strings or types; ? may be absent.
 FORMATS = {
     "pvcnn-signed": "key:32 body:bytes signature:64",
     "pvcnn-manifest": "campaign:32 owner_sealing_key:32 setup_party:str frames:int weights_commitment:48 "
     "private_commitment:32 program_digest:32 verification_key_digest:32 aggregation_verifier_key_digest:32 "
     "cluster_card_digest:32 encryption_plan_digest:32 proving_key_digest:32 aggregation_key_digest:32 "
-    "class_names:list logit_scale:0|8 weights_digest:0|32 label_key_digest:0|32",
+    "class_names:list logit_scale:0|8 weights_digest:0|32 label_key_digest:0|32 ceremony_digest:0|32",
     "pvcnn-cluster-card": "sealing_key:32 encryption_key:bytes encryption_plan_digest:32 "
     "evaluation_keys_digest:32",
     "pvcnn-registry": "manifest_digest:32 registrations:list",
@@ -87,6 +102,14 @@ FORMATS = {
     "openings:288",
     "pvcnn-packed-aggregate": "groups:list proofs:bytes",
     "pvcnn-joint": "campaigns:list reference_string:0|32",
+    "pvcnn-ceremony-record": "powers:bytes circuit:bytes powers_contributions:list "
+    "circuit_contributions:list circuit_key_digest:32 proving_key_digest:32 aggregation_key_digest:32 "
+    "aggregation_verifier_key_digest:32",
+    "pvcnn-powers-ceremony": "domain_log2:int max_proofs:int state:32 nonce:32",
+    "pvcnn-circuit-ceremony": "powers:32 program_digest:32 frames:int weights_digest:0|32 committed:list "
+    "base:32 state:32 nonce:32",
+    "pvcnn-ceremony-contribution": "number:int name:str previous:32 state:32 points:list proofs:list "
+    "beacon:bytes log2_iterations:int",
 }
 TYPES: dict[str, Any] = {"bytes": bytes, "str": str, "int": int, "list": list}
 

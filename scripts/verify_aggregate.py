@@ -5,21 +5,33 @@
 
 DIR may be a joint folder of several campaigns too. It shares no code with pvcnn and takes few of its
 shortcuts. This file follows a campaign from the manifest to the statements, joint_folder.py puts several
-together, aggregate_equations.py checks the aggregate, and primitives.py reads artefacts. check_vectors.py
-runs the latter two on test vectors.
+together, aggregate_equations.py checks the aggregate, ceremony_chain.py who made the keys, and primitives.py
+reads artefacts. check_vectors.py runs the aggregate's part on test vectors.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
+import struct
 import sys
 from array import array
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # wherever this file is run from
-from aggregate_equations import Group, read_aggregate, read_key, read_statement, read_string, verify_aggregate
+from aggregate_equations import (
+    Group,
+    decode_point,
+    read_aggregate,
+    read_key,
+    read_statement,
+    read_string,
+    verify_aggregate,
+)
+from ceremony_chain import check_record
 from joint_folder import JointFolder
 from primitives import (
     Fields,
@@ -35,7 +47,28 @@ from primitives import (
 
 DIRECTORIES = "answers|statements|refusals|labels"
 NAMES = "manifest|program|verification_key|aggregation_verifier_key|cluster|encryption_plan|registry"
-FILES = rf"(aggregate|label_key|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor|weights\.safetensors"
+FILES = rf"(aggregate|label_key|ceremony|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor|weights\.safetensors"
+
+
+def number_of_logits(program: dict[str, Any]) -> int:
+    """How many numbers a frame's output is made of. Whether layers fit together otherwise is the setup's
+    business."""
+    shapes: list[list[int]] = [program["input_shape"]]
+    for node in program["nodes"]:
+        shape, kind = shapes[node["inputs"][0]], node["kind"]
+        if "kernel" in node:
+            sides = zip(shape[1:], node["padding"][::2], node["padding"][1::2], strict=True)
+            windows = zip(sides, node["dilation"], node["kernel"], node["stride"], strict=True)
+            outputs = [
+                (sum(side) - dilation * (k - 1) - 1) // step + 1 for side, dilation, k, step in windows
+            ]
+            shape = [node.get("out_channels", shape[0]), *outputs]
+        elif kind == "concatenate":
+            shape = [sum(shapes[number][0] for number in node["inputs"]), *shape[1:]]
+        elif kind in ("linear", "flatten"):
+            shape = [node["out_features"] if kind == "linear" else math.prod(shape)]
+        shapes.append(shape)
+    return math.prod(shapes[program["nodes"][-1]["inputs"][0]])
 
 
 class Campaign:
@@ -53,8 +86,11 @@ class Campaign:
         manifest = self.read("manifest.cbor")
         self.owner, self.manifest = decode_signed(manifest, "pvcnn-manifest")
         self.manifest_digest, self.party = sha256(manifest).digest(), self.manifest["setup_party"]
-        well_formed(self.party.isprintable() and self.party not in ("", "cluster"), "the setup party's name")
+        named = bool(self.party) != bool(self.manifest["ceremony_digest"])
+        named = named and len(self.party) <= 64 and self.party.isprintable() and self.party != "cluster"
+        well_formed(named, "the setup party's name")
         self.frames, self.labelled = self.manifest["frames"], bool(self.manifest["label_key_digest"])
+        well_formed(0 < self.frames < 1 << 16, "a number of frames")
 
     def read(self, name: str, digest_name: str = "") -> bytes:
         """A file, with the digest that the manifest gives as `digest_name`."""
@@ -71,12 +107,29 @@ class Campaign:
         demand(key["labelled"] == self.labelled, "a key that takes labels, or does not, against the manifest")
         demand(key["program_digest"] == digest("pvcnn/program", program), "a key for another program")
         demand(key["weights_commitment"] == self.manifest["weights_commitment"], "a key for other weights")
-        self.kind = read_value(program, 0)[0]["nodes"][-1]["kind"]
-        logits, rest = divmod(key["outputs"], 1 if self.labelled else self.frames)
-        self.two = self.kind == "sign" or (self.kind == "logits" and logits == 1)  # classes of a single logit
-        fits = key["frames"] == self.frames > 0 == rest and (logits == 1 or self.kind == "logits")
+        try:
+            body = read_value(program, 0)[0]
+            self.kind, self.logits = body["nodes"][-1]["kind"], number_of_logits(body)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            well_formed(False, "a program whose last layer's inputs cannot be counted")
+        outputs = {"logits": self.frames * self.logits, "correct": 1}.get(self.kind, self.frames)
+        fits = key["frames"] == self.frames and key["outputs"] == outputs
         demand(fits and (self.kind == "correct") == self.labelled, "a key for other frames or outputs")
+        self.classes = max(2, self.logits)
+        self.check_class_names()
         return key
+
+    def check_class_names(self) -> None:
+        """Names that stand beside decisions, and the scale by which logits are read."""
+        names, scale = self.manifest["class_names"], self.manifest["logit_scale"]
+        well_formed(
+            all(type(name) is str and 0 < len(name) <= 64 for name in names), "a class without a name"
+        )
+        readable = all(name.isprintable() and not name.isdecimal() for name in names)
+        well_formed(readable and len(set(names)) == len(names), "names of classes that say nothing")
+        demand(len(names) in (0, self.classes), "the manifest names other classes than there are")
+        well_formed(not scale or 0 < struct.unpack(">d", scale)[0] < math.inf, "a scale of logits")
+        demand(not scale or self.kind == "logits", "the manifest scales logits that are not revealed")
 
     def published_digest(self, key: Fields) -> bytes:
         """H(program digest, all published weights as 64-bit integers, in the order of the file's header)."""
@@ -121,7 +174,7 @@ class Campaign:
 
     def read_statement(self, index: int, context: bytes, registration: Fields) -> Fields:
         statement = read_statement(self.read(f"statements/{index:06d}.cbor"))
-        limit = {"sign": 2, "argmax": 1 << 20, "correct": self.frames + 1}.get(self.kind)
+        limit = {"sign": 2, "argmax": self.classes, "correct": self.frames + 1}.get(self.kind)
         good = all(limit is None or 0 <= n < limit for n in statement["outputs"])
         demand(good, f"statement {index} holds what is no {self.kind}")
         demand(statement["context"] == context, f"statement {index} is for another submission")
@@ -136,35 +189,50 @@ class Campaign:
         return self.names(outputs)
 
     def names(self, classes: list[int]) -> str:
-        known = dict(enumerate(self.manifest["class_names"] or ["real", "fake"] * self.two))
+        known = dict(enumerate(self.manifest["class_names"] or ["real", "fake"] * (self.logits == 1)))
         return ", ".join(ascii(known.get(number, number)).strip("'") for number in classes)
 
     def read_label(self, index: int, tester: bytes, registration: Fields) -> str:
         opening = decode(self.read(f"labels/{index:06d}.cbor"), "pvcnn-label-opening")
-        limit = 2 if self.two else 1 << 20
-        labels = [n.to_bytes(4, "little") for n in opening["labels"] if type(n) is int and 0 <= n < limit]
+        labels = [
+            n.to_bytes(4, "little") for n in opening["labels"] if type(n) is int and 0 <= n < self.classes
+        ]
         demand(len(labels) == len(opening["labels"]) == self.frames, f"labels {index} do not fit")
         committed = digest("pvcnn/label-commitment", opening["salt"], tester, b"".join(labels))
         demand(committed == registration["label_commitment"], f"labels {index} are not the committed ones")
         return self.names(opening["labels"])
 
+    def read_setup(self, key: Fields, string: Fields) -> list[str]:
+        """Who made the keys, and what else one has to believe that the key is the program's."""
+        what = "Key matches program" + " and published weights" * bool(key["weights_digest"])
+        if self.party:
+            return [
+                f"setup: single party {self.party}: do not rely on it against {self.party}",
+                f"{what}: trusted to {self.party}. Whoever ran the setup can forge everything, and who that "
+                "was is not proved.",
+            ]
+        record = self.read("ceremony.cbor", "ceremony_digest")
+        return [
+            check_record(record, self.manifest, self.read("verification_key.cbor"), key, string),
+            f"{what}: not checked here, where the record shows whose secrets are in the key. The ceremony's "
+            "whole transcript shows it: `pvcnn ceremony verify FOLDER` must print the same digest.",
+        ]
+
     def verify(self) -> None:
         group = self.examine()
         aggregate = read_aggregate(self.read("aggregate.cbor"))
-        verify_aggregate(aggregate, self.read_string(), [group])
+        verify_aggregate(aggregate, self.string, [group])
         print(f"{self.summary}\nVALID")
 
-    def read_string(self) -> Fields:
-        return read_string(self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest"))
-
     def examine(self) -> Group:
-        """Checks all but the proofs; returns what they must prove, and leaves `summary` to be said then."""
+        """Checks all but the proofs, and returns what they must prove. Leaves `summary` to be said then, and
+        for joint folders `string`, `setup` and `uploads`."""
         progress("registry and keys")
         cluster, card = decode_signed(self.read("cluster.cbor", "cluster_card_digest"), "pvcnn-cluster-card")
         plan_digest = sha256(self.read("encryption_plan.cbor", "encryption_plan_digest")).digest()
         demand(card["encryption_plan_digest"] == plan_digest, "the cluster's keys are for another plan")
         registrations, key = self.read_registry(), self.read_verification_key()
-        for name in ("label_key.cbor", "weights.safetensors"):
+        for name in ("label_key.cbor", "weights.safetensors", "ceremony.cbor"):
             named = self.manifest[f"{name.partition('.')[0]}_digest"]
             demand(bool(named) == (name in self.found), f"{name} is there, or is not, against the manifest")
         if self.labelled:  # what testers committed with
@@ -173,6 +241,8 @@ class Campaign:
                 "pvcnn/label-points", points["blinding_point"], *byte_strings(points["points"], 48)
             )
             demand(named == key.get("labels_digest"), "the label key is not that of this circuit")
+            fits = (len(points["points"]), points["classes"]) == (self.frames, self.classes)
+            demand(fits, "the label key is for other frames or classes than the program's")
         if self.manifest["weights_digest"] or key["weights_digest"]:
             demand(self.published_digest(key) == key["weights_digest"], "the key is for other weights")
         statements, failures = list[Fields](), list[str]()
@@ -192,6 +262,8 @@ class Campaign:
                 statements.append(self.read_statement(index, context, registration))
                 outcome = self.say(statements[-1]["outputs"])
             else:
+                if self.labelled:  # with a proof, its statement's D_lab is decoded
+                    decode_point(registration["label_commitment"])
                 failures.append("refused" if refused or answer["reason"] else "missing")
                 outcome = f"{failures[-1]} {answer['reason']}"
             if "labels" in present:
@@ -199,7 +271,9 @@ class Campaign:
             print(f"#{index} tester {sha256(tester).hexdigest()[:16]}: {outcome}")
         demand("missing" not in failures and bool(statements), "a submission has no outcome, or none a proof")
         self.uploads = {registration["upload_digest"] for _, registration in registrations}
-        counted = ""
+        string = self.read("aggregation_verifier_key.cbor", "aggregation_verifier_key_digest")
+        self.string, counted = read_string(string), ""
+        self.setup, key_matches_program = self.read_setup(key, self.string)
         if self.labelled:
             count, frames = sum(each["outputs"][0] for each in statements), self.frames * len(registrations)
             counted = (
@@ -212,9 +286,9 @@ class Campaign:
             f"these, the {what or 'decisions are the outputs'} of the {weights} public part on the "
             "committed features.\n"
             f"{len(failures)} refused: these count as failed. Registry {self.registry_digest.hex()}.\n"
-            f"Key matches program: trusted to {self.party}. Whoever ran the setup can forge everything.\n"
-            "Not proved: that the features are the honest decryption of the honest private part, who ran "
-            "the setup, detection quality, that everyone was let into the registry."
+            f"{self.setup}\n{key_matches_program}\n"
+            "Not proved: that the features are the honest decryption of the honest private part, "
+            "detection quality, that everyone was let into the registry."
         )
         return Group(key, statements)
 

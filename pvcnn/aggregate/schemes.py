@@ -14,7 +14,7 @@ from pvcnn.aggregate.aggregate import Aggregate, aggregate_bytes
 from pvcnn.aggregate.packed import PackedAggregate, packed_bytes
 from pvcnn.aggregate.reference_string import padded_size
 from pvcnn.encoding import read_map
-from pvcnn.errors import DecodeError
+from pvcnn.errors import DecodeError, VerificationError
 
 AnyAggregate: TypeAlias = Aggregate | PackedAggregate
 Scheme: TypeAlias = Literal["snarkpack", "packed", "auto"]
@@ -23,14 +23,25 @@ SCHEMES: tuple[Scheme, ...] = ("snarkpack", "packed", "auto")
 MAX_BYTES = max(aggregate.MAX_BYTES, packed.MAX_BYTES)
 
 
-def decode_aggregate(data: bytes) -> AnyAggregate:
-    """The aggregate of either kind that `data` encodes. Raises DecodeError for anything else."""
-    named = read_map(data, "aggregate", MAX_BYTES).get("format")
-    if named == packed.FORMAT:
-        return PackedAggregate.from_bytes(data)
-    if named == aggregate.FORMAT:
-        return Aggregate.from_bytes(data)
-    raise DecodeError("not an aggregate")
+def decode_aggregate(data: bytes, groups: Sequence[int] | None = None) -> AnyAggregate:
+    """The aggregate of either kind that `data` encodes. Raises DecodeError for anything else.
+
+    groups: the numbers of statements, group by group, where it is known what the aggregate must prove. One of
+    other numbers then raises VerificationError before any of its points is looked at: thousands of points for
+    a single statement would take seconds to decode.
+    """
+    fields = read_map(data, "aggregate", MAX_BYTES)
+    named = fields.get("format")
+    if named not in (packed.FORMAT, aggregate.FORMAT):
+        raise DecodeError("not an aggregate")
+    if groups is not None and fields.get("groups") != list(groups):
+        raise VerificationError(f"the aggregate is not one of {named_sizes(groups)} proofs")
+    return PackedAggregate.from_bytes(data) if named == packed.FORMAT else Aggregate.from_bytes(data)
+
+
+def named_sizes(groups: Sequence[int]) -> str:
+    """Numbers of proofs in words: those of several groups one by one."""
+    return " + ".join(map(str, groups))
 
 
 def scheme_of(made: AnyAggregate) -> Scheme:

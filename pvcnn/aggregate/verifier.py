@@ -37,7 +37,7 @@ from pvcnn.aggregate.inner_product import folded_scalars, padded_groups, powers_
 from pvcnn.aggregate.merged_equations import MergedEquations
 from pvcnn.aggregate.packed import PackedAggregate
 from pvcnn.aggregate.reference_string import AggregationVerifierKey, padded_size
-from pvcnn.aggregate.schemes import AnyAggregate
+from pvcnn.aggregate.schemes import AnyAggregate, named_sizes
 from pvcnn.aggregate.statement_groups import StatementGroup, statement_groups
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.points import G1Point, G2Point, encode_g1
@@ -73,7 +73,7 @@ def verify_aggregate_groups(
     sizes = tuple(len(group.statements) for group in claimed)
     if sizes != aggregate.groups:
         raise VerificationError(
-            f"{_named(sizes)} statements, but an aggregate of {_named(aggregate.groups)} proofs"
+            f"{named_sizes(sizes)} statements, but an aggregate of {named_sizes(aggregate.groups)} proofs"
         )
     if isinstance(aggregate, PackedAggregate):
         if not equations_hold(claimed, aggregate.contents):
@@ -82,10 +82,6 @@ def verify_aggregate_groups(
     if padded_size(aggregate.proofs) > key.max_proofs:
         raise VerificationError(f"the reference string serves {key.max_proofs} proofs at most")
     _verify_folded(key, claimed, aggregate)
-
-
-def _named(sizes: Sequence[int]) -> str:
-    return " + ".join(map(str, sizes))
 
 
 def _verify_folded(

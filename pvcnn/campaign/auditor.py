@@ -37,8 +37,10 @@ from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.outcome import check_labels
 from pvcnn.campaign.report import CLUSTER_REFUSED, NO_OUTCOME, Outcome, Status, Verdict
 from pvcnn.campaign.revealed import Kind, Revealed
+from pvcnn.campaign.setup_record import setup_record
 from pvcnn.campaign.signed import file_digest, fingerprint
 from pvcnn.campaign.submission import Proceedings, Submission
+from pvcnn.ceremony.record import CeremonyRecord
 from pvcnn.errors import VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.program.program import Program
@@ -59,6 +61,7 @@ class _Material:
     key: VerificationKey
     aggregation_key: AggregationVerifierKey
     revealed: Revealed
+    record: CeremonyRecord | None
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def examine(folder: PublicFolder) -> Examined:
         owner=fingerprint(manifest.signer),
         cluster=material.card.fingerprint,
         setup_party=manifest.setup_party,
+        ceremony=material.record,
         manifest_digest=manifest.digest().hex(),
         registry_digest=proceedings.registry.digest().hex(),
         revealed=material.revealed,
@@ -133,17 +137,19 @@ def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
         return data
 
     program = Program.from_bytes(read(PROGRAM, manifest.program_digest))
+    key = VerificationKey.from_bytes(read(VERIFICATION_KEY, manifest.verification_key_digest))
+    aggregation_key = AggregationVerifierKey.from_bytes(
+        read(AGGREGATION_VERIFIER_KEY, manifest.aggregation_verifier_key_digest)
+    )
     material = _Material(
         ClusterCard.from_bytes(read(CLUSTER_CARD, manifest.cluster_card_digest)),
         EncryptionPlan.from_bytes(read(ENCRYPTION_PLAN, manifest.encryption_plan_digest)),
         program,
-        VerificationKey.from_bytes(read(VERIFICATION_KEY, manifest.verification_key_digest)),
-        AggregationVerifierKey.from_bytes(
-            read(AGGREGATION_VERIFIER_KEY, manifest.aggregation_verifier_key_digest)
-        ),
+        key,
+        aggregation_key,
         Revealed.by(program, manifest),
+        setup_record(folder, manifest, key, aggregation_key),
     )
-    key = material.key
     if material.card.encryption_plan_digest != manifest.encryption_plan_digest:
         raise VerificationError("the cluster's keys were made for another encryption plan")
     if key.program_digest != material.program.digest():
@@ -246,5 +252,5 @@ def _check_aggregate(folder: PublicFolder, examined: Examined) -> None:
         if folder.file(AGGREGATE).exists():
             raise VerificationError("there is an aggregate, and nothing that it could prove")
         return
-    aggregate = decode_aggregate(folder.read(AGGREGATE))
+    aggregate = decode_aggregate(folder.read(AGGREGATE), [len(examined.statements)])
     verify_aggregate(examined.aggregation_key, examined.key, examined.statements, aggregate)

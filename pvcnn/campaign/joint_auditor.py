@@ -26,12 +26,12 @@ def verify_joint(path: Path) -> JointVerdict:
     folder.refuse_strangers(joint)
     campaigns = [_examine(folder, member) for member in joint.members]
     _refuse_doubles(joint, campaigns)
-    aggregate = decode_aggregate(folder.read_aggregate())
+    groups = by_key((campaign.key, campaign.statements) for campaign in campaigns)
+    aggregate = decode_aggregate(folder.read_aggregate(), [len(statements) for _, statements in groups])
     scheme = scheme_of(aggregate)
     if (scheme == "packed") != (not joint.reference_string):
         raise VerificationError("a folded aggregate names its reference string, and a packed one has none")
     relied_on, string = _reference_string(joint, campaigns)
-    groups = by_key((campaign.key, campaign.statements) for campaign in campaigns)
     verify_aggregate_groups(string, groups, aggregate)
     verdicts = [campaign.verdict for campaign in campaigns]
     return JointVerdict(

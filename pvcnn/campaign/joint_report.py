@@ -54,14 +54,11 @@ class JointVerdict:
     def _reliance(self) -> list[str]:
         if not self.relied_on:
             return ["The proofs are packed: each campaign relies on its own setup alone."]
-        trusted = (
-            f"{name} (setup party: {verdict.setup_party})"
-            for name, verdict in self.campaigns
-            if name in self.relied_on
-        )
+        setups = dict.fromkeys(verdict.setup for name, verdict in self.campaigns if name in self.relied_on)
         return [
-            f"The proofs are folded under the reference string of {', '.join(trusted)}: whoever made that "
-            "string can forge the statements of every campaign here."
+            f"The proofs are folded under the reference string of {', '.join(self.relied_on)}: whoever knows "
+            "its secrets can forge the statements of every campaign here.",
+            *(f"Its {setup}" for setup in setups),
         ]
 
     def to_json(self) -> dict[str, Any]:

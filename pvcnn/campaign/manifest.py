@@ -44,6 +44,14 @@ def check_setup_party(name: str) -> None:
         raise ValueError("the cluster must not run the setup: it could then forge its own proofs")
 
 
+def check_who_made_keys(setup_party: str, ceremony_digest: bytes) -> None:
+    """Raises ValueError unless it was a ceremony, and nobody's name stands beside it, or one proper party."""
+    if not ceremony_digest:
+        check_setup_party(setup_party)
+    elif setup_party:
+        raise ValueError(f"the keys are of a ceremony: {setup_party!r} cannot be named as the setup party")
+
+
 def check_class_names(names: Sequence[Any]) -> None:
     """Raises ValueError unless all are printable lines that differ and are no numbers, or there is none."""
     if len(names) > MAX_CLASS_NAMES or len(set(map(str, names))) != len(names):
@@ -87,7 +95,7 @@ class Manifest(SignedArtefact):
 
     campaign             32 random bytes
     owner_sealing_key    X25519, to which testers seal their uploads
-    setup_party          who made the keys and could forge everything
+    setup_party          who made the keys and could forge everything; empty if a ceremony made them
     frames               frames in one submission, which share one proof
     weights_commitment   D_w, eq. (8): also inside the verification key
     private_commitment   eq. (21)
@@ -95,6 +103,7 @@ class Manifest(SignedArtefact):
     logit_scale          times a revealed integer, by the owner's account, the network's logit; or None
     weights_digest       of the file of the public part's weights, if they are published; empty if committed
     label_key_digest     of the label key, if testers commit to labels for a count; else empty
+    ceremony_digest      of the record of the ceremony that made the keys; empty if a single party did
     """
 
     FORMAT: ClassVar[str] = "pvcnn-manifest"
@@ -117,6 +126,7 @@ class Manifest(SignedArtefact):
     logit_scale: float | None = None
     weights_digest: bytes = b""
     label_key_digest: bytes = b""
+    ceremony_digest: bytes = b""
 
     @property
     def publishes_weights(self) -> bool:
@@ -144,6 +154,7 @@ class Manifest(SignedArtefact):
             "logit_scale": encode_scale(self.logit_scale),
             "weights_digest": self.weights_digest,
             "label_key_digest": self.label_key_digest,
+            "ceremony_digest": self.ceremony_digest,
         }
 
     @classmethod
@@ -159,12 +170,13 @@ class Manifest(SignedArtefact):
             "logit_scale": decode_scale(fields),
             "weights_digest": fields.octets("weights_digest", max_length=DIGEST_BYTES),
             "label_key_digest": fields.octets("label_key_digest", max_length=DIGEST_BYTES),
+            "ceremony_digest": fields.octets("ceremony_digest", max_length=DIGEST_BYTES),
         }
-        for name in ("weights_digest", "label_key_digest"):
+        for name in ("weights_digest", "label_key_digest", "ceremony_digest"):
             if len(arguments[name]) not in (0, DIGEST_BYTES):
                 raise DecodeError(f"{cls.FORMAT}: {name} has {DIGEST_BYTES} bytes or none")
         try:
-            check_setup_party(arguments["setup_party"])
+            check_who_made_keys(arguments["setup_party"], arguments["ceremony_digest"])
             check_class_names(arguments["class_names"])
         except ValueError as error:
             raise DecodeError(f"{cls.FORMAT}: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pvcnn.campaign.folder import CLUSTER_CARD, MANIFEST, PROGRAM
+from pvcnn.campaign.folder import CEREMONY, CLUSTER_CARD, MANIFEST, PROGRAM
 from pvcnn.campaign.status import CampaignStatus, State
 
 
@@ -97,8 +97,10 @@ def unseen(status: CampaignStatus) -> list[str]:
 
 
 def _setup(status: CampaignStatus) -> str:
-    keys_alone = MANIFEST.name not in status.public_files and status.setup_keys
-    return "keys are made, the manifest is not signed" if keys_alone else ""
+    keys = "keys of a ceremony" if CEREMONY.name in status.public_files else "keys"
+    if MANIFEST.name not in status.public_files:
+        return f"{keys} are made, the manifest is not signed" if status.setup_keys else ""
+    return keys if CEREMONY.name in status.public_files else ""
 
 
 def _delivered(status: CampaignStatus) -> str:

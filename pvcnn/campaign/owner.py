@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from pvcnn.aggregate.reference_string import AggregationVerifierKey
 from pvcnn.algebra.points import encode_g1
 from pvcnn.campaign.admission import TurnedAway
 from pvcnn.campaign.answer import Answer
@@ -38,12 +39,12 @@ from pvcnn.campaign.manifest import (
     Manifest,
     check_class_names,
     check_logit_scale,
-    check_setup_party,
 )
 from pvcnn.campaign.owner_ledger import ROLE, OwnerLedger
 from pvcnn.campaign.owner_secrets import OwnerSecrets
 from pvcnn.campaign.registry import Registry
 from pvcnn.campaign.revealed import Revealed
+from pvcnn.campaign.setup_record import setup_record, who_made_keys
 from pvcnn.campaign.signed import digest_of_file, file_digest, fingerprint
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import write_atomically
@@ -114,14 +115,16 @@ class OwnerRole:
 
     def publish_manifest(
         self,
-        setup_party: str = ROLE,
+        setup_party: str | None = None,
         cluster_fingerprint: str | None = None,
         frames: int | None = None,
         class_names: Sequence[str] = (),
     ) -> Manifest:
         """Commits to the weights, seals them to the cluster, and signs the manifest.
 
-        Comes after `keygen` and after the setup party's `run_setup`. `cluster_fingerprint` is what the
+        Comes after `keygen` and after the setup party's `run_setup` or, where a ceremony made the keys,
+        `adopt_keys`: its record is checked against the keys here, its transcript is not. `setup_party` is who
+        ran the setup, by default the owner, and nobody after a ceremony. `cluster_fingerprint` is what the
         cluster's operator says it is, obtained out of band; without it, whoever can replace the card in
         the folder gets the weights. `frames`, if given, is the number of frames in a submission that owner
         and setup party have agreed on. `class_names` are all classes' names in their order, or none. Raises
@@ -129,8 +132,8 @@ class OwnerRole:
         for a missing file or a second manifest, and VerificationError for another card and for keys that
         are not for this program, are for submissions of another size, or would hide nothing.
         """
-        check_setup_party(setup_party)
         public = self._folder.public
+        party, ceremony_digest = who_made_keys(public, setup_party, ROLE)
         if public.file(MANIFEST).exists():
             raise CampaignError(f"{public.file(MANIFEST)} exists already: a campaign has one manifest")
         card = read_card(public)
@@ -147,7 +150,7 @@ class OwnerRole:
             signer=self._identity.signing.public,
             campaign=self._secrets.campaign,
             owner_sealing_key=self._identity.sealing.public,
-            setup_party=setup_party,
+            setup_party=party,
             frames=verification_key.frames,
             weights_commitment=encode_g1(verification_key.weights_commitment),
             private_commitment=self._secrets.commitment,
@@ -162,8 +165,11 @@ class OwnerRole:
             logit_scale=self._secrets.logit_scale,
             weights_digest=file_digest(public.read(WEIGHTS)) if self._secrets.public.published else b"",
             label_key_digest=file_digest(label_key) if label_key else b"",
+            ceremony_digest=ceremony_digest,
         ).signed(self._identity.signing)
         _check_reading(self._program, manifest)
+        strings = AggregationVerifierKey.from_bytes(public.read(AGGREGATION_VERIFIER_KEY))
+        setup_record(public, manifest, verification_key, strings)
         if label_key:
             write_atomically(public.file(LABEL_KEY), label_key)
         self._publish_manifest(self._folder, card, manifest)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from pvcnn.campaign.revealed import Kind, Revealed
+from pvcnn.ceremony.record import CeremonyRecord, describe_setup
 
 #: Digits of a fingerprint that people are shown; the JSON form has all of them.
 SHOWN_DIGITS = 16
@@ -80,7 +81,8 @@ class Verdict:
     """The result of a verification in which every check held; a check that fails raises instead.
 
     Digests and fingerprints are hexadecimal SHA-256. features and pixels are per frame. weights: those of the
-    public part, "published" or "committed".
+    public part, "published" or "committed". ceremony: the record of the one that made the keys, with no
+    setup_party then.
     """
 
     campaign: str
@@ -94,6 +96,7 @@ class Verdict:
     pixels: int
     outcomes: tuple[Outcome, ...]
     weights: str = "committed"
+    ceremony: CeremonyRecord | None = None
 
     def count(self, status: Status) -> int:
         return sum(outcome.status == status for outcome in self.outcomes)
@@ -166,8 +169,8 @@ class Verdict:
             f"Registry {self.registry_digest}, signed by owner {self.owner[:SHOWN_DIGITS]}.",
             "Not proved: that those features are the honest decryption of the honest private part; until "
             "that is proved, the cluster could have chosen them.",
-            f"key matches program{self._and_weights()}: trusted to {self.setup_party}. "
-            "Whoever ran the setup can forge everything, and who that was is not proved.",
+            self.setup,
+            self.key_matches_program,
             f"privacy against the cluster: not proved. It sees {self.features} features of {self.pixels} "
             f"pixels a frame, a ratio of {self.features_per_pixel:.3g}.",
             "Not proved: detection quality, and that every submission was let into the registry: "
@@ -192,9 +195,29 @@ class Verdict:
             )
         return lines
 
-    def _and_weights(self) -> str:
-        """Published weights are in the key's points, where nobody else sees them."""
-        return " and published weights" if self.weights == "published" else ""
+    @property
+    def setup(self) -> str:
+        """The line on who made the keys."""
+        return describe_setup(self.ceremony, self.setup_party)
+
+    @property
+    def key_matches_program(self) -> str:
+        """Why one should believe that the key is that of the program, and of weights that are published.
+
+        Those are in the key's points, where nobody sees them who did not run or verify the setup.
+        """
+        what = "key matches program" + (" and published weights" if self.weights == "published" else "")
+        if self.ceremony is None:
+            return (
+                f"{what}: trusted to {self.setup_party}. "
+                "Whoever ran the setup can forge everything, and who that was is not proved."
+            )
+        return (
+            f"{what}: shown by the ceremony's whole transcript (`pvcnn ceremony verify FOLDER` must print "
+            "the same digest), not by its record, which was checked here and shows whose secrets are in the "
+            "key. All contributors to the powers together, or all to the circuit, can forge everything; "
+            "their names are what they call themselves."
+        )
 
     def _of_logits(self) -> list[str]:
         """How to read them."""
@@ -228,6 +251,9 @@ class Verdict:
             "owner": self.owner,
             "cluster": self.cluster,
             "setup_party": self.setup_party,
+            "setup": self.setup,
+            "ceremony": self._ceremony_to_json(),
+            "key_matches_program": self.key_matches_program,
             "manifest": self.manifest_digest,
             "registry": self.registry_digest,
             "registered": self.registered,
@@ -246,6 +272,11 @@ class Verdict:
             "submissions": [outcome.to_json() for outcome in self.outcomes],
             "sentences": self.sentences(),
         }
+
+    def _ceremony_to_json(self) -> dict[str, Any] | None:
+        if self.ceremony is None:
+            return None
+        return {"digest": self.ceremony.digest().hex(), "contributors": list(self.ceremony.contributors)}
 
     def said(self, outcome: Outcome) -> str:
         """What became of a submission: `fake`, `fake+real`, `2 of 3 correct`, `refused: why`."""

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from pvcnn.aggregate.reference_string import aggregation_setup
 from pvcnn.campaign.batch import most_frames
-from pvcnn.campaign.folder import AGGREGATION_VERIFIER_KEY, ENCRYPTION_PLAN, PROGRAM, WEIGHTS, CampaignFolder
+from pvcnn.campaign.folder import (
+    AGGREGATION_VERIFIER_KEY,
+    CEREMONY,
+    ENCRYPTION_PLAN,
+    PROGRAM,
+    WEIGHTS,
+    CampaignFolder,
+)
 from pvcnn.errors import CampaignError
 from pvcnn.files import write_atomically
 from pvcnn.he.encryption_plan import EncryptionPlan
@@ -32,8 +39,12 @@ def run_setup(folder: CampaignFolder, max_proofs: int = DEFAULT_MAX_PROOFS, fram
     """
     program = Program.from_bytes(folder.public.read(PROGRAM))
     check_frames(frames, program, EncryptionPlan.from_bytes(folder.public.read(ENCRYPTION_PLAN)))
-    if folder.bare_verification_key.exists():
-        raise CampaignError(f"{folder.keys} holds keys already: the setup runs once in a campaign")
+    refuse_second_keys(folder)
+    if folder.public.file(CEREMONY).exists():
+        raise CampaignError(
+            f"{folder.public.file(CEREMONY)} is a ceremony's record: finish `pvcnn setup --ceremony`, "
+            "or remove it to make keys here"
+        )
     path = folder.public.file(WEIGHTS)
     published = decode_published(program, folder.public.read(WEIGHTS)) if path.exists() else None
     circuit = compile_program(program, frames, published=published)
@@ -45,6 +56,12 @@ def run_setup(folder: CampaignFolder, max_proofs: int = DEFAULT_MAX_PROOFS, fram
     write_atomically(folder.aggregation_key, aggregation_key.to_bytes())
     write_atomically(folder.public.file(AGGREGATION_VERIFIER_KEY), aggregation_key.verifier.to_bytes())
     write_atomically(folder.bare_verification_key, circuit_key.to_bytes())
+
+
+def refuse_second_keys(folder: CampaignFolder) -> None:
+    """Raises CampaignError if a setup has left keys."""
+    if folder.bare_verification_key.exists():
+        raise CampaignError(f"{folder.keys} holds keys already: the setup runs once in a campaign")
 
 
 def check_frames(frames: int, program: Program, plan: EncryptionPlan) -> None:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import CampaignError, DecodeError, VerificationError
+from pvcnn.files import digest_of
 
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
@@ -42,10 +43,9 @@ def file_digest(data: bytes) -> bytes:
 def digest_of_file(path: Path, step: str) -> bytes:
     """SHA-256 of a file too large to hold. Raises CampaignError, naming `step`, if it is missing."""
     try:
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").digest()
-    except OSError as error:
-        raise CampaignError(f"cannot read {path}, which `pvcnn {step}` writes: {error.strerror}") from error
+        return digest_of(path)
+    except CampaignError as error:
+        raise CampaignError(f"{error}: `pvcnn {step}` writes it") from error
 
 
 def fingerprint(key: bytes) -> str:

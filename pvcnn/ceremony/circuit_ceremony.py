@@ -227,18 +227,3 @@ def _copy_powers(source: Path, target: Path, chain: Chain) -> None:
     for link in chain.contributions:
         copy.append(link)
     copy.describe(given.description())
-
-
-def check_keys(ceremony: CircuitCeremony, record: CeremonyRecord) -> None:
-    """Raises VerificationError if files in DIR/keys are not those of the record; they may be missing."""
-    for name, digest in (
-        (PROVING_KEY, record.proving_key_digest),
-        (CIRCUIT_KEY, record.circuit_key_digest),
-        (AGGREGATION_KEY, record.aggregation_key_digest),
-        (AGGREGATION_VERIFIER_KEY, record.aggregation_verifier_key_digest),
-    ):
-        path = ceremony.folder.keys / name
-        if path.exists():
-            with path.open("rb") as handle:
-                if hashlib.file_digest(handle, "sha256").digest() != digest:
-                    raise VerificationError(f"keys/{name} is not the one that the ceremony made")

@@ -17,12 +17,13 @@ from pvcnn.algebra.ntt import Domain
 from pvcnn.algebra.points import G1Point, G2Point, pairing_product_is_one
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.ceremony.circuit import CircuitBase, CircuitShape, CircuitState, segment_array
-from pvcnn.ceremony.columns import check_binding, combined_polynomials, random_weights
+from pvcnn.ceremony.columns import combined_polynomials, random_weights
 from pvcnn.ceremony.description import Point
 from pvcnn.ceremony.powers import PowersState
 from pvcnn.ceremony.progress import Progress
 from pvcnn.ceremony.state import check_points, to_g1, to_g2
 from pvcnn.errors import VerificationError
+from pvcnn.qmp.peeling import check_binding
 from pvcnn.qmp.proving_key import wire_order
 from pvcnn.qmp.system import ConstraintSystem
 

@@ -11,9 +11,10 @@ from pvcnn.algebra.point_pairs import sums_and_differences
 from pvcnn.algebra.point_transforms import lagrange_points
 from pvcnn.algebra.points import G1Point, G2Point
 from pvcnn.ceremony.circuit import CircuitBase, CircuitShape, CircuitState, segment_array
-from pvcnn.ceremony.columns import check_binding, column_points, fold_derived
+from pvcnn.ceremony.columns import column_points, fold_derived
 from pvcnn.ceremony.powers import PowersState
 from pvcnn.ceremony.progress import Progress
+from pvcnn.qmp.peeling import check_binding
 from pvcnn.qmp.proving_key import wire_order
 from pvcnn.qmp.system import ConstraintSystem, SparseMatrix
 

@@ -19,7 +19,6 @@ from pvcnn.algebra.point_pairs import sums_and_differences
 from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.ceremony.map_points import transposed_map_points
 from pvcnn.qmp.applied_maps import derived_values
-from pvcnn.qmp.peeling import wires_without_position
 from pvcnn.qmp.system import ConstraintSystem, SparseMatrix, StageOne
 
 
@@ -73,14 +72,6 @@ def combined_polynomials(
         for matrix in (system.a, system.b, system.c)
     )
     return u, v, w
-
-
-def check_binding(system: ConstraintSystem) -> None:
-    """Raises ValueError for a system in which one commitment could mean two things (`pvcnn.qmp.peeling`)."""
-    if any((matrix.coefficients == 0).any() for matrix in (system.a, system.b, system.c)):
-        raise ValueError("a constraint has a coefficient of zero, which peeling would take for an entry")
-    if len(left_over := wires_without_position(system)):
-        raise ValueError(f"{len(left_over)} wires may depend linearly on others of their segment")
 
 
 def _rows(matrix: SparseMatrix) -> NDArray[np.int64]:

@@ -60,13 +60,20 @@ class CeremonyRecord:
     @property
     def contributors(self) -> tuple[str, ...]:
         """The names of all contributors but beacons, each once, in the order of their first contribution."""
-        links = (*self.powers_contributions, *self.circuit_contributions)
-        return tuple(dict.fromkeys(each.name for each in links if each.beacon is None))
+        return _contributors((*self.powers_contributions, *self.circuit_contributions))
 
     def summary(self) -> str:
-        """A line for reports: who made the keys."""
-        count = len(self.contributors)
-        many = "1 contributor" if count == 1 else f"{count} contributors"
+        """A line for reports: who made the keys.
+
+        All who contributed to one of the two ceremonies can forge together, so it is the smaller one whose
+        contributors count; one that is alone there is named.
+        """
+        ceremonies = [("powers", self.powers_contributions), ("circuit", self.circuit_contributions)]
+        found = [(what, _contributors(links)) for what, links in ceremonies]
+        what, names = min(found, key=lambda each: len(each[1]))
+        many = f"{len(names)} contributors"
+        if len(names) == 1:
+            many = f"1 contributor ({names[0]} alone for the {what}: do not rely on it against {names[0]})"
         return f"setup: ceremony of {many}, transcript digest {self.digest().hex()}"
 
     def digest(self) -> bytes:
@@ -118,6 +125,11 @@ class CeremonyRecord:
         links = [_links(taken, name) for name in ("powers_contributions", "circuit_contributions")]
         taken.finish()
         return cls(powers, links[0], circuit, links[1], *digests)
+
+
+def _contributors(links: Sequence[Contribution]) -> tuple[str, ...]:
+    """The names of all but beacons, each once, in the order of their first contribution."""
+    return tuple(dict.fromkeys(each.name for each in links if each.beacon is None))
 
 
 def closed_chains(

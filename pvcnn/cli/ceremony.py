@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from pvcnn.cli.options import json_option
+from pvcnn.cli.ceremony_progress import CeremonyBar, drawn
+from pvcnn.cli.options import json_option, usage_errors
 from pvcnn.cli.output import done, notes, plain, print_json, results
-from pvcnn.errors import PvcnnError, VerificationError
+from pvcnn.errors import VerificationError
 from pvcnn.files import read_bounded
 
 if TYPE_CHECKING:  # needs the kernels
@@ -89,7 +87,7 @@ def init_command(
     from pvcnn.ceremony.powers_ceremony import PowersCeremony
 
     made: AnyCeremony
-    with _drawn() as progress, _usage_errors():
+    with drawn() as progress, usage_errors():
         if program is not None and powers is not None:
             given = _read_program(program, published)
             made = CircuitCeremony.create(folder, powers, given[0], frames, given[1], progress)
@@ -119,7 +117,7 @@ def contribute_command(folder: Path, name: str, entropy: Path | None, as_json: b
     from pvcnn.ceremony.opening import open_ceremony
 
     given = _entropy(entropy)
-    with _drawn() as progress, _usage_errors():
+    with drawn() as progress, usage_errors():
         link = open_ceremony(folder).contribute(name, given, progress)
     if not as_json:
         notes.print("Keep this digest: the finished transcript must show it beside your name.")
@@ -135,7 +133,7 @@ def verify_command(folder: Path, contribution: str | None, as_json: bool) -> Non
     from pvcnn.ceremony.opening import open_ceremony
 
     ceremony = open_ceremony(folder)
-    with _drawn() as progress:
+    with drawn() as progress:
         report, chains = _verified(ceremony, progress)
     digests = {each["digest"] for chain in chains for each in chain}
     if contribution is not None and contribution not in digests:
@@ -173,7 +171,7 @@ def finalize_command(folder: Path, beacon: str | None, log2_iterations: int, as_
 
     ceremony = open_ceremony(folder)
     report: dict[str, Any] = {}
-    with _drawn() as progress, _usage_errors():
+    with drawn() as progress, usage_errors():
         closing = Beacon(_from_hex(beacon), log2_iterations) if beacon is not None else None
         if isinstance(ceremony, CircuitCeremony):
             verified = ceremony.close(closing, progress) if closing else ceremony.verify(progress)
@@ -188,19 +186,18 @@ def finalize_command(folder: Path, beacon: str | None, log2_iterations: int, as_
     done(as_json, report)
 
 
-def _verified(ceremony: AnyCeremony, progress: _Bar) -> tuple[dict[str, Any], list[list[dict[str, Any]]]]:
+def _verified(
+    ceremony: AnyCeremony, progress: CeremonyBar
+) -> tuple[dict[str, Any], list[list[dict[str, Any]]]]:
     """A report of a transcript that holds, and the links of its chains."""
-    from pvcnn.ceremony.circuit_ceremony import CircuitCeremony, check_keys
+    from pvcnn.ceremony.circuit_ceremony import CircuitCeremony
+    from pvcnn.ceremony.finished import finished_record
 
     written = None
     if isinstance(ceremony, CircuitCeremony):
         verified = ceremony.verify(progress)
         chains = [ceremony.powers().chain, verified.chain]
-        written = ceremony.written_record()
-        if written is not None:
-            if written != ceremony.record_of(verified):
-                raise VerificationError("record.cbor is not what the transcript gives")
-            check_keys(ceremony, written)
+        written = finished_record(ceremony, verified)
     else:
         chains = [ceremony.verify(progress).chain]
     last = chains[-1]
@@ -255,44 +252,3 @@ def _from_hex(text: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError as error:
         raise click.UsageError("a beacon is given in hexadecimal digits") from error
-
-
-@contextmanager
-def _usage_errors() -> Iterator[None]:
-    """What a caller got wrong, as a usage error."""
-    try:
-        yield
-    except PvcnnError:
-        raise
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-
-
-class _Bar:
-    """A `pvcnn.ceremony.progress.Progress` that draws one bar a step, on stderr."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: TaskID | None = None
-
-    def begin(self, step: str, total: int) -> None:
-        self._finish()
-        self._task = self._progress.add_task(step, total=total)
-        if not notes.is_terminal:
-            notes.print(step)
-
-    def advance(self, parts: int) -> None:
-        if self._task is not None:
-            self._progress.advance(self._task, parts)
-
-    def _finish(self) -> None:
-        if self._task is not None:
-            total = next(each.total for each in self._progress.tasks if each.id == self._task)
-            self._progress.update(self._task, completed=total)
-
-
-@contextmanager
-def _drawn() -> Iterator[_Bar]:
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn())
-    with Progress(*columns, console=notes, disable=not notes.is_terminal) as progress:
-        yield _Bar(progress)

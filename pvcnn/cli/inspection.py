@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,13 @@ from pvcnn.campaign.folder import PublicFolder
 from pvcnn.campaign.joint import JointFolder
 from pvcnn.cli.options import json_option
 from pvcnn.cli.output import plain, print_json, results, size, table
-from pvcnn.encoding import read_map
+from pvcnn.encoding import read_json, read_map
 from pvcnn.errors import CampaignError, DecodeError
-from pvcnn.files import read_bounded
+from pvcnn.files import digest_of, read_bounded
 
 MAX_BYTES = 64 << 20
+#: Of a safetensors file. JSON takes far more room as objects.
+MAX_HEADER_BYTES = 1 << 20
 #: Longer byte strings are shown by their length and first bytes.
 _SHOWN_BYTES = 32
 
@@ -41,8 +41,7 @@ def inspect_command(path: Path, as_json: bool) -> None:
 def _inspect_folder(folder: Path, as_json: bool) -> None:
     files: list[dict[str, Any]] = []
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        with path.open("rb") as handle:
-            sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+        sha256 = digest_of(path).hex()
         files.append(
             {
                 "file": str(path.relative_to(folder)),
@@ -75,9 +74,9 @@ def _read(path: Path) -> dict[str, Any]:
         return read_map(read_bounded(path, MAX_BYTES), path.name, MAX_BYTES)
     with path.open("rb") as handle:
         length = int.from_bytes(handle.read(8), "little")
-        text = handle.read(min(length, MAX_BYTES))
+        text = handle.read(min(length, MAX_HEADER_BYTES))
     try:
-        header = json.loads(text)
+        header = read_json(text, path.name)
         return {**header.pop("__metadata__"), "tensors": header}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise DecodeError(f"{path.name}: not a safetensors file of pvcnn's") from error

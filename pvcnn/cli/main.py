@@ -24,9 +24,9 @@ from pvcnn.cli.roles import (
     encrypt_command,
     keygen_command,
     open_labels_command,
-    setup_command,
     split_command,
 )
+from pvcnn.cli.setup import setup_command
 from pvcnn.cli.status import status_command
 from pvcnn.cli.stream import stream_command
 from pvcnn.cli.submission import deliver_keys_command, run_job_command, submit_command

@@ -108,69 +108,6 @@ def keygen_command(directory: Path, as_json: bool) -> None:
     done(as_json, {"cluster_fingerprint": card.fingerprint})
 
 
-@click.command("setup")
-@directory_argument
-@click.option(
-    "--party", default="owner", show_default=True, help="Who makes the keys: named in the manifest."
-)
-@click.option("--max-proofs", type=click.IntRange(1, 1 << 14), default=64, show_default=True)
-@click.option(
-    "--batch",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    metavar="K",
-    help="Frames in a submission, exactly: they share one proof.",
-)
-@click.option(
-    "--classes",
-    metavar="NAMES",
-    help="Of all classes, in their order, with commas between; real,fake for a network with one logit.",
-)
-@click.option(
-    "--cluster-fingerprint", help="Obtained out of band: the weights are then sealed to no other cluster."
-)
-@click.option(
-    "--only",
-    type=click.Choice(["keys", "manifest"]),
-    help="Where party and owner differ: the party makes the keys, then the owner signs the manifest.",
-)
-@json_option
-def setup_command(
-    directory: Path,
-    party: str,
-    max_proofs: int,
-    batch: int,
-    classes: str | None,
-    cluster_fingerprint: str | None,
-    only: str | None,
-    as_json: bool,
-) -> None:
-    """SETUP PARTY and OWNER: make proof keys, commit to the weights, sign the manifest."""
-    from pvcnn.campaign.folder import CampaignFolder
-    from pvcnn.campaign.manifest import check_setup_party
-    from pvcnn.campaign.owner import OwnerRole
-    from pvcnn.campaign.setup_party import run_setup
-
-    try:
-        check_setup_party(party)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    report: dict[str, Any] = {"setup_party": party, "frames_per_submission": batch}
-    if only != "manifest":
-        with notes.status("compiling kernels if need be, making proof keys"), usage_errors():
-            run_setup(CampaignFolder(directory), max_proofs, batch)
-    if only != "keys":
-        if cluster_fingerprint is None:
-            notes.print("no --cluster-fingerprint: whoever wrote cluster.cbor will get the weights")
-        names = [] if classes is None else classes.split(",")
-        with notes.status("committing to the weights, signing"), usage_errors():
-            owner = OwnerRole.open(directory)
-            manifest = owner.publish_manifest(party, cluster_fingerprint, batch, names)
-        report["manifest"] = manifest.digest().hex()
-    done(as_json, report)
-
-
 @click.command("encrypt")
 @directory_argument
 @click.option("--tester", required=True, help="Your name in this folder: a-z, 0-9 and dashes.")

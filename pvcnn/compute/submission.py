@@ -234,7 +234,7 @@ class Submission:
         def fold(key: AggregationKey, verification_key: VerificationKey, proofs: list[Proof]) -> AnyAggregate:
             statements = [proof.statement for proof in proofs]
             try:
-                received = decode_aggregate(self._intake.aggregate)
+                received = decode_aggregate(self._intake.aggregate, [len(statements)])
                 verify_aggregate(key.verifier, verification_key, statements, received)
             except (DecodeError, VerificationError, ValueError) as error:
                 if self._intake.aggregate:

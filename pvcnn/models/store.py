@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from pvcnn.encoding import read_json
 from pvcnn.errors import DecodeError
 from pvcnn.models.deepfake import DeepfakeDetector
 from pvcnn.models.lenet import LeNet5
@@ -77,7 +78,7 @@ def recipe(path: Path = WEIGHTS, file_format: str = DETECTOR_FORMAT) -> dict[str
     if metadata.get("format") != file_format or metadata.get("version") != VERSION:
         raise DecodeError(f"{path.name}: not weights of the format {file_format}, version {VERSION}")
     try:
-        noted: dict[str, Any] = json.loads(metadata["recipe"])
+        noted: dict[str, Any] = read_json(metadata["recipe"], f"{path.name}: its recipe")
     except (KeyError, ValueError) as error:
         raise DecodeError(f"{path.name}: the recipe is missing or malformed") from error
     return noted

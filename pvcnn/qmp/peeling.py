@@ -19,6 +19,18 @@ from pvcnn.qmp.system import SEGMENTS, ConstraintSystem
 Integers = NDArray[np.int64]
 
 
+def check_binding(system: ConstraintSystem) -> None:
+    """Raises ValueError if one commitment, or one set of public values, could mean two things."""
+    if any((matrix.coefficients == 0).any() for matrix in (system.a, system.b, system.c)):
+        raise ValueError("a constraint has a coefficient of zero, which peeling would take for an entry")
+    left_over = wires_without_position(system)
+    if len(left_over):
+        raise ValueError(
+            f"{len(left_over)} wires, the first is wire {left_over[0]}, may depend linearly on others of "
+            "their segment: each needs a row of its own"
+        )
+
+
 def wires_without_position(system: ConstraintSystem) -> Integers:
     """The wires that peeling leaves over, for any segment together with `pub`; empty if all peel off.
 

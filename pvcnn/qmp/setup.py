@@ -24,7 +24,7 @@ from pvcnn.algebra.scalars import ScalarVector
 from pvcnn.qmp.applied_maps import column_sums
 from pvcnn.qmp.keys import CircuitKey, GammaPoints
 from pvcnn.qmp.labels import labels_digest
-from pvcnn.qmp.peeling import wires_without_position
+from pvcnn.qmp.peeling import check_binding
 from pvcnn.qmp.proving_key import ProvingKey, domain_size, wire_order
 from pvcnn.qmp.system import ConstraintSystem
 
@@ -63,24 +63,12 @@ def generate(
     The verification key of a model is `circuit_key.commit(commit_weights(...))`. Raises ValueError for
     a system whose commitments would not bind.
     """
-    _check_binding(system)
+    check_binding(system)
     trapdoors = Trapdoors.draw(system.segments.committed)
     try:
         return keys_of_trapdoors(system, program_digest, frames, trapdoors, weights_digest)
     finally:
         trapdoors.forget()
-
-
-def _check_binding(system: ConstraintSystem) -> None:
-    """Refuses a system in which one commitment, or one set of public values, could mean two things."""
-    if any((matrix.coefficients == 0).any() for matrix in (system.a, system.b, system.c)):
-        raise ValueError("a constraint has a coefficient of zero, which peeling would take for an entry")
-    left_over = wires_without_position(system)
-    if len(left_over):
-        raise ValueError(
-            f"{len(left_over)} wires, the first is wire {left_over[0]}, may depend linearly on others of "
-            "their segment: each needs a row of its own"
-        )
 
 
 def keys_of_trapdoors(

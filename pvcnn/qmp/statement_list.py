@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from pvcnn.algebra.constants import G1_BYTES
 from pvcnn.algebra.point_lists import decode_g1_list
@@ -15,6 +16,9 @@ FORMAT = "pvcnn-statement-list"
 VERSION = 1
 MAX_STATEMENTS = 1 << 14
 MAX_BYTES = 1 << 28
+_OVERHEAD_BYTES: Final = 256
+#: Of one output, at most.
+_OUTPUT_BYTES: Final = 9
 
 
 def encode_statements(statements: Sequence[Statement]) -> bytes:
@@ -39,15 +43,19 @@ def encode_statements(statements: Sequence[Statement]) -> bytes:
 def decode_statements(data: bytes, contexts: Sequence[bytes]) -> list[Statement]:
     """Inverse of `encode_statements`, given the context of each.
 
-    Raises DecodeError for anything that it does not give, and for another number of statements.
+    Raises DecodeError for anything that it does not give, and for another number of statements. Nothing
+    longer than so many statements is looked at.
     """
     count = len(contexts)
-    fields = decode(data, FORMAT, VERSION, MAX_BYTES)
+    if not 1 <= count <= MAX_STATEMENTS:
+        raise DecodeError(f"{FORMAT}: a list has 1 to {MAX_STATEMENTS} statements")
+    most = _OVERHEAD_BYTES + count * (2 * G1_BYTES + _OUTPUT_BYTES * MAX_OUTPUTS)
+    fields = decode(data, FORMAT, VERSION, min(MAX_BYTES, most))
     commitments = fields.octets("features_commitments", length=G1_BYTES * count)
     labels = fields.octets("labels_commitments", max_length=G1_BYTES * count)
     outputs = fields.integer_sequence("outputs", count * MAX_OUTPUTS, -OUTPUT_LIMIT, OUTPUT_LIMIT)
     fields.finish()
-    if not 1 <= count <= MAX_STATEMENTS or not outputs or len(outputs) % count:
+    if not outputs or len(outputs) % count:
         raise DecodeError(f"{FORMAT}: {len(outputs)} outputs of {count} statements")
     if len(labels) not in (0, len(commitments)):
         raise DecodeError(f"{FORMAT}: every statement has a commitment to labels, or none has")

@@ -11,7 +11,6 @@ import pytest
 
 from pvcnn.aggregate import aggregator, verifier
 from pvcnn.aggregate.aggregate import Aggregate, FinalVectors
-from pvcnn.aggregate.challenges import AggregateTranscript
 from pvcnn.aggregate.folded_keys import v_polynomial, w_polynomial
 from pvcnn.aggregate.inner_product import InitialClaim, Round, Vectors
 from pvcnn.aggregate.merged_equations import MergedEquations
@@ -338,46 +337,6 @@ def test_keys_made_up_for_the_purpose(
         assert holding_parts(key, trapdoor, statements, forged) == (True, True, False)
         with pytest.raises(VerificationError, match="pairing"):
             verify_aggregate(key.verifier, trapdoor.vk, statements, forged)
-
-
-def test_cross_terms_chosen_after_their_challenge(
-    key: AggregationKey,
-    trapdoor: Trapdoor,
-    with_bad_proof: list[Proof],
-    statements: list[Statement],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A transcript without the first round's cross terms, a known failure of implementations, lets the forger
-    repair its lie through one of them and be believed; ours does not."""
-    forger = Forger(monkeypatch, trapdoor, "product")
-    honest_challenge = AggregateTranscript.round_challenge
-    drawn: list[int] = []
-
-    def careless_challenge(transcript: AggregateTranscript, left: bytes, right: bytes) -> int:
-        drawn.append(honest_challenge(transcript, b"", b""))
-        return drawn[-1]
-
-    honest_terms = Vectors.cross_terms
-
-    def repaired_terms(vectors: Vectors, *arguments: Any) -> Round:
-        terms = honest_terms(vectors, *arguments)
-        if len(vectors) < 4:
-            return terms
-        correction = pairing_product([(forger.excess, trapdoor.vk.delta_g2)])
-        inverse = pow(first_challenge, -1, SCALAR_MODULUS)
-        product = product_of_powers([terms.left.product, correction], [1, -inverse])
-        return replace(terms, left=replace(terms.left, product=product))
-
-    with monkeypatch.context() as careless:
-        careless.setattr(AggregateTranscript, "round_challenge", careless_challenge)
-        fold(key, trapdoor.vk, with_bad_proof, check=False)
-        first_challenge = drawn[0]  # known before the cross terms are chosen
-        careless.setattr(Vectors, "cross_terms", repaired_terms)
-        forged = fold(key, trapdoor.vk, with_bad_proof, check=False)
-        verify_aggregate(key.verifier, trapdoor.vk, statements, forged)
-
-    with pytest.raises(VerificationError, match="pairing"):
-        verify_aggregate(key.verifier, trapdoor.vk, statements, forged)
 
 
 # Encodings that are hashed

@@ -190,6 +190,29 @@ def test_hostile_bytes(packed: PackedAggregate) -> None:
             decode_aggregate(cbor2.dumps(fields | change, canonical=True))
 
 
+def test_no_point_is_decoded_of_an_aggregate_of_other_numbers(
+    packed: PackedAggregate, three: Aggregate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """16384 proofs for a single statement would take a verifier seven seconds, only to be counted."""
+    for made in (packed, three):
+        assert decode_aggregate(made.to_bytes(), [3]) == made
+
+    def decode(*_: object) -> None:
+        raise AssertionError("a point is decoded")
+
+    for module in ("packed.curve_points_g1", "packed.curve_points_g2", "aggregate.decode_g1_list"):
+        monkeypatch.setattr(f"pvcnn.aggregate.{module}", decode)
+    monkeypatch.setattr("pvcnn.aggregate.aggregate.decode_targets", decode)
+    for made in (packed, three):
+        for groups in ([1], [4], [2, 1], [], [0]):
+            with pytest.raises(VerificationError, match="not one of"):
+                decode_aggregate(made.to_bytes(), groups)
+        with pytest.raises(AssertionError, match="decoded"):
+            decode_aggregate(made.to_bytes())
+    with pytest.raises(DecodeError, match="not an aggregate"):
+        decode_aggregate(cbor2.dumps({"format": "pvcnn-proof"}), [3])
+
+
 def test_numbers_of_statements_and_types(
     key: AggregationKey, trapdoor: Trapdoor, proofs: list[Proof], statements: list[Statement]
 ) -> None:

@@ -10,15 +10,18 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from pvcnn.aggregate import verifier
 from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.packed import PackedAggregate
 from pvcnn.aggregate.reference_string import AggregationKey
+from pvcnn.aggregate.statement_groups import statement_groups
 from pvcnn.algebra.constants import BASE_MODULUS
 from pvcnn.algebra.points import decode_g1, decode_g2, encode_g1, encode_g2
 from pvcnn.algebra.target import pairing_product
 from pvcnn.algebra.transcript import Transcript
 from pvcnn.encoding import decode
 from pvcnn.errors import DecodeError
+from pvcnn.qmp.challenges import derive_challenges
 from pvcnn.qmp.proof import Proof
 from tests.aggregate import standalone
 from tests.aggregate.standalone import exit_code, loaded
@@ -200,6 +203,24 @@ def test_target_elements_agree() -> None:
 
 
 # The aggregate
+
+
+def test_every_challenge_is_the_packages(
+    key: AggregationKey, trapdoor: Trapdoor, proofs: list[Proof], three: Aggregate
+) -> None:
+    """So what the package's depend on, these depend on."""
+    groups = statement_groups([(trapdoor.vk, [proof.statement for proof in proofs[:3]])])
+    theirs = loaded(key, trapdoor, proofs[:3], three.to_bytes()).draw_challenges()
+    assert (theirs.r, theirs.y, theirs.x, theirs.z) == verifier._challenges(key.verifier, groups, three)
+    for group, labels in ((trapdoor, False), (Trapdoor(3, ("in", "w", "lab", "aux")), True)):
+        proof = group.prove()
+        statement = script.read_statement(proof.statement.to_bytes())
+        assert ("labels_commitment" in statement) == labels
+        auxiliary = proof.auxiliary_commitment
+        drawn = script.Group(script.read_key(group.vk.to_bytes()), [statement]).challenges(
+            statement, encode_g1(auxiliary)
+        )
+        assert tuple(drawn) == derive_challenges(group.vk, proof.statement, auxiliary)
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ def manifest(**changes: Any) -> Manifest:
         "logit_scale": 0.25,
         "weights_digest": some_digest("w"),
         "label_key_digest": some_digest("l"),
+        "ceremony_digest": b"",
     }
     return Manifest(signer=OWNER.public, **(fields | changes)).signed(OWNER)
 

@@ -56,7 +56,8 @@ def test_both_say_whose_reference_string_is_relied_on(
     assert (verdict.keys, verdict.scheme, verdict.relied_on) == (2, "snarkpack", ("beta", "gamma"))
     assert script_code(folder) == 0
     said = capsys.readouterr().out
-    assert "under the reference string of beta (setup party: owner), gamma (setup party: owner)" in said
+    assert "under the reference string of beta, gamma.\nIts setup: single party owner: " in said
+    assert said.count("\nIts ") == 1
     assert said.endswith(f"Joint digest {folder.read().digest().hex()}.\nVALID\n")
 
 
@@ -280,8 +281,9 @@ def test_the_commands(several: Campaigns, tmp_path: Path, capsys: pytest.Capture
     for sentence in (
         "2 campaigns, 3 submissions registered, 3 proved: one aggregate proves all of these, under 2 "
         "verification keys.",
-        "folded under the reference string of alpha (setup party: owner): whoever made that string can forge "
-        "the statements of every campaign here.",
+        "folded under the reference string of alpha: whoever knows its secrets can forge the statements of "
+        "every campaign here.",
+        "Its setup: single party owner",
         f"Joint digest {told['joint']}",
         "the word of whoever joined them",
     ):

@@ -24,11 +24,12 @@ from pvcnn.campaign.folder import (
 )
 from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.joint import Joint, JointFolder, Member, by_key
+from pvcnn.campaign.joint_auditor import verify_joint
 from pvcnn.campaign.proved import read_proved
 from pvcnn.campaign.registry import Registry
 from pvcnn.campaign.signed import file_digest
 from pvcnn.encoding import encode
-from pvcnn.errors import DecodeError
+from pvcnn.errors import DecodeError, VerificationError
 from tests.aggregate.standalone import exit_code
 from tests.campaign.hostile import damaged, flipped
 from tests.campaign.joints import joined, package_code, rewrite, script, script_code
@@ -165,6 +166,10 @@ def name_a_reference_string(folder: JointFolder, _: Campaigns) -> None:
     rewrite(folder, reference_string=file_digest(folder.public("alpha").read(AGGREGATION_VERIFIER_KEY)))
 
 
+def name_a_reference_string_of_nobody(folder: JointFolder, _: Campaigns) -> None:
+    rewrite(folder, reference_string=bytes(32))
+
+
 def name_another_registry(folder: JointFolder, _: Campaigns) -> None:
     *others, last = folder.read().members
     members = (*others, replace(last, registry_digest=bytes(32)))
@@ -228,6 +233,7 @@ def drop_the_aggregate(folder: JointFolder, _: Campaigns) -> None:
         (take_the_aggregate_of_one, 1),
         (replace_a_verification_key, 1),
         (name_a_reference_string, 1),
+        (name_a_reference_string_of_nobody, 1),
         (name_another_registry, 1),
         (prove_nothing, 1),
         (keep_an_own_aggregate, 2),
@@ -252,6 +258,13 @@ def test_tampering(
     tamper(folder, several)
     assert package_code(folder) == code
     assert script_code(folder) == code
+
+
+def test_a_campaign_in_which_nothing_is_proved_is_named(packed: JointFolder, tmp_path: Path) -> None:
+    folder = copied(packed, tmp_path / "copy")
+    prove_nothing(folder, {})
+    with pytest.raises(VerificationError, match=r"^campaign alpha: nothing is proved in it"):
+        verify_joint(folder.path)
 
 
 def test_the_untouched_folders_are_valid(packed: JointFolder, folded: JointFolder) -> None:
@@ -405,16 +418,13 @@ def test_hostile_bytes_of_either_file(packed: JointFolder, tmp_path: Path) -> No
             continue
 
 
-def test_a_changed_byte_in_any_file_for_the_second_verifier(packed: JointFolder, tmp_path: Path) -> None:
+def test_a_changed_byte_in_any_file(packed: JointFolder, tmp_path: Path) -> None:
     folder = copied(packed, tmp_path / "copy")
     generator = random.Random(4)
     public = folder.public("gamma").path
-    for path in (
-        folder.file,
-        folder.aggregate,
-        public / "manifest.cbor",
-        public / "statements" / "000000.cbor",
-    ):
+    paths = [folder.file, folder.aggregate, *sorted(public.rglob("*.cbor"))]
+    assert len(paths) == 2 + 7 + 2
+    for path in paths:
         honest = path.read_bytes()
         path.write_bytes(flipped(honest, generator.randrange(len(honest)), generator.randrange(8)))
         assert script_code(folder) in (1, 2), path

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pvcnn.campaign import mail
 from pvcnn.campaign.identity import Identity, keep_secret
-from pvcnn.campaign.mail import SealingKey, answer_info, collect, post, seal, upload_info, weights_info
+from pvcnn.campaign.mail import (
+    SealingKey,
+    answer_info,
+    collect,
+    labels_info,
+    post,
+    refusal_details_info,
+    seal,
+    upload_info,
+    weights_info,
+)
+from pvcnn.compute.key_delivery import Place
 from pvcnn.errors import CampaignError, DecodeError, SubmissionRefused
 from tests.campaign.hostile import damaged, flipped
 
@@ -36,6 +50,32 @@ def test_mail_opens_for_its_key_and_purpose_only() -> None:
 def test_answers_are_sealed_for_one_submission_of_one_registry() -> None:
     infos = {answer_info(m, r, i) for m in (b"m", b"n") for r in (b"r", b"s") for i in (0, 1)}
     assert len(infos) == 8
+
+
+def test_every_input_changes_what_mail_is_for() -> None:
+    """And nothing is for two purposes: every function that says what mail is for, with each input changed."""
+    purposes: dict[Callable[..., bytes], tuple[Any, ...]] = {
+        upload_info: (b"m" * 32, b"t" * 32, b"n" * 32),
+        labels_info: (b"m" * 32, b"t" * 32, b"n" * 32),
+        answer_info: (b"m" * 32, b"t" * 32, 7),
+        weights_info: (b"m" * 32,),
+        refusal_details_info: (b"m" * 32,),
+        lambda manifest, registry, key: Place(manifest, registry).info(key): (
+            b"m" * 32,
+            b"t" * 32,
+            b"n" * 32,
+        ),
+    }
+    named = {name for name in vars(mail) if name.endswith("_info")}
+    assert named == {purpose.__name__ for purpose in purposes} - {"<lambda>"}
+    seen = []
+    for purpose, inputs in purposes.items():
+        seen.append(purpose(*inputs))
+        for i, value in enumerate(inputs):
+            others = [value ^ 1, value + 256] if isinstance(value, int) else [b"x" + value[1:], value + b"x"]
+            seen += [purpose(*inputs[:i], other, *inputs[i + 1 :]) for other in others]
+    seen.append(Place(b"m" * 32, b"t" * 32).info(b"l" * 32))
+    assert len(set(seen)) == len(seen)
 
 
 def test_damaged_mail_does_not_open() -> None:

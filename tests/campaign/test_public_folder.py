@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
         "logit_scale",
         "weights_digest",
         "label_key_digest",
+        "ceremony_digest",
     },
     "pvcnn-cluster-card": {
         "sealing_key",

@@ -58,6 +58,7 @@ def test_the_words() -> None:
         "1 refused, 0 missing: these count as failed.",
         "Registry " + "e" * 64,
         "Not proved: that those features are the honest decryption of the honest private part;",
+        "setup: single party owner: do not rely on it against owner",
         "key matches program: trusted to owner.",
         "Whoever ran the setup can forge everything",
         "privacy against the cluster: not proved.",

@@ -16,7 +16,8 @@ from pvcnn.errors import DecodeError, VerificationError
 from tests.campaign.artefacts import CLUSTER, OWNER, answer, card, manifest, refusal, registration, registry
 from tests.campaign.hostile import flipped, refuses
 
-EVERY_KIND = [manifest(), card(), registration(), registry(), answer(), refusal()]
+OF_A_CEREMONY = manifest(setup_party="", ceremony_digest=b"y" * 32)
+EVERY_KIND = [manifest(), OF_A_CEREMONY, card(), registration(), registry(), answer(), refusal()]
 kinds = pytest.mark.parametrize("artefact", EVERY_KIND, ids=lambda artefact: artefact.FORMAT)
 
 
@@ -46,6 +47,8 @@ def test_hostile_bodies_with_a_good_signature_are_refused(artefact: SignedArtefa
 def another(value: Any) -> Any:
     """A value of the same type that is not `value`."""
     match value:
+        case b"":
+            return b"x" * 32
         case bytes():
             return flipped(value, len(value) // 2)
         case int() | float():
@@ -60,8 +63,6 @@ def another(value: Any) -> Any:
 def test_every_field_is_under_the_signature(artefact: SignedArtefact) -> None:
     for field in fields(artefact):
         value = getattr(artefact, field.name)
-        if value == "":
-            continue
         changed = replace(artefact, **{field.name: another(value)})
         with pytest.raises((VerificationError, DecodeError)):
             type(artefact).from_bytes(changed.to_bytes())
@@ -142,3 +143,13 @@ def test_answers_are_one_thing_or_the_other() -> None:
 def test_setup_parties_that_cannot_be(party: str) -> None:
     with pytest.raises(DecodeError):
         Manifest.from_bytes(manifest(setup_party=party).to_bytes())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"ceremony_digest": b"y" * 32}, {"setup_party": ""}, {"setup_party": "", "ceremony_digest": b"y"}],
+)
+def test_either_a_party_or_a_ceremony_made_the_keys(changes: dict[str, Any]) -> None:
+    with pytest.raises(DecodeError):
+        Manifest.from_bytes(manifest(**changes).to_bytes())
+    assert Manifest.from_bytes(OF_A_CEREMONY.to_bytes()).setup_party == ""

@@ -71,6 +71,7 @@ def test_a_valid_campaign(played: Played) -> None:
         label = "fake" if outcome.labels == (1,) else "real"
         assert f"#{outcome.index} tester {outcome.tester[:16]}: {decision} (label: {label})" in lines
     assert verdict.registry_digest in result.stdout
+    assert "setup: single party owner: do not rely on it against owner" in lines
     assert "trusted to owner" in result.stdout
     assert "Not proved" in result.stdout
     assert "4 proofs" in result.stderr

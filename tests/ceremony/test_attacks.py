@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,10 +17,12 @@ from pvcnn.algebra.constants import SCALAR_MODULUS as _R
 from pvcnn.algebra.curve import fixed_base_g1, fixed_base_g2, g1_from_points, g1_to_points, g2_from_points
 from pvcnn.algebra.multiples import multiples_g1, multiples_g2
 from pvcnn.ceremony.ceremony import Ceremony
-from pvcnn.ceremony.circuit_ceremony import CircuitCeremony
+from pvcnn.ceremony.circuit import CircuitBase
+from pvcnn.ceremony.circuit_ceremony import PROVING_KEY, CircuitCeremony
 from pvcnn.ceremony.circuit_check import check_circuit
 from pvcnn.ceremony.circuit_start import start_circuit
 from pvcnn.ceremony.contribution import Contribution
+from pvcnn.ceremony.finished import check_keys
 from pvcnn.ceremony.powers_ceremony import PowersCeremony
 from pvcnn.ceremony.progress import Silence
 from pvcnn.errors import CampaignError, DecodeError, PvcnnError, VerificationError
@@ -329,6 +332,29 @@ def test_points_outside_of_their_groups(open_powers: PowersCeremony, group: str)
         copy = PowersCeremony.open(_copy(open_powers))
         Forgery({}, arrays=changed(f"tau_{group}", 3, value)).append_to(copy)
         refused(copy, f"tau_{group} holds .*{match}")
+
+
+def test_pipes_in_the_place_of_files(folders: Folders) -> None:
+    """Nobody writes to them, and nobody waits for that."""
+    ceremony = CircuitCeremony.open(folders.circuit)
+    record = ceremony.record_of(ceremony.verify())
+    check_keys(ceremony, record)
+    for path in (
+        folders.circuit / "keys" / PROVING_KEY,
+        ceremony.folder.state(ceremony.chain().state),
+        ceremony.folder.base,
+        ceremony.folder.program,
+    ):
+        path.unlink()
+        os.mkfifo(path)
+    with pytest.raises(VerificationError, match="not the one that the ceremony made"):
+        check_keys(ceremony, record)
+    with pytest.raises(PvcnnError):
+        CircuitCeremony.open(folders.circuit).verify()
+    with pytest.raises(DecodeError, match="empty"):
+        ceremony.load_state(ceremony.chain().state)
+    with pytest.raises(DecodeError, match="empty"):
+        CircuitBase.load(ceremony.folder.base, ceremony.description.base)
 
 
 # Beacons.

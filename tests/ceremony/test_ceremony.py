@@ -24,10 +24,10 @@ from pvcnn.ceremony.circuit_ceremony import (
     CIRCUIT_KEY,
     PROVING_KEY,
     CircuitCeremony,
-    check_keys,
 )
 from pvcnn.ceremony.description import Secret
 from pvcnn.ceremony.drawing import drawn
+from pvcnn.ceremony.finished import check_keys
 from pvcnn.ceremony.folder import CeremonyFolder
 from pvcnn.ceremony.opening import open_ceremony
 from pvcnn.ceremony.powers import PowersState
@@ -279,6 +279,9 @@ def test_files_in_keys_are_those_of_the_ceremony(folders: Folders) -> None:
             check_keys(ceremony, record)
         path.unlink()
     check_keys(ceremony, record)
+    os.mkfifo(path)  # would be opened for ever
+    with pytest.raises(CampaignError, match="not a file"):
+        check_keys(ceremony, record)
 
 
 def test_finalizing_again_writes_the_same(folders: Folders) -> None:

@@ -39,8 +39,21 @@ def test_an_honest_record(record: CeremonyRecord, keys: Keys) -> None:
     record.check(keys[0].commit(G1Point()), keys[1])
     assert record.contributors == ("ann", "bob", "cy")
     digest = record.digest().hex()
-    assert describe_setup(record, "x") == f"setup: ceremony of 3 contributors, transcript digest {digest}"
+    assert describe_setup(record, "x") == f"setup: ceremony of 2 contributors, transcript digest {digest}"
     assert describe_setup(None, "owner") == "setup: single party owner: do not rely on it against owner"
+
+
+def test_as_many_contributors_as_the_smaller_ceremony_had(record: CeremonyRecord) -> None:
+    """Whoever was alone at the circuit knows all its secrets, however many there were at the powers."""
+    *circuit, beacon = record.circuit_contributions
+    for links, alone in (
+        ({"circuit_contributions": (circuit[0], beacon)}, "ann alone for the circuit"),
+        ({"circuit_contributions": (circuit[1], circuit[1], beacon)}, "cy alone for the circuit"),
+        ({"powers_contributions": record.powers_contributions[1:]}, "bob alone for the powers"),
+    ):
+        said = replace(record, **links).summary()
+        name = alone.split()[0]
+        assert f"setup: ceremony of 1 contributor ({alone}: do not rely on it against {name})," in said
 
 
 def test_one_encoding(record: CeremonyRecord) -> None:

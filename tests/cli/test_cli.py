@@ -161,6 +161,15 @@ def test_inspect_lists_and_shows(finished: Path, capsys: pytest.CaptureFixture[s
     assert "registry (signed)" in capsys.readouterr().out
 
 
+def test_inspect_a_header_that_is_nested_without_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes((100_000).to_bytes(8, "little") + b"[" * 100_000)
+    assert run(["inspect", str(path)]) == 2
+    assert "not a safetensors file" in capsys.readouterr().err
+
+
 def test_changed_byte_is_exit_status_1_or_2(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = finished / "public" / "statements" / "000001.cbor"
     data = path.read_bytes()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+import time
 
 import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvcnn.encoding import decode, encode
+from pvcnn.encoding import MAX_ITEMS, MAX_OBJECTS, decode, encode, read_json, read_map
 from pvcnn.errors import DecodeError
 
 GOOD = encode("test", 1, {"count": 3, "name": "x", "data": b"ab", "flag": True, "items": [1, 2]})
@@ -86,3 +88,43 @@ def test_reserved_names_and_types_are_refused_when_encoding() -> None:
         encode("test", 1, {"format": "x"})
     with pytest.raises(DecodeError):
         encode("test", 1, {"x": 1.5})
+
+
+@pytest.mark.parametrize(
+    "item", [b"\x00", b"\x80", b"\xa0", b"\x40", b"\x61a", b"\x81\x00"], ids=lambda item: item.hex()
+)
+def test_many_small_items_are_counted_before_they_are_made(item: bytes) -> None:
+    """16 MiB of them, which a program may have, would take seconds and up to a gigabyte."""
+    count = (16 << 20) // len(item)
+    data = b"\x9a" + count.to_bytes(4, "big") + count * item
+    started = time.process_time()
+    with pytest.raises(DecodeError, match="more items than an artefact has"):
+        read_map(data, "test", len(data))
+    assert time.process_time() - started < 1
+
+
+def test_json_is_not_nested_deeply() -> None:
+    """Whatever the recursion limit: a deep stack of the C reader ends the process."""
+    assert read_json(b'{"a":[{"b":"[[[[[[[[[[[[[[[[[[[["}]}', "x") == {"a": [{"b": "[" * 20}]}
+    assert read_json("[" * 16 + "]" * 16, "x")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        for piece in (b"[", b'{"a":', b'["]",', b'["\\"]]",'):
+            with pytest.raises(DecodeError, match="nested too deeply"):
+                read_json(piece * 100_000, "x")
+    finally:
+        sys.setrecursionlimit(limit)
+    for text in (b"", b"[", b"\xff", b'"', b"9" * 5000, "\udcff"):
+        with pytest.raises(DecodeError):
+            read_json(text, "x")
+
+
+def test_as_many_items_as_are_allowed() -> None:
+    """A map, its key, the list, and what is in it."""
+    for count, value in ((MAX_ITEMS - 3, 1 << 20), (MAX_OBJECTS - 3, b"")):
+        data = cbor2.dumps({"a": [value] * count}, canonical=True)
+        assert len(read_map(data, "test", len(data))["a"]) == count
+        data = cbor2.dumps({"a": [value] * (count + 1)}, canonical=True)
+        with pytest.raises(DecodeError, match="more items"):
+            read_map(data, "test", len(data))

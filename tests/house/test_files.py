@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,3 +44,23 @@ def test_the_first_complete_file_wins(tmp_path: Path) -> None:
     assert files.write_once(tmp_path / "x", b"first")
     assert not files.write_once(tmp_path / "x", b"second")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"first"]
+
+
+@pytest.mark.parametrize("read", [lambda path: files.read_bounded(path, 10), files.digest_of])
+@pytest.mark.parametrize("kind", ["directory", "pipe", "link to itself"])
+def test_what_is_no_file(tmp_path: Path, kind: str, read: Callable[[Path], bytes]) -> None:
+    """A pipe that nobody writes to would be opened for ever."""
+    path = tmp_path / "x"
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path)
+    with pytest.raises(CampaignError, match="cannot read"):
+        read(path)
+
+
+def test_a_digest(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert files.digest_of(tmp_path / "x") == hashlib.sha256(b"abc").digest()

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "partition": BASE | {"algebra", "program"},
     "aggregate": BASE | {"algebra", "qmp"},
     "ceremony": BASE | {"algebra", "program", "qmp", "aggregate"},
-    "campaign": BASE | {"algebra", "program", "he", "qmp", "aggregate"},
+    "campaign": BASE | {"algebra", "program", "he", "qmp", "aggregate", "ceremony"},
     "compute": BASE | {"algebra", "qmp", "aggregate", "campaign"},
     "demo": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "compute"},

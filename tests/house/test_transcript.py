@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.transcript import Transcript, digest
+from tests.aggregate import standalone
 
 
 def challenge(domain: str, *items: tuple[str, bytes], label: str = "x") -> int:
@@ -47,3 +52,30 @@ def test_known_value() -> None:
 
 def test_digest_is_injective_on_items() -> None:
     assert digest("d", b"ab", b"c") != digest("d", b"a", b"bc") != digest("d", b"abc")
+
+
+class Rigged:
+    """In the place of SHA-512: its digests, as integers, are 0, 1, r, r + 1 and then 7."""
+
+    def __init__(self) -> None:
+        self.left = [0, 1, SCALAR_MODULUS, SCALAR_MODULUS + 1, 7]
+
+    def update(self, data: bytes) -> None:
+        pass
+
+    def digest(self) -> bytes:
+        return self.left.pop(0).to_bytes(64, "little")
+
+
+@pytest.mark.parametrize("which", ["the package's", "the second verifier's"])
+def test_no_challenge_is_0_or_1(which: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Powers of such a challenge would tell no two proofs apart."""
+    made: Any
+    if which == "the package's":
+        monkeypatch.setattr("hashlib.sha512", Rigged)
+        made = Transcript("d")
+    else:
+        primitives = standalone.load_part("primitives")
+        monkeypatch.setattr(primitives, "sha512", Rigged)
+        made = primitives.Transcript("d")
+    assert made.challenge("x") == 7

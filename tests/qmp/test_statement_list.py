@@ -11,7 +11,7 @@ import pytest
 
 from pvcnn.algebra.points import G1Point, scalar
 from pvcnn.errors import DecodeError
-from pvcnn.qmp.statement import Statement
+from pvcnn.qmp.statement import MAX_OUTPUTS, Statement
 from pvcnn.qmp.statement_list import decode_statements, encode_statements
 
 
@@ -70,6 +70,26 @@ def test_hostile_bytes() -> None:
     for wrong in ([], contexts[:2], [*contexts, b""]):
         with pytest.raises(DecodeError):
             decode_statements(data, wrong)
+
+
+def test_nothing_longer_than_so_many_statements_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of one statement whose outputs are millions of zeros, a byte each, would take gigabytes."""
+    fields = cbor2.loads(encode_statements(statements(1)))
+    hostile = cbor2.dumps(fields | {"outputs": [0] * 100_000}, canonical=True)
+
+    def look(*_: object) -> None:
+        raise AssertionError("looked at")
+
+    monkeypatch.setattr("cbor2.loads", look)
+    with pytest.raises(DecodeError, match="at most 37216 allowed"):
+        decode_statements(hostile, [b""])
+    with pytest.raises(DecodeError, match="1 to 16384 statements"):
+        decode_statements(hostile, [])
+
+
+def test_as_many_outputs_as_statements_can_have() -> None:
+    widest = Statement(G1Point(), (-(1 << 63),) * MAX_OUTPUTS, b"", G1Point())
+    assert decode_statements(encode_statements([widest]), [b""]) == [widest]
 
 
 def test_known_points_are_not_tested_again_but_values_are() -> None:
