@@ -19,7 +19,7 @@ from pvcnn.campaign.evaluator import open_evaluator
 from pvcnn.campaign.folder import CLUSTER_CARD, ENCRYPTION_PLAN, CampaignFolder
 from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.owner_audit import audit_owner, open_for_audit
-from pvcnn.errors import CampaignError, VerificationError
+from pvcnn.errors import CampaignError, ParameterError, VerificationError
 from pvcnn.he.checks import features_content, read_ciphertexts, write_ciphertexts
 from pvcnn.he.context import open_context
 from pvcnn.he.encryption_plan import EncryptionPlan
@@ -171,6 +171,16 @@ def test_an_answer_to_what_cannot_be_evaluated_is_caught(owner: Answering) -> No
     owner.sign(bad, owner.evaluator.evaluate(owner.upload(first), owner.frame_seed(first)))
     choice = owner.settle()
     assert statuses(owner, choice, owner.opening(choice))[bad] is Status.DISHONEST
+
+
+def test_a_plan_of_another_private_part_is_caught(owner: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    choice = owner.settle()
+
+    def other_plan(*_: object) -> Evaluator:
+        raise ParameterError("the encryption plan was made for another private part")
+
+    monkeypatch.setattr("pvcnn.campaign.owner_audit.open_evaluator", other_plan)
+    assert set(statuses(owner, choice, owner.opening(choice)).values()) == {Status.DISHONEST}
 
 
 def test_other_software_is_no_lie(owner: Answering) -> None:
