@@ -23,12 +23,13 @@ def measure(repeat: int) -> dict[str, Any]:
     a proof costs does not depend on them.
     """
     from pvcnn.data.frames import PIXEL_BOUND, calibration_frames
+    from pvcnn.models.deepfake import PRIVATE_BLOCKS
     from pvcnn.models.store import load_detector
     from pvcnn.partition.split import split
     from pvcnn.program.private import private_evaluate
 
     frames = calibration_frames(64)
-    parts = split(load_detector(), frames, pixel_bound=PIXEL_BOUND)
+    parts = split(load_detector(), frames, PRIVATE_BLOCKS, pixel_bound=PIXEL_BOUND)
     program = parts.public.program
     values = private_evaluate(parts.private, frames[:1]) / parts.private.feature_step
     features = np.clip(np.rint(values), program.input_low, program.input_high).astype(np.int64)

@@ -214,6 +214,7 @@ def _model(format_name: str) -> Callable[[Samples, Path], Target]:
 
         original, load = {
             store.DETECTOR_FORMAT: (store.WEIGHTS, store.load_detector),
+            store.ONE_BLOCK_FORMAT: (store.ONE_BLOCK_WEIGHTS, store.load_one_block_detector),
             store.LENET_FORMAT: (store.LENET_WEIGHTS, store.load_lenet),
         }[format_name]
 
@@ -271,6 +272,7 @@ KINDS = [
     Kind("pvcnn-verification-key, of an aggregate", ("pvcnn-verification-key",), _claim("key"), 30),
     Kind("pvcnn-statement, of an aggregate", ("pvcnn-statement",), _claim("statement"), 30),
     Kind("pvcnn-detector", ("pvcnn-detector",), _model("pvcnn-detector"), 10),
+    Kind("pvcnn-detector-one-block", ("pvcnn-detector-one-block",), _model("pvcnn-detector-one-block"), 10),
     Kind("pvcnn-shipped-leak", ("pvcnn-shipped-leak",), _shipped_leak, 10),
     Kind("pvcnn-lenet", ("pvcnn-lenet",), _model("pvcnn-lenet"), 10),
 ]
