@@ -73,12 +73,13 @@ def calibrated(layers: tuple[PrivateLayer, ...], frames: Floats) -> PrivatePart:
 def detector(frames: int) -> tuple[PrivatePart, Floats]:
     """The shipped detector's private part, with frames of test people."""
     from pvcnn.data.frames import calibration_frames, demo_frames, prepare
+    from pvcnn.models.deepfake import PRIVATE_BLOCKS
     from pvcnn.models.store import load_detector
     from pvcnn.partition.split import split
 
     dealt = demo_frames(frames, 1, seed=0)
     pixels = prepare(np.stack([frame for ((frame, _, _),) in dealt]))
-    private = split(load_detector(), calibration_frames(256, 0)).private
+    private = split(load_detector(), calibration_frames(256, 0), PRIVATE_BLOCKS).private
     assert private is not None
     return private, pixels.astype(np.float64)
 

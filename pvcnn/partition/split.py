@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pvcnn.errors import CutRefused
 from pvcnn.partition.calibrate import ValueRange, calibrate
-from pvcnn.partition.cut import check_rules, cut_graph, outputs_are_nonnegative, private_layers
+from pvcnn.partition.cut import cut_graph, outputs_are_nonnegative, private_layers, refuse_broken
 from pvcnn.partition.fold import activations_first, fold_batch_norms
 from pvcnn.partition.graph import Flatten, FloatGraph, FloatLayer
 from pvcnn.partition.measure import measure, round_features
@@ -23,9 +23,12 @@ from pvcnn.partition.scale_plan import FeatureScale
 from pvcnn.partition.tables import HEADROOM
 from pvcnn.partition.trace import trace
 from pvcnn.program.private import PrivatePart, private_evaluate
+from pvcnn.program.private_rules import broken_rules
 from pvcnn.program.public_part import PublicPart
 
 Integers = NDArray[np.int64]
+#: Begins a note of the report on a cut that hides nothing and was accepted.
+LEAKY = "leaky cut, accepted"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def split(
     pixel_bound: float | None = None,
     labels: ArrayLike | None = None,
     weight_bits: int | None = None,
+    accept_leaky_cut: bool = False,
 ) -> Split:
     """Cuts `model` and quantises what follows (docs/protocol.md, "Programs").
 
@@ -81,6 +85,7 @@ def split(
     - `pixel_bound` bounds the magnitude of pixels, by default twice the largest of the calibration frames.
     - `labels` (N,): the calibration frames' classes, which only serve the report.
     - `weight_bits`: 8 by default, and up to 10 for many weights; up to 12 make deep models more exact.
+    - `accept_leaky_cut`: a private part that fails the rules of docs/threat-model.md is not refused.
 
     Raises UnsupportedLayer naming the layer, CutRefused naming the rule, ValueError for frames or weights
     that are not finite numbers, and what `load_onnx` raises for a file.
@@ -92,8 +97,9 @@ def split(
     parts = cut_graph(graph, cut)
     private = private_layers(parts.private)
     shape = parts.public.input_shape
-    if private:
-        check_rules(private, graph.input_shape, shape)
+    broken = broken_rules(private, graph.input_shape, shape) if private else {}
+    if not accept_leaky_cut:
+        refuse_broken(broken)
     ranges = calibrate(graph, frames)
     bound = _pixel_bound(frames, pixel_bound)
     crossing = ranges[parts.place]
@@ -106,6 +112,7 @@ def split(
     public_ranges = (crossing,) * parts.flattens + ranges[parts.place :]
     quantised = quantise(parts.public, public_ranges, features, reveal, weight_bits)
     report = measure(graph, parts.place, ranges, frames, private_part, quantised, bound, known)
+    report = replace(report, notes=(*report.notes, *(f"{LEAKY}: {why}" for why in broken.values())))
     public = replace(quantised.public, published=weights == "published")
     return Split(private_part, public, report, features, quantised.logit_scale)
 
