@@ -22,7 +22,7 @@ import tenseal.sealapi as seal
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError
 from pvcnn.he.context import EncryptionContext, open_context
-from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.keyed_plan import KeyedPlan
 from pvcnn.he.residues import Residues, add, expand, multiply, pack, packed_bytes, subtract, unpack
 from pvcnn.he.streams import ciphertext_stream, coefficients, key_switching_stream, load, secret_key_stream
 
@@ -41,12 +41,12 @@ class SecretKey:
     plan_digest: bytes
     polynomial: Residues = field(repr=False)
 
-    def to_bytes(self, plan: EncryptionPlan) -> bytes:
+    def to_bytes(self, plan: KeyedPlan) -> bytes:
         body = pack(self.polynomial, plan.moduli)
         return encode(SECRET_FORMAT, VERSION, {"plan": self.plan_digest, "polynomial": body})
 
     @classmethod
-    def from_bytes(cls, plan: EncryptionPlan, data: bytes) -> SecretKey:
+    def from_bytes(cls, plan: KeyedPlan, data: bytes) -> SecretKey:
         length = packed_bytes(plan.degree, plan.moduli)
         fields = _open_key(plan, data, SECRET_FORMAT, length)
         body = fields.octets("polynomial", length)
@@ -67,12 +67,12 @@ class PublicKey:
     seed: bytes
     body: Residues = field(repr=False)
 
-    def to_bytes(self, plan: EncryptionPlan) -> bytes:
+    def to_bytes(self, plan: KeyedPlan) -> bytes:
         body = pack(self.body, plan.moduli)
         return encode(PUBLIC_FORMAT, VERSION, {"plan": self.plan_digest, "seed": self.seed, "body": body})
 
     @classmethod
-    def from_bytes(cls, plan: EncryptionPlan, data: bytes) -> PublicKey:
+    def from_bytes(cls, plan: KeyedPlan, data: bytes) -> PublicKey:
         length = packed_bytes(plan.degree, plan.moduli)
         fields = _open_key(plan, data, PUBLIC_FORMAT, length)
         seed = fields.octets("seed", SEED_BYTES)
@@ -101,14 +101,14 @@ class EvaluationKeys:
     seed: bytes
     bodies: Residues = field(repr=False)
 
-    def to_bytes(self, plan: EncryptionPlan) -> bytes:
+    def to_bytes(self, plan: KeyedPlan) -> bytes:
         packed = [[pack(digit, plan.moduli) for digit in key] for key in self.bodies]
         return encode(
             EVALUATION_FORMAT, VERSION, {"plan": self.plan_digest, "seed": self.seed, "bodies": packed}
         )
 
     @classmethod
-    def from_bytes(cls, plan: EncryptionPlan, data: bytes) -> EvaluationKeys:
+    def from_bytes(cls, plan: KeyedPlan, data: bytes) -> EvaluationKeys:
         keys, digits = 1 + len(plan.steps), len(plan.data_moduli)
         length = packed_bytes(plan.degree, plan.moduli)
         fields = _open_key(plan, data, EVALUATION_FORMAT, keys * digits * (length + 16))
@@ -134,10 +134,11 @@ class EvaluationKeys:
         load(relinearisation, context.seal, key_switching_stream(context.key_parms_id, places))
         elements = context.plan.galois_elements
         places = {seal.GaloisKeys.get_index(g): key for g, key in zip(elements, keys[1:], strict=True)}
-        load(galois, context.seal, key_switching_stream(context.key_parms_id, places))
+        if places:
+            load(galois, context.seal, key_switching_stream(context.key_parms_id, places))
         return relinearisation, galois
 
-    def _pairs(self, plan: EncryptionPlan) -> list[Residues]:
+    def _pairs(self, plan: KeyedPlan) -> list[Residues]:
         """For each key (digits, 2, primes, degree)."""
         pairs = np.empty((*self.bodies.shape[:2], 2, *self.bodies.shape[2:]), np.uint64)
         pairs[:, :, 0] = self.bodies
@@ -148,14 +149,14 @@ class EvaluationKeys:
         return list(pairs)
 
 
-def _open_key(plan: EncryptionPlan, data: bytes, format_name: str, length: int) -> Fields:
+def _open_key(plan: KeyedPlan, data: bytes, format_name: str, length: int) -> Fields:
     fields = decode(data, format_name, VERSION, length + _ENVELOPE_BYTES)
     if fields.octets("plan", 32) != plan.digest:
         raise DecodeError(f"{format_name}: made for another encryption plan")
     return fields
 
 
-def generate(plan: EncryptionPlan) -> tuple[SecretKey, PublicKey, EvaluationKeys]:
+def generate(plan: KeyedPlan) -> tuple[SecretKey, PublicKey, EvaluationKeys]:
     """Fresh keys for a plan; takes about a second. The secret key never leaves the caller's hands."""
     context = open_context(plan)
     generator = seal.KeyGenerator(context.seal)
@@ -182,7 +183,7 @@ def generate(plan: EncryptionPlan) -> tuple[SecretKey, PublicKey, EvaluationKeys
     )
 
 
-def _reseed(plan: EncryptionPlan, key: Any, secret: Residues, seed: bytes, index: int) -> Residues:
+def _reseed(plan: KeyedPlan, key: Any, secret: Residues, seed: bytes, index: int) -> Residues:
     """b + (a - a') s for a pair (b, a) and the a' of this seed and index."""
     b, a = coefficients(key.data(), (2, *secret.shape))
     difference = subtract(a, expand(seed, index, plan.degree, plan.moduli), plan.moduli)

@@ -1,0 +1,35 @@
+"""What keys and SEAL's context need to know of an encryption plan, of whatever layout."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class KeyedPlan(Protocol):
+    """A ring, a modulus chain and the automorphisms for which there are keys. Plans are hashable values.
+
+    data_moduli are all primes but the last, which serves key switching.
+    """
+
+    @property
+    def degree(self) -> int: ...
+
+    @property
+    def moduli(self) -> tuple[int, ...]: ...
+
+    @property
+    def data_moduli(self) -> tuple[int, ...]: ...
+
+    @property
+    def slot_count(self) -> int: ...
+
+    @property
+    def steps(self) -> tuple[int, ...]: ...
+
+    @property
+    def galois_elements(self) -> tuple[int, ...]: ...
+
+    @property
+    def digest(self) -> bytes: ...
+
+    def __hash__(self) -> int: ...
