@@ -14,7 +14,7 @@ from pvcnn.he.frame_slots.parameters import FLOODING_BITS, plan
 from pvcnn.he.frame_slots.plan import FrameSlotsPlan
 from pvcnn.he.frame_slots.tiling import tilings
 from pvcnn.he.primes import MODULUS_BUDGET, transform_primes
-from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, Square
+from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, PrivateLayer, Square
 from tests.he.parts import block, convolution, default_part, private_part, small_part
 
 
@@ -44,8 +44,10 @@ def test_tiles_fill_the_slots(frames: int, tiles: int) -> None:
 
 
 def test_frames_are_cut_only_where_one_convolution_comes_first() -> None:
-    second = private_part((1, 8, 8), (*block(2, 2), convolution("second", 2, 2)))
-    pool = private_part((1, 8, 8), [PrivateAveragePool("pool", 2), convolution("filters", 2, 1)])
+    two = [*block(2, 2), convolution("second", 2, 2)]
+    second = private_part((1, 8, 8), two)
+    pooled_first: list[PrivateLayer] = [PrivateAveragePool("pool", 2), convolution("filters", 2, 1)]
+    pool = private_part((1, 8, 8), pooled_first)
     for private in (second, pool):
         assert len(list(tilings(blocks(private), 1, 4096))) == 1
 
@@ -55,7 +57,10 @@ def test_cutting_and_joining_are_each_others_inverse(frames: int) -> None:
     """A block that does nothing but pool shows what each tile holds of its own."""
     weight = np.zeros((1, 1, 3, 3))
     weight[0, 0, 1, 1] = 1.0
-    layers = [PrivateConvolution("same", weight, np.zeros(1)), PrivateAveragePool("pool", 2)]
+    layers: list[PrivateLayer] = [
+        PrivateConvolution("same", weight, np.zeros(1)),
+        PrivateAveragePool("pool", 2),
+    ]
     private = private_part((1, 9, 12), layers)
     pixels = np.random.default_rng(0).normal(size=(frames, 1, 9, 12))
     for tiling in tilings(blocks(private), frames, 4096):
