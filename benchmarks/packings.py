@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import tenseal
-from private_block import random_block
+from numpy.typing import NDArray
 
 from pvcnn.bench.measure import machine
 from pvcnn.he.decryption import decrypt_features
@@ -36,7 +36,13 @@ from pvcnn.he.frame_slots.processes import encrypt_batch, evaluate_batch
 from pvcnn.he.frame_slots.rows import RowFile, framed, pixel_rows, row_bytes
 from pvcnn.he.keys import generate
 from pvcnn.he.parameters import plan
-from pvcnn.program.private import PrivateConvolution, private_evaluate
+from pvcnn.program.private import (
+    PrivateAveragePool,
+    PrivateConvolution,
+    PrivatePart,
+    Square,
+    private_evaluate,
+)
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "packings.md"
 BEGIN, END = "<!-- benchmarks/packings.py writes from here -->", "<!-- to here -->"
@@ -66,6 +72,15 @@ class Row:
     download: float
     keys: int
     error: float
+
+
+def random_block(frames: int) -> tuple[PrivatePart, NDArray[np.float64]]:
+    """The block, on frames of mean 0 and deviation 1."""
+    rng = np.random.default_rng(0)
+    filters = PrivateConvolution("filters", rng.normal(0, 0.3, (8, 1, 3, 3)), rng.normal(0, 0.1, 8))
+    layers = (filters, Square("square"), PrivateAveragePool.disjoint("pooling", 4))
+    pixels = np.clip(rng.normal(0, 1, (frames, 1, 64, 64)), -4, 4)
+    return PrivatePart((1, 64, 64), 4.0, layers, 2.0**-9, (8, 16, 16)), pixels
 
 
 def rotations() -> Row:

@@ -161,6 +161,12 @@ class Fields:
             raise DecodeError(f"{self._where}: field {name!r} must hold integers in [{low}, {high})")
         return items
 
+    def mapping(self, name: str) -> Fields:
+        value = self._take(name)
+        if not isinstance(value, dict):
+            raise DecodeError(f"{self._where}: field {name!r} must be a map")
+        return Fields(value, f"{self._where}.{name}")
+
     def mappings(self, name: str, max_length: int) -> list[Fields]:
         items = self.sequence(name, max_length)
         if any(not isinstance(item, dict) for item in items):

@@ -252,19 +252,35 @@ def aggregate_command(proofs: int, repeat: int, as_json: bool) -> None:
     results.print(f"one by one: {duration(one_by_one)}, {ratio:.1f} times as long")
 
 
-def _unbuilt(name: str, what: str) -> click.Command:
-    @click.command(name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-    def refuse() -> None:
-        raise click.UsageError(
-            f"{what} is not built yet; see `pvcnn bench --help` and the scripts in benchmarks/"
-        )
+@bench_command.command("private")
+@click.argument("name", metavar="NAME")
+@click.option("--frames", type=click.IntRange(1, 1000), default=5, show_default=True)
+@click.option("--ours", is_flag=True, help="Without the comparison with a ciphertext for each channel.")
+@json_option
+def private_command(name: str, frames: int, ours: bool, as_json: bool) -> None:
+    """Private blocks on ciphertexts: NAME is one, two, three, or detector for the shipped private part."""
+    from pvcnn.bench import private
 
-    refuse.help = f"{what} (not built yet)."
-    return refuse
-
-
-for _name, _what in (("private", "comparing private parts"),):
-    bench_command.add_command(_unbuilt(_name, _what))
+    if name not in private.NAMES:
+        raise click.UsageError(f"no private part {name!r}: choose one of {', '.join(private.NAMES)}")
+    use_one_torch_thread()
+    with notes.status(f"planning, making keys, evaluating {frames} frames"):
+        report = {**_origin(), **private.compare(name, frames, not ours)}
+    if as_json:
+        print_json(report)
+        return
+    results.print(f"{report['date']}, {report['machine']}")
+    for side in ("ours", "reference")[: 2 - ours]:
+        found = report[side]
+        results.print(f"{side}:\n{found['table']}", markup=False, highlight=False, soft_wrap=True)
+        shown = table("one thread", "step", ">processor time")
+        for step, seconds in found["processor_seconds"].items():
+            shown.add_row(step, duration(seconds), style="bold" if step == "evaluate" else None)
+        results.print(shown)
+        error = found["error_in_steps"]
+        results.print(f"error {error['evaluation']:.1e} of a feature's step, {error['flooded']:.3f} flooded")
+    if not ours:
+        results.print(f"a ciphertext for each channel takes {report['ratio']['evaluate']:.1f} times as long")
 
 
 def _compare(cases: Any, title: str, log_n: int, repeat: int, threads: int, as_json: bool) -> None:

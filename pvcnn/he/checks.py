@@ -37,8 +37,8 @@ class Content:
 
 
 def frame_content(plan: EncryptionPlan) -> Content:
-    """One ciphertext per channel, at the top of the chain."""
-    return Content("frame", plan.input_shape[0], len(plan.data_moduli))
+    """What the plan's layout takes, at the top of the chain."""
+    return Content("frame", plan.input_layout.ciphertexts, len(plan.data_moduli))
 
 
 def features_content(plan: EncryptionPlan) -> Content:

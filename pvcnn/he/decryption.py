@@ -21,7 +21,7 @@ def decrypt_features(plan: EncryptionPlan, secret_key: SecretKey, ciphertext: by
     SubmissionRefused for what is not an answer under this plan.
     """
     slots = decrypt_slots(plan, secret_key, ciphertext)
-    return plan.output_layout.gather(slots)
+    return plan.output_layout.gather(slots[None])
 
 
 def decrypt_slots(plan: EncryptionPlan, secret_key: SecretKey, ciphertext: bytes) -> NDArray[np.complex128]:

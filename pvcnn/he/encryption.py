@@ -14,7 +14,7 @@ from pvcnn.he.keys import PublicKey
 
 
 def encrypt_frame(plan: EncryptionPlan, public_key: PublicKey, frame: NDArray[np.float64]) -> bytes:
-    """A frame (channels, rows, columns) with |pixel| <= plan.pixel_bound, one ciphertext per channel.
+    """A frame (channels, rows, columns) with |pixel| <= plan.pixel_bound, in the plan's layout.
 
     Raises ValueError for another shape, RangeError for a pixel that is out of bounds or not a number.
     """
@@ -30,10 +30,10 @@ def encrypt_frame(plan: EncryptionPlan, public_key: PublicKey, frame: NDArray[np
     context = open_context(plan)
     encryptor = seal.Encryptor(context.seal, public_key.load(context))
     content = frame_content(plan)
-    channels = []
-    for channel in frame:
-        plaintext = context.encode(channel.ravel().astype(np.float64), content.primes, plan.scale)
+    ciphertexts = []
+    for slots in plan.input_layout.scatter(frame.astype(np.float64), plan.slot_count):
+        plaintext = context.encode(slots, content.primes, plan.scale)
         ciphertext = seal.Ciphertext()
         encryptor.encrypt(plaintext, ciphertext)
-        channels.append(context.components(ciphertext))
-    return write_ciphertexts(plan, content, context.parms_id(content.primes), plan.scale, channels)
+        ciphertexts.append(context.components(ciphertext))
+    return write_ciphertexts(plan, content, context.parms_id(content.primes), plan.scale, ciphertexts)

@@ -10,18 +10,21 @@ import math
 import struct
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError, ParameterError
-from pvcnn.he.packing import Grid, OutputLayout
+from pvcnn.he.layout import Layout, Place
 from pvcnn.he.primes import check_moduli
 
 FORMAT = "pvcnn-encryption-plan"
-VERSION = 1
-MAX_BYTES = 1 << 16
+VERSION = 2
+MAX_BYTES = 1 << 18
 MAX_LAYERS = 32
 MAX_CHANNELS = 1 << 10
+MAX_SIDE = 1 << 12
+MAX_KEYS = 1 << 10
 MAX_PRIMES = 32
 MAX_SCALE_BITS = 50
 
@@ -34,13 +37,18 @@ FLOODING_FRACTION = 1 / 8
 OUTPUT_HEADROOM_BITS = 3
 
 
+#: Of a layout: entries, copies included.
+MAX_ENTRIES = 1 << 21
+
+
 @dataclass(frozen=True)
 class LayerReport:
     """What a layer leaves, in whole bits (the plan is public, the weights behind it are not).
 
     primes           data primes left
-    headroom_bits    from the largest possible value to where decryption would wrap around
+    headroom_bits    from the largest value to where decryption would wrap around
     precision_bits   p: the noise of a value stays below 2^-p
+    proved           whether no frame can exceed that largest value; else calibration frames do not
     """
 
     name: str
@@ -48,29 +56,41 @@ class LayerReport:
     primes: int
     headroom_bits: int
     precision_bits: int
+    proved: bool
+
+
+@dataclass(frozen=True)
+class SwitchingKey:
+    """A key that evaluation needs: for a Galois element, or for relinearisation if that is 0.
+
+    primes: with how many data primes left it is used at most; those above it are left out of the key.
+    """
+
+    element: int
+    primes: int
 
 
 @dataclass(frozen=True)
 class EncryptionPlan:
-    """Ring, modulus chain, scale, slot layout and rotations for one private part.
+    """Ring, modulus chain, scale, slot layouts and keys for one private part.
 
     moduli          the data primes q_0 .. q_depth, then the key-switching prime
     scale_bits      frames and features have scale 2^scale_bits
+    input_layout    where a frame's pixels lie; the answer is one ciphertext of output_layout
     feature_limit   integer features (output / feature_step) are at most this, in absolute value
-    steps           rotation steps that evaluation makes, each in [1, slots), ascending
+    keys            what evaluation needs, by ascending Galois element
     flooding_bits   by how many bits the flooding noise exceeds the worst-case evaluation noise
     """
 
     degree: int
     moduli: tuple[int, ...]
     scale_bits: int
-    input_shape: tuple[int, int, int]
+    input_layout: Layout
     pixel_bound: float
-    output_shape: tuple[int, int, int]
-    output_gap: int
+    output_layout: Layout
     feature_step: float
     feature_limit: int
-    steps: tuple[int, ...]
+    keys: tuple[SwitchingKey, ...]
     flooding_bits: int
     layers: tuple[LayerReport, ...]
 
@@ -85,21 +105,20 @@ class EncryptionPlan:
         _require(self.scale_bits < self.moduli[0].bit_length(), "the first prime is below the scale")
         for value in (self.pixel_bound, self.feature_step):
             _require(math.isfinite(value) and value > 0, "bounds and steps are positive numbers")
-        for shape in (self.input_shape, self.output_shape):
-            _require(len(shape) == 3 and min(shape) >= 1, "shapes have three positive sides")
-            _require(shape[0] <= MAX_CHANNELS, "there are too many channels")
-        _require(self.input_shape[1] * self.input_shape[2] <= self.slot_count, "a frame exceeds the slots")
-        _require(self.output_gap >= 1, "the gap between outputs is positive")
-        for side in (1, 2):
-            fits = self.output_shape[side] * self.output_gap <= self.input_shape[side]
-            _require(fits, "the outputs exceed the frame")
-        _require(self.output_shape[0] <= self.output_layout.capacity, "the outputs exceed one ciphertext")
+        _check_layout(self.input_layout, self.slot_count)
+        _check_layout(self.output_layout, self.slot_count)
+        _require(self.output_layout.ciphertexts == 1, "the outputs exceed one ciphertext")
+        _require(self.output_layout.copies == (0,), "outputs have no copies")
         reach = self.feature_limit * self.feature_step * self.scale
         fits = reach * 2**OUTPUT_HEADROOM_BITS <= 2 ** self.moduli[0].bit_length()
         _require(self.feature_limit >= 1 and fits, "the features exceed the first prime")
-        ordered = all(a < b for a, b in zip(self.steps, self.steps[1:], strict=False))
-        _require(ordered, "rotation steps ascend")
-        _require(all(0 < step < self.slot_count for step in self.steps), "a rotation step is out of range")
+        elements = [key.element for key in self.keys]
+        ordered = all(a < b for a, b in pairwise(elements))
+        _require(ordered, "Galois elements ascend")
+        for key in self.keys:
+            _require(key.element == 0 or key.element % 2 == 1, "a Galois element is odd")
+            _require(0 <= key.element < 2 * self.degree and key.element != 1, "there is no such rotation")
+            _require(1 <= key.primes <= len(self.data_moduli), "a key has more primes than the chain")
 
     @property
     def slot_count(self) -> int:
@@ -123,10 +142,12 @@ class EncryptionPlan:
         return tuple(modulus.bit_length() for modulus in self.moduli)
 
     @property
-    def output_layout(self) -> OutputLayout:
-        channels, rows, columns = self.output_shape
-        grid = Grid(rows, columns, self.input_shape[2], self.output_gap)
-        return OutputLayout(grid, channels, self.slot_count)
+    def input_shape(self) -> tuple[int, int, int]:
+        return self.input_layout.shape
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        return self.output_layout.shape
 
     @property
     def flooding_amplitude(self) -> float:
@@ -135,13 +156,16 @@ class EncryptionPlan:
 
     @property
     def outer_flooding_amplitude(self) -> float:
-        """Largest noise added to real and imaginary parts that hold no output."""
-        return self.moduli[0] / self.scale / 2.0**OUTPUT_HEADROOM_BITS
+        """Largest noise added to real and imaginary parts that hold no output.
 
-    @property
-    def galois_elements(self) -> tuple[int, ...]:
-        """3^step mod 2 degree: the automorphism behind each rotation step."""
-        return tuple(pow(3, step, 2 * self.degree) for step in self.steps)
+        Its coefficients stay below 2^53: beyond that, the encoder's doubles would lose the lowest bits, and
+        those of the evaluation noise would show.
+        """
+        return min(self.moduli[0], 2**56) / self.scale / 2.0**OUTPUT_HEADROOM_BITS
+
+    def key_moduli(self, key: SwitchingKey) -> tuple[int, ...]:
+        """The primes modulo which a key is given."""
+        return (*self.moduli[: key.primes], self.moduli[-1])
 
     @cached_property
     def digest(self) -> bytes:
@@ -155,13 +179,12 @@ class EncryptionPlan:
                 "degree": self.degree,
                 "moduli": list(self.moduli),
                 "scale_bits": self.scale_bits,
-                "input_shape": list(self.input_shape),
+                "input_layout": _layout_fields(self.input_layout),
                 "pixel_bound": struct.pack(">d", self.pixel_bound),
-                "output_shape": list(self.output_shape),
-                "output_gap": self.output_gap,
+                "output_layout": _layout_fields(self.output_layout),
                 "feature_step": struct.pack(">d", self.feature_step),
                 "feature_limit": self.feature_limit,
-                "steps": list(self.steps),
+                "keys": [vars(key) for key in self.keys],
                 "flooding_bits": self.flooding_bits,
                 "layers": [vars(layer) for layer in self.layers],
             },
@@ -177,13 +200,12 @@ class EncryptionPlan:
                 degree=degree,
                 moduli=tuple(fields.integer_sequence("moduli", MAX_PRIMES, 2, 1 << 60)),
                 scale_bits=fields.integer("scale_bits", 1, MAX_SCALE_BITS + 1),
-                input_shape=_shape(fields, "input_shape"),
+                input_layout=_layout(fields, "input_layout"),
                 pixel_bound=_double(fields, "pixel_bound"),
-                output_shape=_shape(fields, "output_shape"),
-                output_gap=fields.integer("output_gap", 1, 1 << 15),
+                output_layout=_layout(fields, "output_layout"),
                 feature_step=_double(fields, "feature_step"),
                 feature_limit=fields.integer("feature_limit", 1, 1 << 31),
-                steps=tuple(fields.integer_sequence("steps", 1 << 10, 1, 1 << 15)),
+                keys=tuple(_key(item) for item in fields.mappings("keys", MAX_KEYS)),
                 flooding_bits=fields.integer("flooding_bits", 0, 64),
                 layers=tuple(_report(item) for item in fields.mappings("layers", MAX_LAYERS)),
             )
@@ -198,11 +220,55 @@ def _require(condition: bool, message: str) -> None:
         raise ParameterError(message)
 
 
-def _shape(fields: Fields, name: str) -> tuple[int, int, int]:
-    sides = fields.integer_sequence(name, 3, 1, 1 << 15)
-    if len(sides) != 3:
-        raise DecodeError(f"{FORMAT}: field {name!r} must have three sides")
-    return sides[0], sides[1], sides[2]
+def _check_layout(layout: Layout, slot_count: int) -> None:
+    channels, rows, columns = layout.shape
+    _require(min(channels, rows, columns, len(layout.copies)) >= 1, "a layout has channels, rows and columns")
+    _require(channels <= MAX_CHANNELS, "there are too many channels")
+    _require(rows * columns * len(layout.copies) <= slot_count, "a channel exceeds the slots")
+    _require(channels * rows * columns * len(layout.copies) <= MAX_ENTRIES, "a tensor has too many entries")
+    used = {place.ciphertext for place in layout.channels}
+    _require(used == set(range(len(used))), "ciphertexts are numbered one after another")
+    _require(all(place.part in (0, 1) for place in layout.channels), "a slot has two parts")
+    slots = (*layout.rows, *layout.columns, *layout.copies, *(place.slot for place in layout.channels))
+    _require(all(0 <= slot < slot_count for slot in slots), "a slot is out of range")
+    _require(layout.copies[0] == 0, "the first copy is the entries themselves")
+    _require(layout.is_valid(slot_count), "two entries share a place")
+
+
+def _layout_fields(layout: Layout) -> dict[str, list[int]]:
+    return {
+        "rows": list(layout.rows),
+        "columns": list(layout.columns),
+        "ciphertexts": [place.ciphertext for place in layout.channels],
+        "parts": [place.part for place in layout.channels],
+        "slots": [place.slot for place in layout.channels],
+        "copies": list(layout.copies),
+    }
+
+
+def _layout(fields: Fields, name: str) -> Layout:
+    own = fields.mapping(name)
+    rows, columns, ciphertexts, parts, slots, copies = (
+        tuple(own.integer_sequence(axis, limit, 0, 1 << 14))
+        for axis, limit in (
+            ("rows", MAX_SIDE),
+            ("columns", MAX_SIDE),
+            ("ciphertexts", MAX_CHANNELS),
+            ("parts", MAX_CHANNELS),
+            ("slots", MAX_CHANNELS),
+            ("copies", MAX_SIDE),
+        )
+    )
+    own.finish()
+    if not len(ciphertexts) == len(parts) == len(slots):
+        raise DecodeError(f"{FORMAT}: {name}: each channel has a ciphertext, a part and a slot")
+    return Layout(rows, columns, tuple(map(Place, ciphertexts, parts, slots)), copies)
+
+
+def _key(fields: Fields) -> SwitchingKey:
+    key = SwitchingKey(fields.integer("element", 0, 1 << 16), fields.integer("primes", 1, MAX_PRIMES))
+    fields.finish()
+    return key
 
 
 def _double(fields: Fields, name: str) -> float:
@@ -217,6 +283,7 @@ def _report(fields: Fields) -> LayerReport:
         primes=fields.integer("primes", 1, MAX_PRIMES),
         headroom_bits=fields.integer("headroom_bits", -4096, 4096),
         precision_bits=fields.integer("precision_bits", -4096, 4096),
+        proved=fields.boolean("proved"),
     )
     fields.finish()
     return report

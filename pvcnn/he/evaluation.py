@@ -13,17 +13,20 @@ from pvcnn.he.context import open_context
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.flooding import flooding_noise
 from pvcnn.he.keys import EvaluationKeys, PublicKey
-from pvcnn.he.layers import EncryptedConvolution, EncryptedLayer, EncryptedSquare, EncryptedSum
-from pvcnn.he.parameters import plan as make_plan
-from pvcnn.he.schedule import Level, Stage, levels, stages
-from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, PrivatePart, Square
+from pvcnn.he.layers import EncryptedAffine, EncryptedOperation, EncryptedPower, EncryptedSum
+from pvcnn.he.levels import Level
+from pvcnn.he.parameters import Design, design
+from pvcnn.he.placement import AffinePlan, SumPlan
+from pvcnn.he.schedule import PowerPlan, Stage
+from pvcnn.program.private import PrivatePart
 
 
 class Evaluator:
     """Evaluates one private part. Everything that does not depend on the frame is encoded here, once.
 
-    Memory: 8 degree bytes per tap, input channel, output channel and prime (19 MB for one
-    channel to eight at degree 8192). Not thread-safe; SEAL holds the interpreter lock, so run processes.
+    Memory: 8 degree bytes per plaintext product and prime left (19 MB for the 72 products of one channel to
+    eight at degree 8192), and twice the size of the evaluation keys. Not thread-safe; SEAL holds the
+    interpreter lock, so run processes.
     """
 
     def __init__(
@@ -34,21 +37,21 @@ class Evaluator:
         private: PrivatePart,
     ) -> None:
         """Raises ParameterError if the plan is not the one of this private part."""
-        if make_plan(private, plan.feature_limit) != plan:
+        made = self.designed(private, plan.feature_limit)
+        if made.plan != plan:
             raise ParameterError("the encryption plan was made for another private part")
         self._plan = plan
         self._context = open_context(plan)
         self._seal = self._context.evaluator
         self._relinearisation, self._galois = evaluation_keys.load(self._context)
         self._encryptor = seal.Encryptor(self._context.seal, public_key.load(self._context))
-        chain = stages(private)
-        track = levels(chain, plan.moduli, plan.scale)
-        self._layers = [self._layer(stage, *track[i : i + 2]) for i, stage in enumerate(chain)]
-        self._mask = self._context.encode(
-            chain[-1].output_factor * chain[-1].output_grid.mask(plan.slot_count),
-            track[-1].primes,
-            track[-1].plaintext_scale,
-        )
+        self._operations = [
+            self._operation(stage, *made.track[i : i + 2]) for i, stage in enumerate(made.chain.stages)
+        ]
+
+    def designed(self, private: PrivatePart, feature_limit: int) -> Design:
+        """How this evaluator goes about a private part."""
+        return design(private, feature_limit)
 
     def evaluate(self, ciphertext: bytes) -> bytes:
         """The encrypted features of an encrypted frame, as one ciphertext.
@@ -58,8 +61,8 @@ class Evaluator:
         """
         plan, context = self._plan, self._context
         frame = frame_content(plan)
-        channels = read_ciphertexts(plan, frame, context.parms_id(frame.primes), ciphertext)
-        loaded = [context.ciphertext(channel, frame.primes, plan.scale) for channel in channels]
+        messages = read_ciphertexts(plan, frame, context.parms_id(frame.primes), ciphertext)
+        loaded = [context.ciphertext(residues, frame.primes, plan.scale) for residues in messages]
         try:
             answer = self.features(loaded)
             self.hide(answer)
@@ -71,13 +74,11 @@ class Evaluator:
             plan, content, context.parms_id(content.primes), plan.scale, [context.components(answer)]
         )
 
-    def features(self, channels: list[seal.Ciphertext]) -> seal.Ciphertext:
+    def features(self, ciphertexts: list[seal.Ciphertext]) -> seal.Ciphertext:
         """The features in their slots and zero in all others; not yet fit to be shown to anyone."""
-        for layer in self._layers:
-            channels = layer(channels)
-        answer = self._interleaved([self._masked(channel) for channel in channels])
-        self._seal.rescale_to_next_inplace(answer)
-        answer.scale = self._plan.scale  # equal but for the last bits of a double
+        for operation in self._operations:
+            ciphertexts = operation(ciphertexts)
+        (answer,) = ciphertexts
         return answer
 
     def hide(self, answer: seal.Ciphertext) -> None:
@@ -93,39 +94,11 @@ class Evaluator:
         noise = self._context.encode(flooding_noise(self._plan), 1, answer.scale)
         self._seal.add_plain_inplace(answer, noise)
 
-    def _layer(self, stage: Stage, before: Level, after: Level) -> EncryptedLayer:
-        match stage.layer:
-            case PrivateConvolution():
-                return EncryptedConvolution(self._context, self._galois, stage, before, after)
-            case Square():
-                return EncryptedSquare(self._context, self._relinearisation, stage)
-            case PrivateAveragePool():
+    def _operation(self, stage: Stage, before: Level, after: Level) -> EncryptedOperation:
+        match stage.plan:
+            case AffinePlan():
+                return EncryptedAffine(self._context, self._galois, stage, before, after)
+            case SumPlan():
                 return EncryptedSum(self._context, self._galois, stage)
-
-    def _masked(self, channel: seal.Ciphertext) -> seal.Ciphertext:
-        self._seal.multiply_plain_inplace(channel, self._mask)
-        return channel
-
-    def _interleaved(self, channels: list[seal.Ciphertext]) -> seal.Ciphertext:
-        """All pairs of channels in one ciphertext, pair k moved to its place in the output layout.
-
-        By Horner's rule, so that three rotation steps serve any number of channels: the last place of a row
-        moves right by one and the place before is added, then rows, then frames likewise.
-        """
-        layout = self._plan.output_layout
-        groups: dict[tuple[int, ...], seal.Ciphertext] = {
-            layout.place(k): channel for k, channel in enumerate(channels)
-        }
-        for step in reversed(layout.unit_steps()):
-            rows: dict[tuple[int, ...], list[seal.Ciphertext]] = {}
-            for place, member in groups.items():
-                rows.setdefault(place[:-1], []).append(member)
-            groups = {place: self._horner(members, step) for place, members in rows.items()}
-        return groups[()]
-
-    def _horner(self, channels: list[seal.Ciphertext], step: int) -> seal.Ciphertext:
-        total = channels[-1]
-        for channel in reversed(channels[:-1]):
-            self._seal.rotate_vector_inplace(total, step, self._galois)
-            self._seal.add_inplace(total, channel)
-        return total
+            case PowerPlan():
+                return EncryptedPower(self._context, self._relinearisation, stage, before, after)

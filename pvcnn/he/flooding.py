@@ -12,7 +12,7 @@ from the operating system's generator:
 
 The map from slots to coefficients is linear and invertible, so noise that covers the evaluation noise
 slot by slot covers it altogether. It passes through the encoder's double-precision numbers unharmed:
-coefficients stay below an eighth of the first prime, which is 2^53 or less for primes of up to 56 bits.
+coefficients stay below an eighth of the first prime, and below 2^53 where that is larger.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ def uniform_noise(count: int) -> NDArray[np.float64]:
 def flooding_noise(plan: EncryptionPlan) -> NDArray[np.complex128]:
     """(slots,) noise to be added to an answer."""
     outer = plan.outer_flooding_amplitude
-    real, imaginary = outer * uniform_noise(plan.slot_count), outer * uniform_noise(plan.slot_count)
-    slots, ratio = plan.output_layout.slots(), plan.flooding_amplitude / outer
-    real[slots.ravel()] *= ratio
-    imaginary[slots[: plan.output_shape[0] // 2].ravel()] *= ratio
-    return real + 1j * imaginary
+    noise = outer * np.stack([uniform_noise(plan.slot_count), uniform_noise(plan.slot_count)])
+    ratio, layout = plan.flooding_amplitude / outer, plan.output_layout
+    for place, slots in zip(layout.channels, layout.slots(plan.slot_count), strict=True):
+        noise[place.part, slots] *= ratio
+    spread: NDArray[np.complex128] = noise[0] + 1j * noise[1]
+    return spread

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from pvcnn.he.encryption_plan import SwitchingKey
+
 
 class KeyedPlan(Protocol):
-    """A ring, a modulus chain and the automorphisms for which there are keys. Plans are hashable values.
+    """A ring, a modulus chain and the keys that evaluation needs. Plans are hashable values.
 
     data_moduli are all primes but the last, which serves key switching.
     """
@@ -24,10 +26,9 @@ class KeyedPlan(Protocol):
     def slot_count(self) -> int: ...
 
     @property
-    def steps(self) -> tuple[int, ...]: ...
+    def keys(self) -> tuple[SwitchingKey, ...]: ...
 
-    @property
-    def galois_elements(self) -> tuple[int, ...]: ...
+    def key_moduli(self, key: SwitchingKey) -> tuple[int, ...]: ...
 
     @property
     def digest(self) -> bytes: ...

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ import tenseal.sealapi as seal
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError
 from pvcnn.he.context import EncryptionContext, open_context
+from pvcnn.he.encryption_plan import SwitchingKey
 from pvcnn.he.keyed_plan import KeyedPlan
 from pvcnn.he.residues import Residues, add, expand, multiply, pack, packed_bytes, subtract, unpack
 from pvcnn.he.streams import ciphertext_stream, coefficients, key_switching_stream, load, secret_key_stream
@@ -91,62 +93,76 @@ class PublicKey:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationKeys:
-    """The relinearisation key and one key per rotation step of the plan.
+    """The keys that the plan lists, in its order.
 
-    bodies: (1 + steps, digits, primes, degree), the b of every pair; the relinearisation key comes
-    first. `seed` expands to all a, numbered in the same order.
+    bodies: for each (digits, primes, degree), the b of every pair. A key has one digit for each data prime
+    with which it is used at most, and is given modulo these and the key-switching prime: SEAL never looks at
+    the others, which are zero in what it loads. `seed` expands to all a, numbered in the same order.
     """
 
     plan_digest: bytes
     seed: bytes
-    bodies: Residues = field(repr=False)
+    bodies: tuple[Residues, ...] = field(repr=False)
 
     def to_bytes(self, plan: KeyedPlan) -> bytes:
-        packed = [[pack(digit, plan.moduli) for digit in key] for key in self.bodies]
+        packed = [
+            [pack(digit, plan.key_moduli(key)) for digit in body]
+            for key, body in zip(plan.keys, self.bodies, strict=True)
+        ]
         return encode(
             EVALUATION_FORMAT, VERSION, {"plan": self.plan_digest, "seed": self.seed, "bodies": packed}
         )
 
     @classmethod
     def from_bytes(cls, plan: KeyedPlan, data: bytes) -> EvaluationKeys:
-        keys, digits = 1 + len(plan.steps), len(plan.data_moduli)
-        length = packed_bytes(plan.degree, plan.moduli)
-        fields = _open_key(plan, data, EVALUATION_FORMAT, keys * digits * (length + 16))
+        length = sum(key.primes * (packed_bytes(plan.degree, plan.key_moduli(key)) + 16) for key in plan.keys)
+        fields = _open_key(plan, data, EVALUATION_FORMAT, length)
         seed = fields.octets("seed", SEED_BYTES)
-        packed = fields.sequence("bodies", keys)
+        packed = fields.sequence("bodies", len(plan.keys))
         fields.finish()
-        bodies = np.empty((keys, digits, len(plan.moduli), plan.degree), np.uint64)
-        if len(packed) != keys:
-            raise DecodeError(f"{EVALUATION_FORMAT}: the plan needs {keys} keys, not {len(packed)}")
-        for i, key in enumerate(packed):
-            if not isinstance(key, list) or len(key) != digits:
-                raise DecodeError(f"{EVALUATION_FORMAT}: key {i} must have {digits} digits")
-            for j, digit in enumerate(key):
-                if not isinstance(digit, bytes):
-                    raise DecodeError(f"{EVALUATION_FORMAT}: key {i} must hold byte strings")
-                bodies[i, j] = unpack(digit, plan.degree, plan.moduli, EVALUATION_FORMAT)
-        return cls(plan.digest, seed, bodies)
+        if len(packed) != len(plan.keys):
+            raise DecodeError(f"{EVALUATION_FORMAT}: the plan needs {len(plan.keys)} keys, not {len(packed)}")
+        return cls(plan.digest, seed, tuple(map(partial(_unpack_key, plan), plan.keys, packed)))
 
     def load(self, context: EncryptionContext) -> tuple[seal.RelinKeys, seal.GaloisKeys]:
-        keys = self._pairs(context.plan)
         relinearisation, galois = seal.RelinKeys(), seal.GaloisKeys()
-        places = {0: keys[0]}
-        load(relinearisation, context.seal, key_switching_stream(context.key_parms_id, places))
-        elements = context.plan.galois_elements
-        places = {seal.GaloisKeys.get_index(g): key for g, key in zip(elements, keys[1:], strict=True)}
+        places, rotations = {}, {}
+        first = 0
+        for key, body in zip(context.plan.keys, self.bodies, strict=True):
+            pairs = self._pairs(context.plan, key, body, first)
+            first += len(body)
+            if key.element:
+                rotations[seal.GaloisKeys.get_index(key.element)] = pairs
+            else:
+                places[0] = pairs
         if places:
-            load(galois, context.seal, key_switching_stream(context.key_parms_id, places))
+            load(relinearisation, context.seal, key_switching_stream(context.key_parms_id, places))
+        if rotations:
+            load(galois, context.seal, key_switching_stream(context.key_parms_id, rotations))
         return relinearisation, galois
 
-    def _pairs(self, plan: KeyedPlan) -> list[Residues]:
-        """For each key (digits, 2, primes, degree)."""
-        pairs = np.empty((*self.bodies.shape[:2], 2, *self.bodies.shape[2:]), np.uint64)
-        pairs[:, :, 0] = self.bodies
-        digits = self.bodies.shape[1]
-        for i, key in enumerate(pairs):
-            for j, pair in enumerate(key):
-                pair[1] = expand(self.seed, i * digits + j, plan.degree, plan.moduli)
-        return list(pairs)
+    def _pairs(self, plan: KeyedPlan, key: SwitchingKey, body: Residues, first: int) -> Residues:
+        """(digits, 2, primes, degree) of a key as SEAL has them; `first` numbers its first digit."""
+        pairs = np.zeros((len(plan.data_moduli), 2, len(plan.moduli), plan.degree), np.uint64)
+        own = _own_rows(plan, key)
+        for j, digit in enumerate(body):
+            pairs[j, 0, own] = digit
+            pairs[j, 1, own] = expand(self.seed, first + j, plan.degree, plan.key_moduli(key))
+        return pairs
+
+
+def _own_rows(plan: KeyedPlan, key: SwitchingKey) -> list[int]:
+    """The places, among all moduli, of those modulo which a key is given."""
+    return [*range(key.primes), len(plan.moduli) - 1]
+
+
+def _unpack_key(plan: KeyedPlan, key: SwitchingKey, packed: object) -> Residues:
+    if not isinstance(packed, list) or len(packed) != key.primes:
+        raise DecodeError(f"{EVALUATION_FORMAT}: the key of {key.element} must have {key.primes} digits")
+    moduli = plan.key_moduli(key)
+    if not all(isinstance(digit, bytes) for digit in packed):
+        raise DecodeError(f"{EVALUATION_FORMAT}: the key of {key.element} must hold byte strings")
+    return np.stack([unpack(digit, plan.degree, moduli, EVALUATION_FORMAT) for digit in packed])
 
 
 def _open_key(plan: KeyedPlan, data: bytes, format_name: str, length: int) -> Fields:
@@ -164,27 +180,45 @@ def generate(plan: KeyedPlan) -> tuple[SecretKey, PublicKey, EvaluationKeys]:
     drawn = generator.secret_key()  # `data` refers into it, so it must stay alive
     secret = coefficients(drawn.data(), shape)
 
+    elements = [key.element for key in plan.keys if key.element]
     public, relinearisation, galois = seal.PublicKey(), seal.RelinKeys(), seal.GaloisKeys()
     generator.create_public_key(public)
     generator.create_relin_keys(relinearisation)
-    generator.create_galois_keys(list(plan.galois_elements), galois)
+    generator.create_galois_keys(elements, galois)
 
     public_seed, evaluation_seed = os.urandom(SEED_BYTES), os.urandom(SEED_BYTES)
-    switching = [relinearisation.key(2), *(galois.key(g) for g in plan.galois_elements)]
-    digits = len(plan.data_moduli)
-    bodies = np.empty((len(switching), digits, *shape), np.uint64)
-    for i, key in enumerate(switching):
-        for j in range(digits):
-            bodies[i, j] = _reseed(plan, key[j], secret, evaluation_seed, i * digits + j)
+    bodies = []
+    first = 0
+    for key in plan.keys:
+        digits = galois.key(key.element) if key.element else relinearisation.key(2)
+        own = _own_rows(plan, key)
+        bodies.append(
+            np.stack(
+                [
+                    _reseed(plan.degree, plan.key_moduli(key), _pair(digits[j], shape)[:, own], secret[own],
+                            evaluation_seed, first + j)
+                    for j in range(key.primes)
+                ]
+            )
+        )  # fmt: skip
+        first += key.primes
+    body = _reseed(plan.degree, plan.moduli, _pair(public, shape), secret, public_seed, 0)
     return (
         SecretKey(plan.digest, secret),
-        PublicKey(plan.digest, public_seed, _reseed(plan, public, secret, public_seed, 0)),
-        EvaluationKeys(plan.digest, evaluation_seed, bodies),
+        PublicKey(plan.digest, public_seed, body),
+        EvaluationKeys(plan.digest, evaluation_seed, tuple(bodies)),
     )
 
 
-def _reseed(plan: KeyedPlan, key: Any, secret: Residues, seed: bytes, index: int) -> Residues:
+def _pair(key: Any, shape: tuple[int, int]) -> Residues:
+    """(2, primes, degree) of one of SEAL's public keys."""
+    return coefficients(key.data(), (2, *shape))
+
+
+def _reseed(
+    degree: int, moduli: tuple[int, ...], pair: Residues, secret: Residues, seed: bytes, index: int
+) -> Residues:
     """b + (a - a') s for a pair (b, a) and the a' of this seed and index."""
-    b, a = coefficients(key.data(), (2, *secret.shape))
-    difference = subtract(a, expand(seed, index, plan.degree, plan.moduli), plan.moduli)
-    return add(b, multiply(difference, secret, plan.moduli), plan.moduli)
+    b, a = pair
+    difference = subtract(a, expand(seed, index, degree, moduli), moduli)
+    return add(b, multiply(difference, secret, moduli), moduli)

@@ -1,22 +1,27 @@
-"""How large values can get and how large the noise is, layer by layer, before anything is encrypted.
+"""How large values can get and how large the noise is, stage by stage, before anything is encrypted.
 
 Noise is the standard deviation of a slot's real part by the usual average-case estimates for CKKS
-(Kim et al., eprint 2020/1118), with independent coefficients. Whatever multiplies noise is taken at the
+(Kim et al., eprint 2020/1118), with independent coefficients. Key switching leaves far more noise in a few
+slots than in the others, so two deviations are followed: the root mean square over slots, and that in the
+worst slot, which enters an output by way of one weight alone. Whatever multiplies noise is taken at the
 largest magnitude at which the features can still be in range, so real frames see less.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from pvcnn.errors import ParameterError
-from pvcnn.he.packing import TAPS
-from pvcnn.he.schedule import Level, Stage
-from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, Square
+from pvcnn.he.circuit import Affine, Power, WindowSum
+from pvcnn.he.levels import Level, Rescaling
+from pvcnn.he.placement import AffinePlan, SumPlan
+from pvcnn.he.schedule import Chain, PowerPlan, Stage
+from pvcnn.program.private import PrivatePart
 
 #: Deviation of SEAL's error distribution.
 ERROR_DEVIATION = 3.2
@@ -29,11 +34,24 @@ _BEYOND_ANY_MODULUS = 2.0**500
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What a slot holds after a stage: at most `magnitude`, with noise of deviation `noise`."""
+class Noise:
+    """Deviations: the root mean square over all slots, and what the worst slot has besides."""
 
-    magnitude: float
-    noise: float
+    usual: float
+    worst: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return math.hypot(self.usual, self.worst)
+
+    def plus(self, *others: Noise) -> Noise:
+        """The sum with independent noise."""
+        parts = (self, *others)
+        return Noise(math.hypot(*(n.usual for n in parts)), math.hypot(*(n.worst for n in parts)))
+
+    def times(self, usual: float, worst: float | None = None) -> Noise:
+        """Multiplied; where many slots are summed, the worst one counts less than their norm."""
+        return Noise(usual * self.usual, (usual if worst is None else worst) * self.worst)
 
 
 class NoiseModel:
@@ -55,99 +73,166 @@ class NoiseModel:
         """Of dividing by a prime, in the new scale: two rounded polynomials, one times s."""
         return self._slot((1 + 2 * self._degree / 3) / 12, scale)
 
-    def key_switch(self, primes: int, scale: float) -> float:
-        """Of a rotation or relinearisation with `primes` data primes left, in the slot that gets most.
+    def key_switch(self, primes: int, scale: float) -> Noise:
+        """Of a rotation or relinearisation with `primes` data primes left.
 
-        SEAL's digits lie in [0, q_i) and not around zero. Their mean is a geometric sum at the encoder's
-        roots, largest in slot 0, whose root is next to 1: there it outweighs their variance, N / 12, by
-        N^2 / pi^2.
+        SEAL's digits lie in [0, q_i) and not around zero: their mean square is q_i^2 / 3. The mean itself is
+        a geometric sum at the encoder's roots, largest in slot 0, whose root is next to 1: there it outweighs
+        their variance, N / 12, by N^2 / pi^2.
         """
         special, degree = self._moduli[-1], self._degree
-        digits = sum((modulus / special) ** 2 for modulus in self._moduli[:primes])
-        variance = digits * ERROR_DEVIATION**2 * (degree / 12 + degree**2 / math.pi**2)
-        return math.hypot(self._slot(variance, scale), self.rounding(scale))
+        digits = ERROR_DEVIATION**2 * sum((modulus / special) ** 2 for modulus in self._moduli[:primes])
+        usual = math.hypot(self._slot(digits * degree / 3, scale), self.rounding(scale))
+        return Noise(usual, self._slot(digits * degree**2 / math.pi**2, scale))
 
     def encoding(self, magnitude: float, scale: float) -> float:
         """Of multiplying a value of this magnitude by a plaintext rounded to integers at `scale`."""
         return magnitude * self._slot(1 / 12, scale)
 
 
-def magnitudes(chain: tuple[Stage, ...], pixel_bound: float) -> tuple[float, ...]:
-    """The largest absolute value that a slot can hold before the first stage and after each.
+@dataclass(frozen=True)
+class Reach:
+    """The largest absolute value that slots hold before the first stage and after each.
 
-    Raises ParameterError, naming the layer, for values that no modulus could hold.
+    `values`: by calibration, where the private part has ranges, and else by what no frame can exceed.
+    `relevant`: those at which the features can still be in range. `proved`: for each stage whether no frame
+    can exceed its value.
     """
-    found = [pixel_bound]
-    for stage in chain:
-        match stage.layer:
-            case PrivateConvolution(bias=bias):
-                reach = np.abs(stage.kernel).sum((1, 2)) * found[-1] + np.abs(bias)
-                found.append(float(reach.max()))
-            case Square():
-                found.append(found[-1] ** 2)
-            case PrivateAveragePool(size=size):
-                found.append(found[-1] * size**2)
-        if found[-1] > _BEYOND_ANY_MODULUS:
-            raise ParameterError(f"{stage.layer.name}: values may reach {found[-1]:.1g}")
+
+    values: tuple[float, ...]
+    relevant: tuple[float, ...]
+    proved: tuple[bool, ...]
+
+
+def reach(chain: Chain, private: PrivatePart, feature_bound: float) -> Reach:
+    """Raises ParameterError, naming the layer, for values that no modulus could hold."""
+    values, proved = [private.pixel_bound], [True]
+    for stage in chain.stages:
+        value = _largest(stage, values[-1])
+        known = proved[-1]
+        if private.ranges and stage is not chain.stages[-1]:
+            step = stage.step
+            taken = (private.ranges[step.layer] + float(np.abs(step.offset).max())) / abs(step.factor)
+            if taken < value:
+                value, known = taken, False
+        if value > _BEYOND_ANY_MODULUS:
+            raise ParameterError(f"{stage.name}: values may reach {value:.1g}")
+        values.append(value)
+        proved.append(known)
+    return Reach(tuple(values), _relevant(chain, values, feature_bound), tuple(proved[1:]))
+
+
+def _largest(stage: Stage, before: float) -> float:
+    match stage.step.operation:
+        case Affine(weight=weight, bias=bias):
+            sums = np.abs(weight).sum((1, 2, 3)) * before + np.abs(bias).max((1, 2))
+            return float(sums.max())
+        case WindowSum(windows=windows):
+            return before * windows.size
+        case Power() as power:
+            return _polynomial(power, before + _addend(power))
+
+
+def _addend(power: Power) -> float:
+    return 0.0 if power.addend is None else float(np.abs(power.addend).max())
+
+
+def _polynomial(power: Power, magnitude: float) -> float:
+    terms = (abs(c) * magnitude ** (power.degree - 1 - i) for i, c in enumerate(power.lower))
+    return magnitude**power.degree + sum(terms)
+
+
+def _slope(power: Power, magnitude: float) -> float:
+    """A bound on the derivative."""
+    degree = power.degree
+    terms = ((degree - 1 - i) * abs(c) * magnitude ** (degree - 2 - i) for i, c in enumerate(power.lower))
+    return degree * magnitude ** (degree - 1) + sum(terms)
+
+
+def _relevant(chain: Chain, values: list[float], feature_bound: float) -> tuple[float, ...]:
+    """At most what leaves the features within `feature_bound`.
+
+    Back from the features to the last affine map: a mean of squares bounds their mean, and noise is averaged
+    along with them, so the root mean square is the magnitude that counts before a square.
+    """
+    found = list(values)
+    found[-1] = min(found[-1], feature_bound)
+    for index in range(len(chain.stages) - 2, -1, -1):
+        step = chain.stages[index].step
+        bound = (feature_bound + float(np.abs(step.offset).max())) / abs(step.factor)
+        found[index + 1] = min(found[index + 1], bound)
+        if isinstance(step.operation, Power) and step.operation.degree == 2 and index:
+            found[index] = min(found[index], math.sqrt(bound) + _addend(step.operation))
+        if not isinstance(step.operation, WindowSum):
+            break
     return tuple(found)
 
 
-def relevant_magnitudes(
-    chain: tuple[Stage, ...], pixel_bound: float, feature_bound: float
-) -> tuple[float, ...]:
-    """As `magnitudes`, but at most what leaves the features within `feature_bound`.
-
-    Back from the features to the last convolution: a mean of squares bounds their mean, and noise is
-    averaged along with them, so the root mean square is the magnitude that counts before a square.
-    """
-    reach = list(magnitudes(chain, pixel_bound))
-    bound = feature_bound
-    for index in range(len(chain), 0, -1):
-        stage = chain[index - 1]
-        reach[index] = min(reach[index], bound / stage.output_factor)
-        match stage.layer:
-            case PrivateConvolution():
-                break
-            case Square():
-                bound = math.sqrt(bound)
-            case PrivateAveragePool():
-                pass
-    return tuple(reach)
-
-
 def estimates(
-    chain: tuple[Stage, ...], track: tuple[Level, ...], model: NoiseModel, reach: tuple[float, ...]
-) -> Iterator[Estimate]:
-    """Before the first stage and after each: magnitude (`reach`) and noise of the slots."""
-    noise = model.fresh(track[0].scale)
-    yield Estimate(reach[0], noise)
-    for index, stage in enumerate(chain):
-        level, scale, before = track[index], track[index + 1].scale, reach[index]
-        match stage.layer:
-            case PrivateConvolution():
-                turned = math.hypot(noise, model.key_switch(level.primes, level.scale))
-                norm = float(np.sqrt((stage.kernel**2).sum((1, 2))).max())
-                coded = math.sqrt(stage.channels * len(TAPS)) * model.encoding(before, level.plaintext_scale)
-                noise = math.hypot(norm * turned, coded, model.rounding(scale))
-            case Square():
-                switched = model.key_switch(level.primes, level.scale**2)
-                noise = math.hypot(2 * before * noise, noise**2, switched, model.rounding(scale))
-            case PrivateAveragePool():
-                for _ in stage.steps:
-                    noise = math.hypot(noise, noise, model.key_switch(level.primes, level.scale))
-        if stage.merges:
-            noise *= math.sqrt(2)
-        yield Estimate(reach[index + 1], noise)
+    chain: Chain, keeping: Rescaling, track: tuple[Level, ...], model: NoiseModel, reaches: tuple[float, ...]
+) -> Iterator[float]:
+    """Noise of the slots before the first stage and after each."""
+    noise = Noise(model.fresh(track[0].scale))
+    yield noise.total
+    for index, stage in enumerate(chain.stages):
+        level, after, before = track[index], track[index + 1], reaches[index]
+        match stage.plan:
+            case AffinePlan():
+                noise = _affine_noise(stage, level, after, model, before, noise)
+            case SumPlan(stages=stages):
+                for turns in stages:
+                    switched = model.key_switch(level.primes, level.scale)
+                    noise = noise.plus(switched).times(math.sqrt(len(turns) + 1), 1.0)
+            case PowerPlan(merges=merges):
+                noise = _power_noise(stage, level, after, model, before, noise, index in keeping)
+                noise = noise.times(math.sqrt(2) if merges else 1.0)
+        yield noise.total
 
 
-def answer_noise(last: Stage, level: Level, model: NoiseModel, estimate: Estimate, scale: float) -> float:
-    """Deviation of an output's noise, in the output's units, before flooding.
+def _affine_noise(
+    stage: Stage, level: Level, after: Level, model: NoiseModel, before: float, noise: Noise
+) -> Noise:
+    operation, plan = stage.step.operation, stage.plan
+    assert isinstance(operation, Affine)
+    assert isinstance(plan, AffinePlan)
+    diagonals = plan.diagonals
+    turned = noise.plus(model.key_switch(level.primes, level.scale)) if diagonals.babies else noise
+    norm = float(np.sqrt((operation.weight**2).sum((1, 2, 3))).max())
+    carried = turned.times(norm, float(np.abs(operation.weight).max()))
+    products = max(Counter(term.output_ciphertext for term in diagonals.terms).values())
+    giants = max(Counter(output for output, _ in diagonals.giants).values(), default=0)
+    late = len(diagonals.folds) + diagonals.conjugates
+    summed = math.sqrt(2.0 ** len(diagonals.folds)) * (2.0 if diagonals.conjugates else 1.0)
+    coded = math.sqrt(products) * model.encoding(before, level.plaintext_scale)
+    moved = model.key_switch(level.primes, level.scale * level.plaintext_scale).times(math.sqrt(giants))
+    rounded = Noise(math.hypot(coded, model.rounding(after.scale)))
+    switched = model.key_switch(after.primes, after.scale).times(math.sqrt(late))
+    return carried.plus(moved.plus(rounded, switched).times(summed))
 
-    `level` is the one before the final mask, `estimate` what the slots hold there, `scale` the answer's.
-    """
-    coded = model.encoding(estimate.magnitude, level.plaintext_scale)
-    switched = model.key_switch(level.primes, level.scale * level.plaintext_scale)
-    placed = math.sqrt(last.output_channels / 2) * switched
-    # Twice the rounding: the answer's own, and that of the fresh encryption of zero.
-    finish = math.sqrt(2) * model.rounding(scale)
-    return math.hypot(last.output_factor * estimate.noise, coded, placed, finish)
+
+def _power_noise(
+    stage: Stage,
+    level: Level,
+    after: Level,
+    model: NoiseModel,
+    before: float,
+    noise: Noise,
+    keeps: bool,
+) -> Noise:
+    power = stage.step.operation
+    assert isinstance(power, Power)
+    magnitude = before + _addend(power)
+    carried = noise.times(_slope(power, magnitude)).plus(Noise(noise.total**power.degree))
+    last = Noise(0.0 if keeps else model.rounding(after.scale))
+    switched = model.key_switch(level.primes, level.scale**2)
+    if power.degree == 2:
+        return carried.plus(switched, last)
+    scale = level.scale
+    inner = switched.plus(Noise(model.rounding(scale)))
+    tail = abs(power.lower[0])
+    if power.degree == 4:
+        tail = 2 * magnitude**2 + tail * magnitude + abs(power.lower[1])
+    other = magnitude + tail if power.degree == 3 else tail
+    coded = Noise(model.encoding(magnitude, scale) * (1.0 + magnitude**2))
+    again = model.key_switch(level.primes - 1, scale**2)
+    return carried.plus(inner.times(other), again, coded, last)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 
@@ -15,6 +17,34 @@ class Square(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         return values * values
+
+
+class Polynomial(nn.Module):
+    """Entrywise c_0 + c_1 x + ... + c_d x^d, 2 <= d <= 4: other activations that encryption can evaluate.
+
+    `coefficients` (d + 1,) are trained like weights. A quadratic one costs what a square costs, one of degree
+    three or four a level more. Traced as one leaf.
+    """
+
+    coefficients: nn.Parameter
+
+    def __init__(self, coefficients: Sequence[float]) -> None:
+        super().__init__()
+        if not 3 <= len(coefficients) <= 5:
+            raise ValueError(
+                f"a polynomial of degree 2 to 4 has 3 to 5 coefficients, not {len(coefficients)}"
+            )
+        self.coefficients = nn.Parameter(torch.tensor([float(c) for c in coefficients]))
+
+    def forward(self, values: Tensor) -> Tensor:
+        result = self.coefficients[-1]
+        for coefficient in reversed(self.coefficients[:-1].unbind()):
+            result = result * values + coefficient
+        return result
+
+    def extra_repr(self) -> str:
+        """The degree; coefficients may be secret."""
+        return f"degree={len(self.coefficients) - 1}"
 
 
 class ConvolutionNorm(nn.Sequential):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -27,6 +27,7 @@ Kind: TypeAlias = Literal[
     "hardsigmoid",
     "elu",
     "softplus",
+    "polynomial",
 ]
 
 #: What torch calls the module of each kind, for messages and reports.
@@ -46,6 +47,7 @@ _TYPE_NAMES: dict[Kind, str] = {
     "hardsigmoid": "Hardsigmoid",
     "elu": "ELU",
     "softplus": "Softplus",
+    "polynomial": "Polynomial",
 }
 
 _FUNCTIONS: dict[Kind, Callable[[Tensor], Tensor]] = {
@@ -61,8 +63,8 @@ _FUNCTIONS: dict[Kind, Callable[[Tensor], Tensor]] = {
     "hardswish": F.hardswish,
     "hardsigmoid": F.hardsigmoid,
 }
-#: Those whose value first falls and then rises.
-_BENT: tuple[Kind, ...] = ("square", "silu", "gelu", "gelu_tanh", "hardswish")
+#: Those whose value falls and rises.
+_BENT: tuple[Kind, ...] = ("square", "silu", "gelu", "gelu_tanh", "hardswish", "polynomial")
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,15 @@ class Activation:
 
     `parameter` is the slope of leaky_relu below 0, the alpha of elu, the beta of softplus, and the least
     value of hardtanh, whose greatest one is `upper`; the other kinds have none. "gelu" is the exact one,
-    "gelu_tanh" torch's approximation by tanh.
+    "gelu_tanh" torch's approximation by tanh. `coefficients` are a polynomial's, that of x^0 first, and
+    shown by no `repr`: before the cut they are secret.
     """
 
     name: str
     kind: Kind
     parameter: float = 0.0
     upper: float = 0.0
+    coefficients: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def type_name(self) -> str:
@@ -96,6 +100,8 @@ class Activation:
                 return partial(F.elu, alpha=self.parameter)
             case "softplus":
                 return partial(F.softplus, beta=self.parameter)
+            case "polynomial":
+                return partial(_polynomial, self.coefficients)
             case kind:
                 return _FUNCTIONS[kind]
 
@@ -110,3 +116,10 @@ class Activation:
         if self.kind in ("leaky_relu", "elu"):
             return self.parameter >= 0
         return self.kind not in _BENT
+
+
+def _polynomial(coefficients: tuple[float, ...], values: Tensor) -> Tensor:
+    result = torch.zeros_like(values)
+    for coefficient in reversed(coefficients):
+        result = result * values + coefficient
+    return result

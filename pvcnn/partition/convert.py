@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
+from pvcnn.models.layers import Polynomial
 from pvcnn.partition import convert_activations as activations
 from pvcnn.partition import convert_windows as windows
 from pvcnn.partition.convert_activations import plain
@@ -137,6 +138,7 @@ _MODULES: dict[type[nn.Module], Convert] = {
     nn.Hardsigmoid: lambda place, m: plain("hardsigmoid")(place),
     nn.ELU: lambda place, m: activations.elu(place, m.alpha),
     nn.Softplus: lambda place, m: activations.softplus(place, m.beta, m.threshold),
+    Polynomial: lambda place, m: activations.polynomial(place, m.coefficients.detach()),
     nn.MaxPool2d: lambda place, m: windows.max_pool(
         place, m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, m.return_indices
     ),

@@ -70,6 +70,10 @@ def power(place: Place, exponent: object) -> Layers:
     return plain("square")(place)
 
 
+def polynomial(place: Place, coefficients: Tensor) -> Layers:
+    return (Activation(place.name, "polynomial", coefficients=tuple(coefficients.tolist())),)
+
+
 def _number(value: object, what: str) -> float:
     if not isinstance(value, int | float):
         raise Setting(f"{what} must be a number")

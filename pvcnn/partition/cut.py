@@ -6,11 +6,14 @@ import difflib
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from pvcnn.errors import CutRefused, UnsupportedLayer
 from pvcnn.partition.graph import (
     FRAMES,
     Activation,
     AveragePool,
+    BatchNorm,
     Conv2d,
     Flatten,
     FloatGraph,
@@ -27,12 +30,15 @@ from pvcnn.program.windows import Windows
 class CutGraph(NamedTuple):
     """The private layers, one behind the other, and the public graph, whose frames are what crosses.
 
-    `place` is the number of the value that crosses in the whole graph, FRAMES if nothing is private.
+    `place` is the number of the value that crosses in the whole graph, FRAMES if nothing is private. The
+    private part's features are always (channels, rows, columns): where the value is (features,), the public
+    graph `flattens` (features, 1, 1) first.
     """
 
     private: tuple[FloatLayer, ...]
     public: FloatGraph
     place: int
+    flattens: bool
 
 
 def cut_graph(graph: FloatGraph, cut: int | str) -> CutGraph:
@@ -54,7 +60,8 @@ def cut_graph(graph: FloatGraph, cut: int | str) -> CutGraph:
             f"cut={cut!r}: {len(crossing)} tensors cross there, those of "
             f"{', '.join(_name(graph, value) for value in crossing)}; one alone may: {_nearest(graph, place)}"
         )
-    return CutGraph(_chain(graph.nodes[:place]), _from(graph, place), place)
+    flattens = place != FRAMES and len(graph.shapes[place]) == 1
+    return CutGraph(_chain(graph.nodes[:place]), _from(graph, place, flattens), place, flattens)
 
 
 def _place_of_blocks(graph: FloatGraph, blocks: int) -> int:
@@ -108,58 +115,51 @@ def _chain(nodes: tuple[FloatNode, ...]) -> tuple[FloatLayer, ...]:
     return tuple(node.layer for node in nodes)
 
 
-def _from(graph: FloatGraph, place: int) -> FloatGraph:
+def _from(graph: FloatGraph, place: int, flattens: bool) -> FloatGraph:
     """What follows the value `place`, which takes the place of the frames."""
+    moved = place - flattens
     nodes = tuple(
-        FloatNode(node.layer, tuple(number - place for number in node.inputs)) for node in graph.nodes[place:]
+        FloatNode(node.layer, tuple(number - moved for number in node.inputs)) for node in graph.nodes[place:]
     )
-    return FloatGraph(graph.shapes[place], nodes, graph.notes)
+    if not flattens:
+        return FloatGraph(graph.shapes[place], nodes, graph.notes)
+    flatten = FloatNode(Flatten(f"{graph.layers[place - 1].name}.features"), (FRAMES,))
+    return FloatGraph((*graph.shapes[place], 1, 1), (flatten, *nodes), graph.notes)
 
 
 def private_layers(layers: tuple[FloatLayer, ...]) -> tuple[private.PrivateLayer, ...]:
     """The layers as they are evaluated on encrypted frames. Raises UnsupportedLayer for any other."""
-    return tuple(_private_layer(layer) for layer in layers)
+    return tuple(_private_layer(layer) for layer in layers if not isinstance(layer, Flatten))
 
 
 def _private_layer(layer: FloatLayer) -> private.PrivateLayer:
     match layer:
-        case Conv2d() if (layer.windows, layer.groups) == (Windows.square(private.KERNEL, 1, 1), 1):
-            return private.PrivateConvolution(layer.name, layer.weight.numpy(), layer.bias.numpy())
+        case Conv2d():
+            return private.PrivateConvolution(
+                layer.name, layer.weight.numpy(), layer.bias.numpy(), layer.windows, layer.groups
+            )
+        case Linear():
+            return private.PrivateLinear(layer.name, layer.weight.numpy(), layer.bias.numpy())
         case Activation(kind="square"):
             return private.Square(layer.name)
-        case AveragePool() if _is_mean_of_squares(layer):
-            return private.PrivateAveragePool(layer.name, layer.windows.kernel[0])
-        case Conv2d() | AveragePool():
-            raise _unsupported(layer, f"{type_name(layer)} {_described(layer)}")
+        case Activation(kind="polynomial"):
+            return private.PrivatePolynomial(layer.name, np.array(layer.coefficients))
+        case AveragePool() if max(layer.windows.kernel) <= private.MAX_WINDOW:
+            return private.PrivateAveragePool(layer.name, layer.windows, layer.divisor)
+        case BatchNorm():
+            size = len(layer.scale)
+            weight = layer.scale.numpy().reshape(size, 1, 1, 1)
+            return private.PrivateConvolution(
+                layer.name, weight, layer.shift.numpy(), Windows((1, 1)), groups=size
+            )
     raise _unsupported(layer, type_name(layer))
-
-
-def _is_mean_of_squares(pool: AveragePool) -> bool:
-    size = pool.windows.kernel[0]
-    return pool.windows == Windows.disjoint(size) and pool.divisor == size**2 and size <= private.MAX_WINDOW
-
-
-def _described(layer: Conv2d | AveragePool) -> str:
-    windows = layer.windows
-    stride, padding, dilation = (
-        numbers[0] if len(set(numbers)) == 1 else numbers
-        for numbers in (windows.stride, windows.padding, windows.dilation)
-    )
-    text = f"{windows.kernel[0]}x{windows.kernel[1]}, stride {stride}, padding {padding}"
-    if dilation != 1:
-        text += f", dilation {dilation}"
-    if isinstance(layer, Conv2d) and layer.groups != 1:
-        text += f", groups {layer.groups}"
-    if isinstance(layer, AveragePool) and layer.divisor != windows.size:
-        text += f", divisor {layer.divisor}"
-    return text
 
 
 def _unsupported(layer: FloatLayer, found: str) -> UnsupportedLayer:
     return UnsupportedLayer(
         f"{layer.name} ({found}): not supported before the cut, where frames are encrypted; supported are "
-        "one behind the other Conv2d 3x3 with stride 1 and padding 1, batch norm behind it, Square (x * x) "
-        "and AvgPool2d side by side: replace the layer or cut before it"
+        "one behind the other Conv2d, Linear, BatchNorm2d, AvgPool2d, Square (x * x) and Polynomial: replace "
+        "the layer (`replace_activations` of pvcnn.partition.polynomials does it) or cut before it"
     )
 
 
@@ -169,20 +169,36 @@ def check_rules(layers: tuple[private.PrivateLayer, ...], input_shape: Shape, ou
     Both rules are necessary and neither is sufficient: from the outputs of a private part that fails
     one, whoever decrypts them can solve for its weights and then for the frame.
     """
-    kinds = [type(layer) for layer in layers]
-    first = kinds.index(private.PrivateConvolution) if private.PrivateConvolution in kinds else len(kinds)
-    if private.Square not in kinds[first:]:
+    first = next((i for i, layer in enumerate(layers) if _mixes(layer)), len(layers))
+    if not any(_is_nonlinear(layer) for layer in layers[first:]):
         raise CutRefused(
             "rule (a), a nonlinearity before the cut: the private part is linear behind its first "
             "convolution, so its weights follow from its outputs; put a Square behind a convolution"
         )
-    shrinking = math.prod(layer.size for layer in layers if isinstance(layer, private.PrivateAveragePool))
-    pixels = input_shape[0] * shrinking**2
-    if output_shape[0] >= pixels:
+    features, pixels = output_shape[0], math.prod(input_shape)
+    if not any(isinstance(layer, private.PrivateLinear) for layer in layers):
+        pixels = input_shape[0] * math.prod(math.prod(_stride(layer)) for layer in layers)
+    if features >= pixels or math.prod(output_shape) >= math.prod(input_shape):
         raise CutRefused(
-            f"rule (b), fewer features than pixels: the private part makes {output_shape[0]} features of "
+            f"rule (b), fewer features than pixels: the private part makes {features} features of "
             f"every {pixels} pixels; pool more (AvgPool2d) or use fewer channels before the cut"
         )
+
+
+def _mixes(layer: private.PrivateLayer) -> bool:
+    return isinstance(layer, private.PrivateConvolution | private.PrivateLinear)
+
+
+def _is_nonlinear(layer: private.PrivateLayer) -> bool:
+    if isinstance(layer, private.PrivatePolynomial):
+        return bool(layer.coefficients[2:].any())
+    return isinstance(layer, private.Square)
+
+
+def _stride(layer: private.PrivateLayer) -> tuple[int, int]:
+    if isinstance(layer, private.PrivateConvolution | private.PrivateAveragePool):
+        return layer.windows.stride
+    return (1, 1)
 
 
 def outputs_are_nonnegative(layers: tuple[private.PrivateLayer, ...]) -> bool:
@@ -190,6 +206,6 @@ def outputs_are_nonnegative(layers: tuple[private.PrivateLayer, ...]) -> bool:
     for layer in reversed(layers):
         if isinstance(layer, private.Square):
             return True
-        if isinstance(layer, private.PrivateConvolution):
+        if not isinstance(layer, private.PrivateAveragePool):
             return False
     return False

@@ -105,7 +105,7 @@ class _Comparison:
             values, layer = output.numpy(), self._graph.layers[index]
             if index + 1 == self._place:
                 step = np.array([self._quantised.features.step])
-                self._tallies[layer.name].add(values, features, step)
+                self._tallies[layer.name].add(values, features.reshape(values.shape), step)
             if layer.name in self._stages:
                 self._compare(self._stages[layer.name], values, integers)
         return np.stack([_decisions(values), _decisions(integers.logits())])

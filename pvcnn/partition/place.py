@@ -20,7 +20,8 @@ Convert: TypeAlias = Callable[..., Layers]
 
 SUPPORTED = (
     "Conv2d, Linear, BatchNorm1d, BatchNorm2d; ReLU, LeakyReLU, PReLU with one slope, ReLU6, Hardtanh, "
-    "Sigmoid, Tanh, SiLU, GELU, Hardswish, Hardsigmoid, ELU, Softplus, Square (x * x); MaxPool2d, AvgPool2d, "
+    "Sigmoid, Tanh, SiLU, GELU, Hardswish, Hardsigmoid, ELU, Softplus, Square (x * x), Polynomial; "
+    "MaxPool2d, AvgPool2d, "
     "AdaptiveMaxPool2d and AdaptiveAvgPool2d with equal windows, means over rows and columns; ZeroPad2d "
     "before a convolution or average; sums and products of tensors, and with constants; torch.cat; "
     "Flatten, view, reshape, squeeze; Dropout; Softmax at the end"

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from pvcnn.errors import CutRefused
-from pvcnn.partition.calibrate import calibrate
+from pvcnn.partition.calibrate import ValueRange, calibrate
 from pvcnn.partition.cut import check_rules, cut_graph, outputs_are_nonnegative, private_layers
 from pvcnn.partition.fold import activations_first, fold_batch_norms
-from pvcnn.partition.graph import FloatGraph
+from pvcnn.partition.graph import Flatten, FloatGraph, FloatLayer
 from pvcnn.partition.measure import measure, round_features
 from pvcnn.partition.quantize import REVEAL, feature_scale, quantise
 from pvcnn.partition.report import Report
@@ -91,7 +91,7 @@ def split(
     graph = activations_first(fold_batch_norms(_float_graph(model, frames)))
     parts = cut_graph(graph, cut)
     private = private_layers(parts.private)
-    shape = graph.shapes[parts.place]
+    shape = parts.public.input_shape
     if private:
         check_rules(private, graph.input_shape, shape)
     ranges = calibrate(graph, frames)
@@ -99,10 +99,12 @@ def split(
     crossing = ranges[parts.place]
     if private:
         features = feature_scale(crossing, outputs_are_nonnegative(private))
-        private_part = PrivatePart(graph.input_shape, bound, private, features.step, shape)
+        room = _private_ranges(parts.private, ranges[1 : parts.place + 1])
+        private_part = PrivatePart(graph.input_shape, bound, private, features.step, shape, room)
     else:
         features, private_part = feature_scale(crossing, crossing.low >= 0, bound), None
-    quantised = quantise(parts.public, ranges[parts.place :], features, reveal, weight_bits)
+    public_ranges = (crossing,) * parts.flattens + ranges[parts.place :]
+    quantised = quantise(parts.public, public_ranges, features, reveal, weight_bits)
     report = measure(graph, parts.place, ranges, frames, private_part, quantised, bound, known)
     public = replace(quantised.public, published=weights == "published")
     return Split(private_part, public, report, features, quantised.logit_scale)
@@ -154,6 +156,16 @@ def _check_finite(model: nn.Module) -> None:
     for name, tensor in model.state_dict().items():
         if not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name}: weights must be finite")
+
+
+def _private_ranges(layers: tuple[FloatLayer, ...], ranges: tuple[ValueRange, ...]) -> tuple[float, ...]:
+    """How large the output of each private layer is taken to be: HEADROOM times what calibration saw."""
+    peaks = (
+        float(values.peaks.max())
+        for layer, values in zip(layers, ranges, strict=True)
+        if not isinstance(layer, Flatten)
+    )
+    return tuple(HEADROOM * peak or 1.0 for peak in peaks)
 
 
 def _pixel_bound(frames: Tensor, given: float | None) -> float:

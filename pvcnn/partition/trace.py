@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from pvcnn.errors import UnsupportedLayer
+from pvcnn.models.layers import Polynomial
 from pvcnn.partition.fx_nodes import kind, where
 from pvcnn.partition.graph import FloatGraph
 from pvcnn.partition.place import refuse
@@ -30,7 +31,7 @@ def trace(model: nn.Module, frames: Tensor) -> FloatGraph:
     """
     reference = copy.deepcopy(model).to(device="cpu", dtype=torch.float64).eval()
     try:
-        calls = fx.Tracer().trace(reference)
+        calls = _Tracer().trace(reference)
     except Exception as error:  # fx runs the model's own code, which can raise anything
         raise UnsupportedLayer(
             f"torch.fx cannot trace {type(model).__name__}: {error}; the model must be a graph of "
@@ -40,6 +41,13 @@ def trace(model: nn.Module, frames: Tensor) -> FloatGraph:
     with torch.no_grad():
         _check_equivalence(reference, calls, translation, frames[:_COMPARED])
     return translation.graph
+
+
+class _Tracer(fx.Tracer):
+    """Keeps a polynomial as one call."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Polynomial) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _check_equivalence(model: nn.Module, calls: fx.Graph, translation: Translation, frames: Tensor) -> None:

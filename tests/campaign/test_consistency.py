@@ -119,7 +119,8 @@ def test_an_encryption_plan_that_the_cluster_did_not_sign(empty: CampaignFolder,
 def test_an_encryption_plan_for_other_features(empty: CampaignFolder, played: Played) -> None:
     """Even if owner and cluster agree on it."""
     plan = EncryptionPlan.from_bytes(empty.public.read(ENCRYPTION_PLAN))
-    other = replace(plan, output_shape=(1, *plan.output_shape[1:]))
+    layout = replace(plan.output_layout, channels=plan.output_layout.channels[:1])
+    other = replace(plan, output_layout=layout)
     empty.public.file(ENCRYPTION_PLAN).write_bytes(other.to_bytes())
     key = Identity.load_from(played.folder.private("cluster"), "keygen").signing
     card = ClusterCard.from_bytes(empty.public.read(CLUSTER_CARD))

@@ -52,13 +52,12 @@ ALLOWED: dict[str, set[str]] = {
         "degree",
         "moduli",
         "scale_bits",
-        "input_shape",
+        "input_layout",
         "pixel_bound",
-        "output_shape",
-        "output_gap",
+        "output_layout",
         "feature_step",
         "feature_limit",
-        "steps",
+        "keys",
         "flooding_bits",
         "layers",
     },
@@ -85,7 +84,9 @@ ALLOWED: dict[str, set[str]] = {
 }
 #: Maps inside artefacts that have no format of their own.
 ALLOWED_LAYERS = [
-    {"name", "kind", "primes", "headroom_bits", "precision_bits"},
+    {"name", "kind", "primes", "headroom_bits", "precision_bits", "proved"},
+    {"element", "primes"},
+    {"rows", "columns", "ciphertexts", "parts", "slots", "copies"},
     {"kind", "name", "inputs"},
     {"kind", "name", "inputs", "in_features", "out_features", "weight_bits", "bias_bits"},
     {"kind", "name", "inputs", "shift", "low", "values"},

@@ -45,7 +45,7 @@ def private_part(seed: int) -> PrivatePart:
     layers = (
         PrivateConvolution("convolution", kernels, np.array([0.1, -0.1])),
         Square("square"),
-        PrivateAveragePool("pool", 4),
+        PrivateAveragePool.disjoint("pool", 4),
     )
     return PrivatePart(FRAME_SHAPE, PIXEL_BOUND, layers, FEATURE_STEP, FEATURES)
 

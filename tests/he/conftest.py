@@ -13,9 +13,9 @@ from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.evaluation import Evaluator
 from pvcnn.he.keys import EvaluationKeys, PublicKey, SecretKey, generate
-from pvcnn.he.parameters import plan
+from pvcnn.he.parameters import FEATURE_LIMIT, plan
 from pvcnn.program.private import PrivatePart
-from tests.he.parts import random_frame, small_part
+from tests.he.parts import random_frame, small_part, two_blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class Roles:
     evaluator: Evaluator
 
     @classmethod
-    def of(cls, private: PrivatePart) -> Roles:
-        encryption_plan = plan(private)
+    def of(cls, private: PrivatePart, feature_limit: int = FEATURE_LIMIT) -> Roles:
+        encryption_plan = plan(private, feature_limit)
         secret, public, evaluation = generate(encryption_plan)
         evaluator = Evaluator(encryption_plan, public, evaluation, private)
         return cls(private, encryption_plan, secret, public, evaluation, evaluator)
@@ -49,6 +49,12 @@ class Roles:
 @pytest.fixture(scope="session")
 def small() -> Roles:
     return Roles.of(small_part())
+
+
+@pytest.fixture(scope="session")
+def deep() -> Roles:
+    """Two blocks, the second on multiplexed slots; takes a few seconds."""
+    return Roles.of(two_blocks())
 
 
 @pytest.fixture(scope="session")

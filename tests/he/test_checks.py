@@ -57,7 +57,7 @@ def transparent(fields: Fields) -> None:
 
 def transparent_modulo_the_first_prime(fields: Fields) -> None:
     pair = fields["ciphertexts"][0]
-    length = 48 * 8192 // 8
+    length = 54 * 8192 // 8
     pair[1] = b"\0" * length + pair[1][length:]
 
 
@@ -68,8 +68,8 @@ REFUSED: dict[str, tuple[Callable[[Fields], None], str]] = {
     "scale not a number": (set_scale(float("nan")), "another scale"),
     "scale infinite": (set_scale(float("inf")), "another scale"),
     "scale zero": (set_scale(0.0), "another scale"),
-    "scale negative": (set_scale(-(2.0**38)), "another scale"),
-    "scale off by one bit": (set_scale(np.nextafter(2.0**38, 0)), "another scale"),
+    "scale negative": (set_scale(-(2.0**44)), "another scale"),
+    "scale off by one bit": (set_scale(np.nextafter(2.0**44, 0)), "another scale"),
     "three components": (third_component, "2 components here, not 3"),
     "one component": (one_component, "2 components here, not 1"),
     "two ciphertexts": (second_ciphertext, "1 ciphertexts are expected, not 2"),

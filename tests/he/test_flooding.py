@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from pvcnn.he.context import open_context
 from pvcnn.he.flooding import flooding_noise, uniform_noise
+from pvcnn.he.parameters import MIN_FLOODING_BITS
 from tests.he.conftest import Roles
 from tests.he.parts import expected
 
@@ -27,10 +29,12 @@ def split_parts(
     small: Roles, slots: NDArray[np.complex128]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The real and imaginary parts that hold outputs of the three channels, and all others."""
-    first, second = small.plan.output_layout.slots().reshape(2, -1)
-    outputs = [slots.real[first], slots.imag[first], slots.real[second]]
-    others = [np.delete(slots.real, [*first, *second]), np.delete(slots.imag, first)]
-    return np.concatenate(outputs), np.concatenate(others)
+    layout = small.plan.output_layout
+    is_output = np.zeros((2, small.plan.slot_count), bool)
+    for place, own in zip(layout.channels, layout.slots(small.plan.slot_count), strict=True):
+        is_output[place.part, own] = True
+    others = np.stack([slots.real, slots.imag])[~is_output]
+    return layout.gather(slots[None]).ravel(), others
 
 
 def test_noise_is_small_on_outputs_and_large_elsewhere(small: Roles) -> None:
@@ -43,9 +47,12 @@ def test_noise_is_small_on_outputs_and_large_elsewhere(small: Roles) -> None:
         assert abs(part.std() / amplitude - 3**-0.5) < 0.1
 
 
-def test_outer_noise_covers_evaluation_noise_by_far(small: Roles) -> None:
-    noise_bound = small.plan.flooding_amplitude / 2**small.plan.flooding_bits
-    assert small.plan.outer_flooding_amplitude / noise_bound > 2**20
+@pytest.mark.parametrize("which", ["small", "deep"])
+def test_outer_noise_covers_evaluation_noise_by_far(which: str, request: pytest.FixtureRequest) -> None:
+    chosen = request.getfixturevalue(which).plan
+    noise_bound = chosen.flooding_amplitude / 2**chosen.flooding_bits
+    assert chosen.flooding_bits >= MIN_FLOODING_BITS
+    assert chosen.outer_flooding_amplitude / noise_bound > 2**20
 
 
 def test_an_answer_carries_the_noise(small: Roles, frame: NDArray[np.float64], answer: bytes) -> None:

@@ -36,8 +36,8 @@ def test_round_trip(small: Roles) -> None:
 def test_sizes(small: Roles) -> None:
     bits = sum(small.plan.chain_bits) * small.plan.degree // 8
     assert len(small.public_key.to_bytes(small.plan)) < bits + 200
-    keys = 1 + len(small.plan.steps)
-    assert len(small.evaluation_keys.to_bytes(small.plan)) < keys * small.plan.depth * 2 * bits
+    whole = len(small.plan.keys) * len(small.plan.data_moduli) * bits
+    assert len(small.evaluation_keys.to_bytes(small.plan)) < 0.95 * whole, "unused digits are left out"
 
 
 def test_decoded_keys_work(small: Roles) -> None:
@@ -130,7 +130,7 @@ def test_key_with_a_coefficient_that_is_not_reduced(small: Roles) -> None:
 
 @pytest.mark.parametrize("bodies", [[], [[]], [[1]], ["x"], [[b""]]])
 def test_malformed_evaluation_keys(small: Roles, bodies: list[object]) -> None:
-    full = bodies * (1 + len(small.plan.steps))
+    full = bodies * len(small.plan.keys)
     for shape in (bodies, full):
         fields = {"plan": small.plan.digest, "seed": b"s" * 32, "bodies": shape}
         with pytest.raises(DecodeError):

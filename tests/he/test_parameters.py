@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pvcnn.errors import DecodeError, ParameterError
-from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.encryption_plan import EncryptionPlan, SwitchingKey
+from pvcnn.he.layout import Layout, Place
 from pvcnn.he.parameters import MIN_FLOODING_BITS, plan
 from pvcnn.he.primes import MODULUS_BUDGET
 from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, PrivateLayer, PrivatePart, Square
@@ -22,13 +24,16 @@ def test_default_block() -> None:
     found = plan(default_part())
     assert found.degree == 8192
     assert sum(found.chain_bits) <= MODULUS_BUDGET[8192] == 218
-    assert found.chain_bits == (48, 38, 38, 38, 56)
-    assert found.scale_bits == 38
-    assert found.depth == 3
-    assert found.output_gap == 4
-    # Eight neighbours, two doublings each way (of which 1 and 64 are neighbours), none for placing.
-    assert found.steps == (1, 2, 63, 64, 65, 128, 4031, 4032, 4033, 4095)
-    assert [layer.primes for layer in found.layers] == [3, 2, 2]
+    # The square keeps its scale: one prime of 60 bits for it and for the mask behind the pooling.
+    assert found.chain_bits == (54, 60, 44, 60)
+    assert found.scale_bits == 44
+    assert found.depth == 2
+    # Eight neighbours, two doublings each way (of which 1 and 64 are neighbours), placing, relinearisation.
+    steps = {1, 2, 63, 64, 65, 128, 4031, 4032, 4033, 4095}
+    elements = {key.element for key in found.keys}
+    assert {0} | {pow(3, step, 2 * 8192) for step in steps} <= elements
+    assert len(elements) <= len(steps) + 1 + 3
+    assert [layer.primes for layer in found.layers] == [2, 2, 2]
     assert all(layer.headroom_bits > 20 and layer.precision_bits > 10 for layer in found.layers)
     assert found.flooding_bits >= MIN_FLOODING_BITS
 
@@ -52,7 +57,7 @@ def test_larger_features_take_a_larger_first_prime() -> None:
 
 
 def test_shallow_coarse_part_takes_a_small_degree() -> None:
-    layers: list[PrivateLayer] = [convolution("filters", 2, 1), PrivateAveragePool("pooling", 2)]
+    layers: list[PrivateLayer] = [convolution("filters", 2, 1), PrivateAveragePool.disjoint("pooling", 2)]
     assert plan(private_part((1, 16, 16), layers, step=100.0), 4).degree == 4096
 
 
@@ -104,12 +109,6 @@ def test_features_beyond_any_prime_name_the_layer() -> None:
         plan(small_part(), 1 << 60)
 
 
-def test_window_that_is_no_power_of_two_names_the_layer() -> None:
-    layers: list[PrivateLayer] = [convolution("filters", 1, 1), PrivateAveragePool("pooling", 3)]
-    with pytest.raises(ParameterError, match=r"pooling: only windows of a power of two"):
-        plan(private_part((1, 9, 9), layers))
-
-
 def test_wrong_channels_name_the_layer() -> None:
     with pytest.raises((ParameterError, ValueError), match="filters"):
         plan(private_part((2, 8, 8), [convolution("filters", 1, 1)]))
@@ -132,6 +131,15 @@ def test_plan_shows_no_weight() -> None:
 GOOD = plan(small_part())
 
 
+def layout(
+    rows: Iterable[int] = (0, 64),
+    columns: Iterable[int] = (0, 1),
+    channels: tuple[Place, ...] = (Place(0, 0, 0),),
+    copies: tuple[int, ...] = (0,),
+) -> Layout:
+    return Layout(tuple(rows), tuple(columns), channels, copies)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -147,13 +155,22 @@ GOOD = plan(small_part())
         {"feature_step": 0.0},
         {"feature_step": -1.0},
         {"feature_limit": 1 << 40},
-        {"input_shape": (1, 128, 128)},
-        {"output_shape": (3, 9, 8)},
-        {"output_shape": (129, 8, 8)},
-        {"output_gap": 3},
-        {"steps": (2, 1)},
-        {"steps": (0,)},
-        {"steps": (4096,)},
+        {"input_layout": layout(rows=range(0, 128 * 128, 128), columns=range(128))},
+        {"input_layout": layout(rows=(0, 0))},
+        {"input_layout": layout(rows=())},
+        {"input_layout": layout(columns=(0, 4096))},
+        {"input_layout": layout(copies=(0, 1))},
+        {"input_layout": layout(copies=(1,))},
+        {"input_layout": layout(channels=(Place(1, 0, 0),))},
+        {"output_layout": layout(channels=(Place(0, 2, 0),))},
+        {"output_layout": layout(channels=(Place(0, 0, 0), Place(1, 0, 0)))},
+        {"output_layout": layout(channels=(Place(0, 0, 0), Place(0, 0, 0)))},
+        {"output_layout": layout(copies=(0, 2048))},
+        {"keys": (SwitchingKey(5, 2), SwitchingKey(3, 2))},
+        {"keys": (SwitchingKey(2, 1),)},
+        {"keys": (SwitchingKey(1, 1),)},
+        {"keys": (SwitchingKey(16385, 1),)},
+        {"keys": (SwitchingKey(3, len(GOOD.moduli)),)},
     ],
 )
 def test_bad_plans_are_refused_when_made_and_when_read(changes: dict[str, object]) -> None:

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": BASE | {"data"},
     "he": BASE | {"algebra", "program"},
     "qmp": BASE | {"algebra", "program"},
-    "partition": BASE | {"algebra", "program"},
+    "partition": BASE | {"algebra", "program", "data", "models"},
     "aggregate": BASE | {"algebra", "qmp"},
     "ceremony": BASE | {"algebra", "program", "qmp", "aggregate"},
     "campaign": BASE | {"algebra", "program", "he", "qmp", "aggregate", "ceremony"},
@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "compute"},
     "stream": BASE | {"algebra", "program", "data", "models", "partition", "campaign", "compute"},
-    "bench": BASE | {"algebra", "program", "data", "models", "qmp", "aggregate", "partition"},
+    "bench": BASE | {"algebra", "program", "data", "models", "he", "qmp", "aggregate", "partition"},
     "cli": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "bench"}
     | {"compute", "demo", "stream", "ceremony"},

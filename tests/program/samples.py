@@ -76,7 +76,7 @@ def sample_private_part() -> PrivatePart:
     layers = (
         private.PrivateConvolution("stem", generator.normal(size=(3, 1, 3, 3)), generator.normal(size=3)),
         private.Square("square"),
-        private.PrivateAveragePool("pool", 4),
+        private.PrivateAveragePool.disjoint("pool", 4),
     )
     return PrivatePart((1, 8, 8), 4.0, layers, 0.01, (3, 2, 2))
 

@@ -90,7 +90,7 @@ def test_evaluation_by_hand() -> None:
     """An identity kernel with bias 1 on pixels 0..15: the means of (pixel + 1)^2."""
     weight = np.zeros((1, 1, 3, 3))
     weight[0, 0, 1, 1] = 1.0
-    layers = (PrivateConvolution("c", weight, np.ones(1)), Square("s"), PrivateAveragePool("p", 2))
+    layers = (PrivateConvolution("c", weight, np.ones(1)), Square("s"), PrivateAveragePool.disjoint("p", 2))
     part = PrivatePart((1, 5, 4), 20.0, layers, 1.0, (1, 2, 2))
     frame = np.arange(20.0).reshape(1, 1, 5, 4)
     expected = [[(1 + 4 + 25 + 36) / 4, (9 + 16 + 49 + 64) / 4], [(81 + 100 + 169 + 196) / 4, 0]]
@@ -118,10 +118,10 @@ def test_frames_of_another_shape() -> None:
 @pytest.mark.parametrize(
     ("weight", "bias", "message"),
     [
-        (np.zeros((3, 1, 5, 5)), np.zeros(3), "stem: a private convolution is 3x3"),
-        (np.zeros((3, 3, 3)), np.zeros(3), "stem: a private convolution is 3x3"),
+        (np.zeros((3, 1, 5, 5)), np.zeros(3), "stem: weights .* are not of"),
+        (np.zeros((3, 3, 3)), np.zeros(3), "stem: weights .* are not of"),
         (np.zeros((3, 1, 3, 3)), np.zeros(2), "stem: expects one bias"),
-        (np.full((3, 1, 3, 3), np.nan), np.zeros(3), "stem: weights and biases must be finite"),
+        (np.full((3, 1, 3, 3), np.nan), np.zeros(3), "stem: weights, biases and coefficients must be finite"),
     ],
 )
 def test_malformed_convolutions(weight: np.ndarray, bias: np.ndarray, message: str) -> None:

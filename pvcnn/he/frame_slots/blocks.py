@@ -10,7 +10,6 @@ and neither relinearises nor rescales before the sum is complete: once per outpu
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +22,9 @@ from pvcnn.program.private import (
     PrivatePart,
     Square,
 )
+from pvcnn.program.windows import Windows
 
 Shape3 = tuple[int, int, int]
-
-#: Padding of a private convolution, all of which have 3x3 kernels and stride 1.
-_PADDING: Final = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +68,7 @@ class _Open:
         identity = np.eye(shape[0])[:, :, None, None], np.zeros(shape[0])
         found = self.convolution
         weight, bias = identity if found is None else (found.weight, found.bias)
-        padding = 0 if found is None else _PADDING
+        padding = 0 if found is None else found.windows.padding[0]
         return Block(self.name, weight, bias, padding, self.squares, self.size, found is None, shape)
 
 
@@ -85,11 +82,11 @@ def blocks(private: PrivatePart) -> tuple[Block, ...]:
             grouped.append(_Open(layer.name))
         match layer:
             case PrivateConvolution():
-                grouped[-1].convolution = layer
+                grouped[-1].convolution = _checked(layer)
             case Square():
                 grouped[-1].squares = True
-            case PrivateAveragePool(size=size):
-                grouped[-1].size *= size
+            case PrivateAveragePool():
+                grouped[-1].size *= _pooled(layer)
             case _:
                 raise ParameterError(f"{layer.name}: frames in slots have no layer of this kind")
     channels, rows, columns = private.input_shape
@@ -110,3 +107,23 @@ def _joins(layer: PrivateLayer, block: _Open) -> bool:
             return not block.squares and block.size == 1
         case _:
             return False
+
+
+def _checked(layer: PrivateConvolution) -> PrivateConvolution:
+    """Raises ParameterError for strides, dilations, groups and uneven sides."""
+    windows = layer.windows
+    plain = windows.stride == windows.dilation == (1, 1) and layer.groups == 1
+    if not plain or len(set(windows.kernel)) > 1 or len(set(windows.padding)) > 1:
+        raise ParameterError(
+            f"{layer.name}: frames in slots take convolutions of one group, with square kernels, equal"
+            " padding on all sides, stride 1 and dilation 1"
+        )
+    return layer
+
+
+def _pooled(layer: PrivateAveragePool) -> int:
+    """The side of the windows. Raises ParameterError for means over others than disjoint squares."""
+    size = layer.windows.kernel[0]
+    if layer.windows != Windows.disjoint(size) or layer.divisor != size**2:
+        raise ParameterError(f"{layer.name}: frames in slots take means over disjoint squares only")
+    return size

@@ -71,7 +71,7 @@ class NoiseBounds:
             if squares:
                 averaged = 2 * math.sqrt(self.outputs[index] / window) * summed
                 # The square of the noise has a mean, which all positions of a window share.
-                switched = model.key_switch(primes[index], scales.total[index])
+                switched = model.key_switch(primes[index], scales.total[index]).total
                 noise = math.hypot(averaged, 2 * summed**2, switched)
             else:
                 noise = summed / math.sqrt(window)

@@ -21,7 +21,7 @@ from functools import cached_property
 from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError, ParameterError
-from pvcnn.he.encryption_plan import FLOODING_FRACTION, OUTPUT_HEADROOM_BITS
+from pvcnn.he.encryption_plan import FLOODING_FRACTION, OUTPUT_HEADROOM_BITS, SwitchingKey
 from pvcnn.he.frame_slots.tiling import Tiling
 from pvcnn.he.primes import check_moduli
 
@@ -107,13 +107,13 @@ class FrameSlotsPlan:
         return self.moduli[:-1]
 
     @property
-    def steps(self) -> tuple[int, ...]:
-        """No rotations."""
-        return ()
+    def keys(self) -> tuple[SwitchingKey, ...]:
+        """That of relinearisation, and none for rotations."""
+        return (SwitchingKey(0, len(self.data_moduli)),)
 
-    @property
-    def galois_elements(self) -> tuple[int, ...]:
-        return ()
+    def key_moduli(self, key: SwitchingKey) -> tuple[int, ...]:
+        """The primes modulo which a key is given."""
+        return (*self.moduli[: key.primes], self.moduli[-1])
 
     @property
     def scale(self) -> float:

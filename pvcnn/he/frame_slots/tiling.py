@@ -6,7 +6,7 @@ beyond the frame, so slots still never meet; the neighbours are what it costs. C
 all tiles, and there are as many fewer of them as there are more tiles.
 
 A second convolution would see, beyond the frame, what the first makes of its padding instead of zeros: only
-private parts whose one convolution comes first are cut into tiles.
+private parts whose one convolution comes first, and keeps the frame's size, are cut into tiles.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def tilings(chain: tuple[Block, ...], frames: int, slot_count: int) -> Iterator[
     if frames <= slot_count:
         whole = first.input_shape
         yield Tiling(frames, 1, 1, whole[1:], 0, whole, output)
-    if first.is_exact or not all(block.is_exact for block in chain[1:]):
+    reaches_alike = first.weight.shape[2] == 2 * first.padding + 1
+    if first.is_exact or not reaches_alike or not all(block.is_exact for block in chain[1:]):
         return
     size = math.prod(block.size for block in chain)
     margin = first.padding

@@ -22,16 +22,22 @@ from pvcnn.program.private import (
     Square,
     private_evaluate,
 )
+from pvcnn.program.windows import Windows
 from tests.he.frame_slots.roles import BatchRoles, random_frames
 from tests.he.parts import block, convolution, private_part, small_part
 
+POOL_FIRST: list[PrivateLayer] = [
+    PrivateAveragePool.disjoint("pool", 2),
+    convolution("filters", 2, 1),
+    Square("a"),
+]
 TWO_BLOCKS: list[PrivateLayer] = [
     convolution("first", 2, 1),
     Square("square1"),
-    PrivateAveragePool("pool1", 2),
+    PrivateAveragePool.disjoint("pool1", 2),
     convolution("second", 2, 2, seed=1),
     Square("square2"),
-    PrivateAveragePool("pool2", 2),
+    PrivateAveragePool.disjoint("pool2", 2),
 ]
 
 
@@ -54,12 +60,13 @@ def test_the_answer_holds_the_features_to_less_than_a_quarter_of_a_step(
     [
         private_part((1, 4, 4), [convolution("only", 2, 1)]),
         private_part((2, 7, 5), [convolution("filters", 2, 2), Square("a"), Square("b")]),
-        private_part((1, 9, 6), [*block(2, 2), PrivateAveragePool("again", 2)]),
-        private_part((1, 6, 4), [PrivateAveragePool("pool", 2), convolution("filters", 2, 1), Square("a")]),
-        private_part((1, 6, 6), [convolution("linear", 2, 1), PrivateAveragePool("pool", 3)]),
+        private_part((1, 9, 6), [*block(2, 2), PrivateAveragePool.disjoint("again", 2)]),
+        private_part((1, 6, 4), POOL_FIRST),
+        private_part((1, 6, 6), [convolution("linear", 2, 1), PrivateAveragePool.disjoint("pool", 3)]),
         private_part((1, 4, 4), TWO_BLOCKS, step=2e-2),
+        private_part((1, 7, 6), [convolution("valid", 2, 1, windows=Windows.square(2)), Square("a")]),
     ],
-    ids=["linear", "fourth-powers", "pools", "pool-first", "linear-pool", "two-blocks"],
+    ids=["linear", "fourth-powers", "pools", "pool-first", "linear-pool", "two-blocks", "unpadded"],
 )
 def test_chains_of_other_kinds(private: PrivatePart) -> None:
     roles = BatchRoles.of(private, 3)

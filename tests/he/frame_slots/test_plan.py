@@ -14,8 +14,15 @@ from pvcnn.he.frame_slots.parameters import FLOODING_BITS, plan
 from pvcnn.he.frame_slots.plan import FrameSlotsPlan
 from pvcnn.he.frame_slots.tiling import tilings
 from pvcnn.he.primes import MODULUS_BUDGET, transform_primes
-from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, PrivateLayer, Square
-from tests.he.parts import block, convolution, default_part, private_part, small_part
+from pvcnn.program.private import (
+    PrivateAveragePool,
+    PrivateConvolution,
+    PrivateLayer,
+    PrivatePolynomial,
+    Square,
+)
+from pvcnn.program.windows import Windows
+from tests.he.parts import block, convolution, default_part, linear, private_part, small_part
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +37,7 @@ def test_the_default_block_takes_four_tiles_of_a_thousand_frames(chosen: FrameSl
     assert chosen.tiling.output_shape == (8, 8, 8)
     assert sum(chosen.chain_bits) <= MODULUS_BUDGET[8192]
     assert chosen.flooding_bits >= FLOODING_BITS
-    assert not chosen.steps
-    assert not chosen.galois_elements
+    assert [key.element for key in chosen.keys] == [0]  # none of a rotation
     assert FrameSlotsPlan.from_bytes(chosen.to_bytes()) == chosen
     assert plan(default_part(), 1000) == chosen
 
@@ -46,7 +52,7 @@ def test_tiles_fill_the_slots(frames: int, tiles: int) -> None:
 def test_frames_are_cut_only_where_one_convolution_comes_first() -> None:
     two = [*block(2, 2), convolution("second", 2, 2)]
     second = private_part((1, 8, 8), two)
-    pooled_first: list[PrivateLayer] = [PrivateAveragePool("pool", 2), convolution("filters", 2, 1)]
+    pooled_first: list[PrivateLayer] = [PrivateAveragePool.disjoint("pool", 2), convolution("filters", 2, 1)]
     pool = private_part((1, 8, 8), pooled_first)
     for private in (second, pool):
         assert len(list(tilings(blocks(private), 1, 4096))) == 1
@@ -59,7 +65,7 @@ def test_cutting_and_joining_are_each_others_inverse(frames: int) -> None:
     weight[0, 0, 1, 1] = 1.0
     layers: list[PrivateLayer] = [
         PrivateConvolution("same", weight, np.zeros(1)),
-        PrivateAveragePool("pool", 2),
+        PrivateAveragePool.disjoint("pool", 2),
     ]
     private = private_part((1, 9, 12), layers)
     pixels = np.random.default_rng(0).normal(size=(frames, 1, 9, 12))
@@ -88,6 +94,24 @@ def test_what_does_not_fit_is_named() -> None:
         plan(small_part(), 0)
     with pytest.raises(ParameterError, match="bounded"):
         plan(small_part(), 1, 0)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        convolution("odd", 2, 2, windows=Windows.square(3, 2, 1)),
+        convolution("odd", 2, 2, windows=Windows.square(3, 1, 2, 2)),
+        convolution("odd", 2, 2, windows=Windows((1, 3), padding=(0, 0, 1, 1))),
+        convolution("odd", 2, 2, groups=2),
+        PrivateAveragePool("odd", Windows.square(3, 1, 1), 9),
+        PrivateAveragePool("odd", Windows.disjoint(2), 3),
+        linear("odd", 3, 72),
+        PrivatePolynomial("odd", np.array([0.0, 1.0, 1.0])),
+    ],
+)
+def test_layers_that_this_layout_does_not_take_are_named(layer: PrivateLayer) -> None:
+    with pytest.raises(ParameterError, match="odd: frames in slots"):
+        plan(private_part((1, 6, 6), [convolution("first", 2, 1), layer]), 1)
 
 
 def test_plans_that_do_not_fit_together_are_refused(chosen: FrameSlotsPlan) -> None:
