@@ -9,7 +9,7 @@ import tenseal.sealapi as seal
 from numpy.typing import NDArray
 
 from pvcnn.errors import ParameterError
-from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.keyed_plan import KeyedPlan
 from pvcnn.he.residues import Residues
 from pvcnn.he.streams import ciphertext_stream, coefficients, load
 
@@ -17,7 +17,7 @@ from pvcnn.he.streams import ciphertext_stream, coefficients, load
 class EncryptionContext:
     """One plan's SEAL objects that hold no key: context, encoder, evaluator, identifiers of levels."""
 
-    def __init__(self, plan: EncryptionPlan) -> None:
+    def __init__(self, plan: KeyedPlan) -> None:
         """Raises ParameterError if SEAL does not take the plan's parameters as 128-bit secure."""
         parameters = seal.EncryptionParameters(seal.SCHEME_TYPE.CKKS)
         parameters.set_poly_modulus_degree(plan.degree)
@@ -65,10 +65,6 @@ class EncryptionContext:
 
 
 @lru_cache(maxsize=8)
-def _open(data: bytes) -> EncryptionContext:
-    return EncryptionContext(EncryptionPlan.from_bytes(data))
-
-
-def open_context(plan: EncryptionPlan) -> EncryptionContext:
+def open_context(plan: KeyedPlan) -> EncryptionContext:
     """The plan's context; made once per process, since that takes tens of milliseconds."""
-    return _open(plan.to_bytes())
+    return EncryptionContext(plan)

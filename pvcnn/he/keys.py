@@ -23,7 +23,8 @@ import tenseal.sealapi as seal
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError
 from pvcnn.he.context import EncryptionContext, open_context
-from pvcnn.he.encryption_plan import EncryptionPlan, SwitchingKey
+from pvcnn.he.encryption_plan import SwitchingKey
+from pvcnn.he.keyed_plan import KeyedPlan
 from pvcnn.he.residues import Residues, add, expand, multiply, pack, packed_bytes, subtract, unpack
 from pvcnn.he.streams import ciphertext_stream, coefficients, key_switching_stream, load, secret_key_stream
 
@@ -42,12 +43,12 @@ class SecretKey:
     plan_digest: bytes
     polynomial: Residues = field(repr=False)
 
-    def to_bytes(self, plan: EncryptionPlan) -> bytes:
+    def to_bytes(self, plan: KeyedPlan) -> bytes:
         body = pack(self.polynomial, plan.moduli)
         return encode(SECRET_FORMAT, VERSION, {"plan": self.plan_digest, "polynomial": body})
 
     @classmethod
-    def from_bytes(cls, plan: EncryptionPlan, data: bytes) -> SecretKey:
+    def from_bytes(cls, plan: KeyedPlan, data: bytes) -> SecretKey:
         length = packed_bytes(plan.degree, plan.moduli)
         fields = _open_key(plan, data, SECRET_FORMAT, length)
         body = fields.octets("polynomial", length)
@@ -68,12 +69,12 @@ class PublicKey:
     seed: bytes
     body: Residues = field(repr=False)
 
-    def to_bytes(self, plan: EncryptionPlan) -> bytes:
+    def to_bytes(self, plan: KeyedPlan) -> bytes:
         body = pack(self.body, plan.moduli)
         return encode(PUBLIC_FORMAT, VERSION, {"plan": self.plan_digest, "seed": self.seed, "body": body})
 
     @classmethod
-    def from_bytes(cls, plan: EncryptionPlan, data: bytes) -> PublicKey:
+    def from_bytes(cls, plan: KeyedPlan, data: bytes) -> PublicKey:
         length = packed_bytes(plan.degree, plan.moduli)
         fields = _open_key(plan, data, PUBLIC_FORMAT, length)
         seed = fields.octets("seed", SEED_BYTES)
@@ -103,7 +104,7 @@ class EvaluationKeys:
     seed: bytes
     bodies: tuple[Residues, ...] = field(repr=False)
 
-    def to_bytes(self, plan: EncryptionPlan) -> bytes:
+    def to_bytes(self, plan: KeyedPlan) -> bytes:
         packed = [
             [pack(digit, plan.key_moduli(key)) for digit in body]
             for key, body in zip(plan.keys, self.bodies, strict=True)
@@ -113,7 +114,7 @@ class EvaluationKeys:
         )
 
     @classmethod
-    def from_bytes(cls, plan: EncryptionPlan, data: bytes) -> EvaluationKeys:
+    def from_bytes(cls, plan: KeyedPlan, data: bytes) -> EvaluationKeys:
         length = sum(key.primes * (packed_bytes(plan.degree, plan.key_moduli(key)) + 16) for key in plan.keys)
         fields = _open_key(plan, data, EVALUATION_FORMAT, length)
         seed = fields.octets("seed", SEED_BYTES)
@@ -140,7 +141,7 @@ class EvaluationKeys:
             load(galois, context.seal, key_switching_stream(context.key_parms_id, rotations))
         return relinearisation, galois
 
-    def _pairs(self, plan: EncryptionPlan, key: SwitchingKey, body: Residues, first: int) -> Residues:
+    def _pairs(self, plan: KeyedPlan, key: SwitchingKey, body: Residues, first: int) -> Residues:
         """(digits, 2, primes, degree) of a key as SEAL has them; `first` numbers its first digit."""
         pairs = np.zeros((len(plan.data_moduli), 2, len(plan.moduli), plan.degree), np.uint64)
         own = _own_rows(plan, key)
@@ -150,12 +151,12 @@ class EvaluationKeys:
         return pairs
 
 
-def _own_rows(plan: EncryptionPlan, key: SwitchingKey) -> list[int]:
+def _own_rows(plan: KeyedPlan, key: SwitchingKey) -> list[int]:
     """The places, among all moduli, of those modulo which a key is given."""
     return [*range(key.primes), len(plan.moduli) - 1]
 
 
-def _unpack_key(plan: EncryptionPlan, key: SwitchingKey, packed: object) -> Residues:
+def _unpack_key(plan: KeyedPlan, key: SwitchingKey, packed: object) -> Residues:
     if not isinstance(packed, list) or len(packed) != key.primes:
         raise DecodeError(f"{EVALUATION_FORMAT}: the key of {key.element} must have {key.primes} digits")
     moduli = plan.key_moduli(key)
@@ -164,14 +165,14 @@ def _unpack_key(plan: EncryptionPlan, key: SwitchingKey, packed: object) -> Resi
     return np.stack([unpack(digit, plan.degree, moduli, EVALUATION_FORMAT) for digit in packed])
 
 
-def _open_key(plan: EncryptionPlan, data: bytes, format_name: str, length: int) -> Fields:
+def _open_key(plan: KeyedPlan, data: bytes, format_name: str, length: int) -> Fields:
     fields = decode(data, format_name, VERSION, length + _ENVELOPE_BYTES)
     if fields.octets("plan", 32) != plan.digest:
         raise DecodeError(f"{format_name}: made for another encryption plan")
     return fields
 
 
-def generate(plan: EncryptionPlan) -> tuple[SecretKey, PublicKey, EvaluationKeys]:
+def generate(plan: KeyedPlan) -> tuple[SecretKey, PublicKey, EvaluationKeys]:
     """Fresh keys for a plan; takes about a second. The secret key never leaves the caller's hands."""
     context = open_context(plan)
     generator = seal.KeyGenerator(context.seal)
