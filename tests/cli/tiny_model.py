@@ -22,3 +22,11 @@ def pooled_by_three() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 1, 3, padding=1), Square(), nn.AvgPool2d(3), nn.Flatten(), nn.Linear(441, 1)
     ).eval()
+
+
+def linear_before_the_pool() -> nn.Module:
+    """A private part that fails rule (a)."""
+    torch.manual_seed(5)
+    return nn.Sequential(
+        nn.Conv2d(1, 1, 3, padding=1), nn.AvgPool2d(16), nn.Flatten(), nn.Linear(16, 1)
+    ).eval()
