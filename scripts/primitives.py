@@ -98,7 +98,8 @@ FORMATS = {
     "evaluation_keys_digest:32",
     "pvcnn-registry": "manifest_digest:32 registrations:list",
     "pvcnn-registration": "manifest_digest:32 upload_digest:32 nonce:32 label_commitment:32|48",
-    "pvcnn-answer": "manifest_digest:32 registry_digest:32 index:int answer_digest:bytes reason:str",
+    "pvcnn-answer": "manifest_digest:32 registry_digest:32 index:int answer_digest:0|32 features_digest:0|32 "
+    "reason:str",
     "pvcnn-cluster-refusal": "context:32",
     "pvcnn-label-key": "classes:int points:list blinding_point:48",
     "pvcnn-label-opening": "salt:32 labels:list",

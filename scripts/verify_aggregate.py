@@ -149,8 +149,8 @@ class Campaign:
         found = (signer, answer["manifest_digest"], answer["registry_digest"], answer["index"])
         expected = (self.owner, self.manifest_digest, self.registry_digest, index)
         demand(found == expected, f"answer {index} is not the owner's or for another submission")
-        length, reason = len(answer["answer_digest"]), answer["reason"]
-        well_formed(length == 0 if reason else length == 32, f"answer {index} is neither given nor refused")
+        lengths, reason = {len(answer["answer_digest"]), len(answer["features_digest"])}, answer["reason"]
+        well_formed(lengths == {0 if reason else 32}, f"answer {index} is neither given nor refused")
         well_formed(len(reason) <= 200 and reason.isprintable(), f"answer {index} has no printable reason")
         return answer
 
@@ -234,7 +234,7 @@ class Campaign:
             answer, file = self.read_answer(index), f"{index:06d}.cbor"
             number, frames = (n.to_bytes(8, "little") for n in (index, self.frames))
             campaign = (self.manifest["campaign"], self.manifest_digest, self.registry_digest)
-            blobs = (registration["upload_digest"], answer["answer_digest"])
+            blobs = (registration["upload_digest"], answer["answer_digest"], answer["features_digest"])
             context = digest("pvcnn/context", *campaign, number, tester, *blobs, frames)  # eq. (20)
             present = {name.partition("/")[0] for name in self.found if name.endswith("/" + file)}
             proved, refused = "statements" in present, "refusals" in present

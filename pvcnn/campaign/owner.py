@@ -16,6 +16,7 @@ from pvcnn.aggregate.reference_string import AggregationVerifierKey
 from pvcnn.algebra.points import encode_g1
 from pvcnn.campaign.admission import TurnedAway
 from pvcnn.campaign.answer import Answer
+from pvcnn.campaign.audit_secret import AuditSecret
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.commitments import random_salt
 from pvcnn.campaign.cut_claims import check_figures, read_cut_claims
@@ -107,6 +108,7 @@ class OwnerRole:
             check_logit_scale(scale)
         kept = OwnerSecrets(secrets.token_bytes(CAMPAIGN_BYTES), random_salt(), private, public, scale)
         kept.keep_in(self._folder.private(ROLE))
+        AuditSecret.draw().keep_in(self._folder.private(ROLE))
         publish(self._folder.public.file(ENCRYPTION_PLAN), encryption_plan.to_bytes())
         publish(self._folder.public.file(PROGRAM), program.to_bytes())
         if public.published:
@@ -265,7 +267,13 @@ class OwnerRole:
         if answer is not None:
             return answer
         evaluated = self._evaluator.evaluate(index)
-        return self.ledger.record(index, evaluated.sealed, evaluated.reason, evaluated.details)
+        return self.ledger.record(
+            index,
+            evaluated.sealed,
+            evaluated.reason,
+            evaluated.details,
+            features_digest=evaluated.features_digest,
+        )
 
     @cached_property
     def _evaluator(self) -> SubmissionEvaluator:

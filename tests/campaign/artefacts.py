@@ -79,6 +79,7 @@ def answer(**changes: Any) -> Answer:
         "registry_digest": some_digest("r"),
         "index": 3,
         "answer_digest": some_digest("a"),
+        "features_digest": some_digest("f"),
     }
     return Answer(signer=OWNER.public, **(fields | changes)).signed(OWNER)
 

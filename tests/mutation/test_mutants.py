@@ -18,7 +18,7 @@ from tests.mutation.watch import run_all
 _ROOT = Path(__file__).resolve().parents[2]
 _NAME = re.compile(r"pvcnn-[a-z-]*[a-z]")
 MUTANTS = 10_000
-#: JSON: docs/vectors has the only file of the first, these mutants' origin; nothing reads the second.
+#: JSON: docs/vectors has the only file of the first, from which mutants are made; nothing reads the second.
 _NO_FORMATS = {"pvcnn-test-vectors", "pvcnn-leak-report"}
 
 
