@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from pvcnn.cli.ceremony_progress import drawn
 from pvcnn.cli.cut_claims import print_claims
 from pvcnn.cli.options import directory_argument, json_option, usage_errors
 from pvcnn.cli.output import done, notes
+
+if TYPE_CHECKING:
+    from pvcnn.leak.summary import LeakSummary
 
 
 @click.command("setup")
@@ -82,6 +85,7 @@ def setup_command(
             raise click.UsageError(str(error)) from error
     if leak is not None and only == "keys":
         raise click.UsageError("--leak is for the manifest, which --only keys does not make")
+    figures = None if leak is None else _figures(directory, leak)
     report: dict[str, Any] = {"frames_per_submission": batch}
     if ceremony is not None:
         report |= _take_keys(directory, ceremony, batch, only)
@@ -89,10 +93,24 @@ def setup_command(
         report["setup_party"] = party or "owner"
         _make_keys(directory, max_proofs, batch)
     if only != "keys":
-        report |= _sign(directory, party, batch, classes, cluster_fingerprint, leak, ceremony is not None)
+        report |= _sign(directory, party, batch, classes, cluster_fingerprint, figures, ceremony is not None)
     if not as_json:
         report.pop("cut", None)  # said already
     done(as_json, report)
+
+
+def _figures(directory: Path, leak: Path) -> LeakSummary:
+    """Those in the file, if they are of this campaign's cut: before keys are made for nothing."""
+    from pvcnn.campaign.cut_claims import check_figures
+    from pvcnn.campaign.folder import ENCRYPTION_PLAN, LEAK, CampaignFolder
+    from pvcnn.files import read_bounded
+    from pvcnn.he.encryption_plan import EncryptionPlan
+    from pvcnn.leak.summary import LeakSummary
+
+    figures = LeakSummary.from_bytes(read_bounded(leak, LEAK.max_bytes))
+    plan = CampaignFolder(directory).public.read(ENCRYPTION_PLAN)
+    check_figures(figures, EncryptionPlan.from_bytes(plan))
+    return figures
 
 
 def _make_keys(directory: Path, max_proofs: int | None, batch: int) -> None:
@@ -124,19 +142,15 @@ def _sign(
     batch: int,
     classes: str | None,
     cluster_fingerprint: str | None,
-    leak: Path | None,
+    figures: LeakSummary | None,
     transcript_verified: bool,
 ) -> dict[str, Any]:
     from pvcnn.campaign.cut_claims import CutClaims
-    from pvcnn.campaign.folder import LEAK
     from pvcnn.campaign.owner import OwnerRole
-    from pvcnn.files import read_bounded
-    from pvcnn.leak.summary import LeakSummary
 
     if cluster_fingerprint is None:
         notes.print("no --cluster-fingerprint: whoever wrote cluster.cbor will get the weights")
     names = [] if classes is None else classes.split(",")
-    figures = None if leak is None else LeakSummary.from_bytes(read_bounded(leak, LEAK.max_bytes))
     with notes.status("committing to the weights, signing"), usage_errors():
         owner = OwnerRole.open(directory)
         manifest = owner.publish_manifest(party, cluster_fingerprint, batch, names, figures)

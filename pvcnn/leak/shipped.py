@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pvcnn.encoding import decode, encode
-from pvcnn.errors import VerificationError
+from pvcnn.errors import DecodeError, VerificationError
 from pvcnn.files import digest_of, read_bounded, write_atomically
 from pvcnn.leak.summary import MAX_BYTES as MAX_SUMMARY
 from pvcnn.leak.summary import LeakSummary
@@ -31,13 +31,15 @@ def shipped_figures(path: Path = FIGURES, weights: Path = WEIGHTS) -> LeakSummar
     attacked, script = fields.octets("weights_digest", 32), fields.text("script", 256)
     summary = LeakSummary.from_bytes(fields.octets("summary", max_length=MAX_SUMMARY))
     fields.finish()
+    if script != _SCRIPT:
+        raise DecodeError(f"{FORMAT}: written by {_SCRIPT} and by nothing else")
     if attacked != digest_of(weights):
         raise VerificationError(
-            f"{path.name} has figures of other weights than {weights.name}: run {script} --ship"
+            f"{path.name} has figures of other weights than {weights.name}: run {_SCRIPT} --ship"
         )
     if summary.cut != str(PRIVATE_BLOCKS):
         raise VerificationError(
-            f"{path.name} has figures of cut {summary.cut}, not {PRIVATE_BLOCKS}: run {script} --ship"
+            f"{path.name} has figures of cut {summary.cut}, not {PRIVATE_BLOCKS}: run {_SCRIPT} --ship"
         )
     return summary
 

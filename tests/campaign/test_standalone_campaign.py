@@ -87,7 +87,7 @@ def test_usage(tmp_path: Path) -> None:
 def test_a_changed_byte_in_any_file(copy: CampaignFolder) -> None:
     rng = random.Random(20)
     paths = sorted(path for path in copy.public.path.rglob("*.cbor"))
-    assert len(paths) == 8 + 3 * 4
+    assert len(paths) == 9 + 3 * 4
     for path in paths:
         honest = path.read_bytes()
         changed = bytearray(honest)

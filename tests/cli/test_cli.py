@@ -242,9 +242,9 @@ def test_a_model_that_does_not_fit_leaves_no_folder(
     np.save(tmp_path / "calibration.npy", np.zeros((2, 1, 64, 64)))
     split = ["split", str(tmp_path / "new"), "--model"]
     assert run([*split, MODEL, "--calibration", str(tmp_path / "flat.npy")]) == 2
-    three = "tests.cli.tiny_model:pooled_by_three"
-    assert run([*split, three, "--calibration", str(tmp_path / "calibration.npy")]) == 2
-    assert "power of two" in " ".join(capsys.readouterr().err.split())
+    deep = "tests.cli.tiny_model:too_deep"
+    assert run([*split, deep, "--calibration", str(tmp_path / "calibration.npy")]) == 2
+    assert "ParameterError: 0: loses the precision" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "new").exists()
 
 

@@ -16,9 +16,18 @@ def build() -> nn.Module:
     ).eval()
 
 
-def pooled_by_three() -> nn.Module:
-    """A private part for which there are no encryption parameters: pools are powers of two."""
+def too_deep() -> nn.Module:
+    """A private part for which there are no encryption parameters."""
+    torch.manual_seed(5)
+    first = nn.Conv2d(1, 1, 3, padding=1)
+    nn.init.ones_(first.bias)  # type: ignore[arg-type]
+    squares = [Square() for _ in range(12)]
+    return nn.Sequential(first, *squares, nn.AvgPool2d(16), nn.Flatten(), nn.Linear(16, 1)).eval()
+
+
+def linear_before_the_pool() -> nn.Module:
+    """A private part that fails rule (a)."""
     torch.manual_seed(5)
     return nn.Sequential(
-        nn.Conv2d(1, 1, 3, padding=1), Square(), nn.AvgPool2d(3), nn.Flatten(), nn.Linear(441, 1)
+        nn.Conv2d(1, 1, 3, padding=1), nn.AvgPool2d(16), nn.Flatten(), nn.Linear(16, 1)
     ).eval()

@@ -129,3 +129,16 @@ def test_what_is_said() -> None:
     )
     assert len(quiet.warnings()) == 1
     assert "not proved" in quiet.warnings()[0]
+
+
+@pytest.mark.parametrize(("found", "said"), [(500, False), (501, True)])
+def test_a_decoder_that_finds_more_than_half_of_the_frames(found: int, said: bool) -> None:
+    """And it never says that identity is hidden."""
+    figures = replace(SUMMARY, frames_by_decoder=found)
+    (warning, *_) = [each for each in figures.warnings() if "a decoder restores frames" in each] or [""]
+    assert bool(warning) is said
+    if said:
+        assert "for 50.1% of features, more than 50.0%" in warning
+        assert warning.endswith("this cut does not hide identity from the cluster")
+        nobody = replace(figures, people=None)
+        assert any("does not hide what frames show" in each for each in nobody.warnings())
