@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import secrets
 import statistics
 import sys
 import tempfile
@@ -94,7 +95,7 @@ def rotations() -> Row:
         marks = [time.perf_counter()]
         upload = encrypt_frame(chosen, public, frame)
         marks.append(time.perf_counter())
-        answer = evaluator.evaluate(upload)
+        answer = evaluator.evaluate(upload, secrets.token_bytes(32))
         marks.append(time.perf_counter())
         features = decrypt_features(chosen, secret, answer)
         marks.append(time.perf_counter())

@@ -10,6 +10,7 @@ that covers these slots, of the same size as the imaginary parts', which hold no
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -118,6 +119,8 @@ class BatchEvaluator:
 def flooding_noise(plan: FrameSlotsPlan) -> NDArray[np.complex128]:
     """(slots,) noise to be added to an answer (`pvcnn.he.flooding` says how much, and why)."""
     outer, used = plan.outer_flooding_amplitude, plan.tiling.slots
-    real, imaginary = outer * uniform_noise(plan.slot_count), outer * uniform_noise(plan.slot_count)
+    octets = os.urandom(16 * plan.slot_count)
+    real, imaginary = outer * uniform_noise(octets).reshape(2, plan.slot_count)
     real[:used] *= plan.flooding_amplitude / outer
-    return real + 1j * imaginary
+    noise: NDArray[np.complex128] = real + 1j * imaginary
+    return noise
