@@ -113,7 +113,11 @@ stop() {
         kill -0 -- "-$process" 2>/dev/null || break
         sleep 1
     done
-    kill -KILL -- "-$process" 2>/dev/null || true
+    # What was killed is gone only when the system has got round to it: on a busy machine that takes a while.
+    for ((second = 0; second < STOP_SECONDS; second++)); do
+        kill -KILL -- "-$process" 2>/dev/null || break
+        sleep 1
+    done
     rm -f "$PROCESS" "$TOKEN"
     echo "stopped"
 }
