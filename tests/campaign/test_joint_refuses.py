@@ -423,7 +423,7 @@ def test_a_changed_byte_in_any_file(packed: JointFolder, tmp_path: Path) -> None
     generator = random.Random(4)
     public = folder.public("gamma").path
     paths = [folder.file, folder.aggregate, *sorted(public.rglob("*.cbor"))]
-    assert len(paths) == 2 + 7 + 2
+    assert len(paths) == 2 + 8 + 2
     for path in paths:
         honest = path.read_bytes()
         path.write_bytes(flipped(honest, generator.randrange(len(honest)), generator.randrange(8)))

@@ -130,6 +130,7 @@ NO_COINS = {
     "pvcnn/algebra/scalars.py",
     "pvcnn/bench/field.py",
     "pvcnn/bench/points.py",
+    "pvcnn/bench/private.py",
     "pvcnn/campaign/audit_secret.py",
     "pvcnn/campaign/commitments.py",
     "pvcnn/campaign/owner.py",
@@ -139,6 +140,7 @@ NO_COINS = {
     "pvcnn/ceremony/drawing.py",
     "pvcnn/compute/environment.py",
     "pvcnn/compute/job_board.py",
+    "pvcnn/he/frame_slots/evaluation.py",
     "pvcnn/he/keys.py",
     "pvcnn/partition/emitter.py",
 }
