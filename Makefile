@@ -18,7 +18,7 @@ demo: env
 	$(VENV)/bin/pvcnn demo
 
 test: env
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 # Ten times the mutants of `make test`, others every day, and the table in docs/mutation.md written anew.
 SEED ?= $(shell date +%Y%m%d)

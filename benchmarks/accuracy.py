@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -117,7 +118,9 @@ def encrypted_features(part: Split, frames: Floats) -> Iterator[Integers | None]
     secret_key, public_key, evaluation_keys = generate(encryption_plan)
     evaluator = Evaluator(encryption_plan, public_key, evaluation_keys, part.private)
     for frame in track(frames, "encrypted", console=Console(stderr=True)):
-        answer = evaluator.evaluate(encrypt_frame(encryption_plan, public_key, frame))
+        answer = evaluator.evaluate(
+            encrypt_frame(encryption_plan, public_key, frame), secrets.token_bytes(32)
+        )
         features = decrypt_features(encryption_plan, secret_key, answer)
         try:
             yield quantise(features, part.private.feature_step, program.input_low, program.input_high)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pvcnn.algebra.warmup import compile_kernels
 from pvcnn.bench.measure import machine, medians
 from pvcnn.data.frames import CALIBRATION_FRAMES, PIXEL_BOUND, calibration_frames
-from pvcnn.models.store import load_detector
+from pvcnn.models.store import load_one_block_detector
 from pvcnn.partition.split import split
 from pvcnn.program.public_part import PublicPart
 from pvcnn.qmp.api import prove, setup, verify
@@ -34,9 +34,9 @@ Row = dict[str, float]
 
 
 def demo_network(weights: str) -> tuple[PublicPart, NDArray[np.int64]]:
-    """The demo's public part, and features of as many frames as the largest batch has."""
+    """The one-block detector's public part, and features of as many frames as the largest batch has."""
     frames = calibration_frames(CALIBRATION_FRAMES)
-    parts = split(load_detector(), frames, weights=weights, pixel_bound=PIXEL_BOUND)
+    parts = split(load_one_block_detector(), frames, weights=weights, pixel_bound=PIXEL_BOUND)
     return parts.public, parts.features(frames[: max(BATCHES)])
 
 

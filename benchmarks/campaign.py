@@ -63,7 +63,9 @@ _PRIVATE_PART = """
 from pvcnn.campaign.folder import *
 from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.mail import collect, upload_info
+from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.evaluator import open_evaluator, read_card
+from pvcnn.campaign.owner_secrets import load_private_part
 from pvcnn.campaign.submission import Proceedings
 folder = CampaignFolder(root)
 proceedings = Proceedings.read(folder.public)
@@ -71,10 +73,11 @@ registration = proceedings.registry.registrations[0]
 sealing = Identity.load_from(folder.private("owner"), "split").sealing
 blob = collect(folder.mail("owner"), registration.upload_digest)
 info = upload_info(proceedings.manifest.digest(), registration.signer, registration.nonce)
-ciphertext = sealing.open(blob, info)
-evaluator = open_evaluator(folder, read_card(folder.public))
+ciphertext = Batch.from_bytes(sealing.open(blob, info)).messages[0]
+private = load_private_part(folder.private("owner"))
+evaluator = open_evaluator(folder, read_card(folder.public), private)
 def work():
-    evaluator.evaluate(ciphertext)
+    evaluator.evaluate(ciphertext, bytes(32))
 """
 _TIMER = """
 import statistics, time

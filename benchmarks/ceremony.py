@@ -1,4 +1,4 @@
-"""The figures of docs/ceremony.md: both ceremonies for the demo's circuit, step by step.
+"""The figures of docs/ceremony.md: both ceremonies for the one-block detector's circuit, step by step.
 
     python benchmarks/ceremony.py [--contributors 3] [--json]
 
@@ -23,7 +23,7 @@ from pvcnn.ceremony.beacon import Beacon
 from pvcnn.ceremony.circuit_ceremony import CircuitCeremony
 from pvcnn.ceremony.powers_ceremony import PowersCeremony
 from pvcnn.data.frames import PIXEL_BOUND, calibration_frames
-from pvcnn.models.store import load_detector
+from pvcnn.models.store import load_one_block_detector
 from pvcnn.partition.split import split
 from pvcnn.program.program import Program
 from pvcnn.qmp.circuit import compile_program
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--contributors", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    program = split(load_detector(), calibration_frames(64), pixel_bound=PIXEL_BOUND).public.program
+    program = split(load_one_block_detector(), calibration_frames(64), pixel_bound=PIXEL_BOUND).public.program
     watch = Stopwatch()
     print(f"{machine()}, {compile_program(program).system.constraints} constraints")
     measure_multiples(watch)

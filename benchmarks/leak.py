@@ -1,10 +1,12 @@
 """What the features of our networks give away: the tables of docs/leak.md, and docs/leak.png.
 
     python benchmarks/leak.py [--budget SECONDS] [--only NAME] [--results FILE] [--write]
+    python benchmarks/leak.py [--budget SECONDS] --ship
 
 Attacks the frames of the shipped detector, what its first, second and third block make of them, LeNet-5, an
 untrained VGG-11, and the kind of block that decoders are compared by. `--results` keeps what was measured in
-a folder, or takes it from there.
+a folder, or takes it from there. `--ship` attacks the shipped detector behind the demo's cut alone, and
+writes the figures that its testers are shown (`pvcnn.leak.shipped`): after every change of the weights.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ from pvcnn.leak.measure import measure
 from pvcnn.leak.picture import draw
 from pvcnn.leak.private import behind_cut
 from pvcnn.leak.report import LeakReport
+from pvcnn.leak.shipped import ship_figures
 from pvcnn.models.catalogue import CATALOGUE, create
+from pvcnn.models.deepfake import PRIVATE_BLOCKS
 from pvcnn.models.layers import Square
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -209,6 +213,16 @@ def write(text: str) -> None:
     DOCUMENT.write_text(before + text + rest.partition(END)[2])
 
 
+def ship(seconds: float) -> None:
+    """Attacks the demo's private part and puts the figures beside the weights."""
+    name = "deepfake"
+    data = data_for(name, CATALOGUE[name].input_shape)
+    private = behind_cut(create(name), data.attacked.inputs, PRIVATE_BLOCKS)
+    summary = measure(private, data, seconds, cut=str(PRIVATE_BLOCKS)).summary()
+    ship_figures(summary)
+    print("\n".join(summary.lines()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -217,8 +231,12 @@ def main() -> None:
     parser.add_argument("--only", choices=[*CUTS, REFERENCE], action="append")
     parser.add_argument("--results", type=Path, help="a folder: what lies there is not measured again")
     parser.add_argument("--write", action="store_true", help="change docs/leak.md and docs/leak.png")
+    parser.add_argument("--ship", action="store_true", help="write the figures of the demo's cut, no more")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.ship:
+        ship(options.budget)
+        return
     results = {}
     for name in options.only or [*CUTS, REFERENCE]:
         results[name], picture = measured(name, options.budget, options.results)

@@ -4,8 +4,8 @@ Processor times of one thread, predicted and measured, sizes, error against the 
 how many bits the flooding noise exceeds the evaluation noise: as planned (for the largest features, six
 deviations, the worst slot) and as measured on these frames. "one", "two" and "three" are blocks of random
 weights on random frames: convolution 1->8 on 64x64, square, pool 4; convolution 8->16, square, pool 2;
-convolution 16->16, square, pool 2. "detector" is the shipped detector's private part, with frames of people that it has
-never seen. Each is compared with a ciphertext for each channel, unless --ours.
+convolution 16->16, square, pool 2. "detector" is the shipped detector's private part, with frames of people
+that it has never seen. Each is compared with a ciphertext for each channel, unless --ours.
 """
 
 from __future__ import annotations

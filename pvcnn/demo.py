@@ -47,6 +47,8 @@ from pvcnn.data.frames import (
     demo_frames,
     prepare,
 )
+from pvcnn.leak.shipped import shipped_figures
+from pvcnn.models.deepfake import PRIVATE_BLOCKS
 from pvcnn.models.store import load_detector
 from pvcnn.partition.split import split
 from pvcnn.qmp.circuit import compile_program
@@ -64,6 +66,9 @@ class Listener(Protocol):
 
     def note(self, step: str, detail: str) -> None:
         """Something to show beside the step."""
+
+    def say(self, sentence: str) -> None:
+        """Something that is to stay: what testers are told before they encrypt."""
 
     def finish(self, step: str, seconds: float) -> None:
         """It is done."""
@@ -176,6 +181,7 @@ class _Demo:
         self._uploads: dict[bytes, Submitted] = {}
 
     def run(self) -> DemoReport:
+        figures = shipped_figures()
         with self._step("kernels"):
             compile_kernels()
         owner = OwnerRole.create(self._folder)
@@ -185,7 +191,7 @@ class _Demo:
         with self._step("setup", 2) as advance:
             run_setup(self._folder, max(DEFAULT_MAX_PROOFS, self._count), self._batch)
             advance("keys made by the owner; signing the manifest")
-            owner.publish_manifest(cluster_fingerprint=self._report.cluster_fingerprint)
+            owner.publish_manifest(cluster_fingerprint=self._report.cluster_fingerprint, leak=figures)
         self._encrypt(owner.fingerprint)
         self._infer(owner)
         self._prove()
@@ -214,6 +220,7 @@ class _Demo:
             parts = split(
                 load_detector(),
                 calibration_frames(CALIBRATION_FRAMES),
+                PRIVATE_BLOCKS,
                 weights=self._weights,
                 reveal=self._reveal,
                 pixel_bound=PIXEL_BOUND,
@@ -230,6 +237,9 @@ class _Demo:
             for number, given in enumerate(self._dealt):
                 tester = TesterRole.create(self._folder, str(number + 1))
                 self._testers.append(tester)
+                if number == 0:  # all testers are told the same
+                    for sentence in tester.cut_claims().sentences():
+                        self._listener.say(sentence)
                 for start in range(0, len(given), self._batch):
                     pixels, labels, _ = zip(*given[start : start + self._batch], strict=True)
 

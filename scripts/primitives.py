@@ -6,6 +6,7 @@ Whatever does not hold ends the program: 1 if it is invalid, 2 if it is malforme
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from hashlib import sha256, sha512
@@ -84,12 +85,21 @@ FORMATS = {
     "pvcnn-manifest": "campaign:32 owner_sealing_key:32 setup_party:str frames:int weights_commitment:48 "
     "private_commitment:32 program_digest:32 verification_key_digest:32 aggregation_verifier_key_digest:32 "
     "cluster_card_digest:32 encryption_plan_digest:32 proving_key_digest:32 aggregation_key_digest:32 "
-    "class_names:list logit_scale:0|8 weights_digest:0|32 label_key_digest:0|32 ceremony_digest:0|32",
+    "class_names:list logit_scale:0|8 weights_digest:0|32 label_key_digest:0|32 ceremony_digest:0|32 "
+    "leak_digest:0|32 broken_rules:list",
+    "pvcnn-encryption-plan": "version:2 degree:int moduli:list scale_bits:int input_layout:dict "
+    "pixel_bound:8 output_layout:dict feature_step:8 feature_limit:int keys:list flooding_bits:int "
+    "layers:list",
+    "pvcnn-leak-summary": "cut:str private:str data:str input_shape:list feature_shape:list "
+    "training_frames:int budget_milliseconds:int decoder_steps:int psnr:signed similarity:signed "
+    "candidates:int frames_by_decoder:int frames_by_best:int people:list is_blindly_identified:bool "
+    "weights_method:str copied_error:int correlation:int shuffled_correlation:int",
     "pvcnn-cluster-card": "sealing_key:32 encryption_key:bytes encryption_plan_digest:32 "
     "evaluation_keys_digest:32",
     "pvcnn-registry": "manifest_digest:32 registrations:list",
     "pvcnn-registration": "manifest_digest:32 upload_digest:32 nonce:32 label_commitment:32|48",
-    "pvcnn-answer": "manifest_digest:32 registry_digest:32 index:int answer_digest:bytes reason:str",
+    "pvcnn-answer": "manifest_digest:32 registry_digest:32 index:int answer_digest:0|32 features_digest:0|32 "
+    "reason:str",
     "pvcnn-cluster-refusal": "context:32",
     "pvcnn-label-key": "classes:int points:list blinding_point:48",
     "pvcnn-label-opening": "salt:32 labels:list",
@@ -110,7 +120,8 @@ FORMATS = {
     "pvcnn-ceremony-contribution": "number:int name:str previous:32 state:32 points:list proofs:list "
     "beacon:bytes log2_iterations:int",
 }
-TYPES: dict[str, Any] = {"bytes": bytes, "str": str, "int": int, "list": list}
+TYPES: dict[str, Any] = {"bytes": bytes, "str": str, "int": int, "list": list, "dict": dict, "bool": bool}
+TYPES["signed"] = int
 
 
 def decode(data: bytes, name: str) -> Fields:
@@ -132,6 +143,27 @@ def decode(data: bytes, name: str) -> Fields:
 def byte_strings(items: list[Any], length: int) -> list[bytes]:
     well_formed(all(type(i) is bytes and len(i) == length for i in items), f"expected {length} bytes each")
     return items
+
+
+def number_of_logits(program: dict[str, Any]) -> int:
+    """How many numbers a frame's output is made of. Whether layers fit together otherwise is the setup's
+    business."""
+    shapes: list[list[int]] = [program["input_shape"]]
+    for node in program["nodes"]:
+        shape, kind = shapes[node["inputs"][0]], node["kind"]
+        if "kernel" in node:
+            sides = zip(shape[1:], node["padding"][::2], node["padding"][1::2], strict=True)
+            windows = zip(sides, node["dilation"], node["kernel"], node["stride"], strict=True)
+            outputs = [
+                (sum(side) - dilation * (k - 1) - 1) // step + 1 for side, dilation, k, step in windows
+            ]
+            shape = [node.get("out_channels", shape[0]), *outputs]
+        elif kind == "concatenate":
+            shape = [sum(shapes[number][0] for number in node["inputs"]), *shape[1:]]
+        elif kind in ("linear", "flatten"):
+            shape = [node["out_features"] if kind == "linear" else math.prod(shape)]
+        shapes.append(shape)
+    return math.prod(shapes[program["nodes"][-1]["inputs"][0]])
 
 
 def split(data: bytes, *lengths: int) -> list[bytes]:

@@ -5,8 +5,9 @@
 
 DIR may be a joint folder of several campaigns too. It shares no code with pvcnn and takes few of its
 shortcuts. This file follows a campaign from the manifest to the statements, joint_folder.py puts several
-together, aggregate_equations.py checks the aggregate, ceremony_chain.py who made the keys, and primitives.py
-reads artefacts. check_vectors.py runs the aggregate's part on test vectors.
+together, aggregate_equations.py checks the aggregate, ceremony_chain.py who made the keys, cut_claims.py what
+the owner says of its cut, and primitives.py reads artefacts. check_vectors.py runs the aggregate's part on
+test vectors.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import sys
 from array import array
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # wherever this file is run from
 from aggregate_equations import (
@@ -32,6 +32,7 @@ from aggregate_equations import (
     verify_aggregate,
 )
 from ceremony_chain import check_record
+from cut_claims import describe_cut
 from joint_folder import JointFolder
 from primitives import (
     Fields,
@@ -40,35 +41,16 @@ from primitives import (
     decode_signed,
     demand,
     digest,
+    number_of_logits,
     progress,
     read_value,
     well_formed,
 )
 
 DIRECTORIES = "answers|statements|refusals|labels"
+OPTIONAL = ("label_key.cbor", "weights.safetensors", "ceremony.cbor", "leak.cbor")
 NAMES = "manifest|program|verification_key|aggregation_verifier_key|cluster|encryption_plan|registry"
-FILES = rf"(aggregate|label_key|ceremony|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor|weights\.safetensors"
-
-
-def number_of_logits(program: dict[str, Any]) -> int:
-    """How many numbers a frame's output is made of. Whether layers fit together otherwise is the setup's
-    business."""
-    shapes: list[list[int]] = [program["input_shape"]]
-    for node in program["nodes"]:
-        shape, kind = shapes[node["inputs"][0]], node["kind"]
-        if "kernel" in node:
-            sides = zip(shape[1:], node["padding"][::2], node["padding"][1::2], strict=True)
-            windows = zip(sides, node["dilation"], node["kernel"], node["stride"], strict=True)
-            outputs = [
-                (sum(side) - dilation * (k - 1) - 1) // step + 1 for side, dilation, k, step in windows
-            ]
-            shape = [node.get("out_channels", shape[0]), *outputs]
-        elif kind == "concatenate":
-            shape = [sum(shapes[number][0] for number in node["inputs"]), *shape[1:]]
-        elif kind in ("linear", "flatten"):
-            shape = [node["out_features"] if kind == "linear" else math.prod(shape)]
-        shapes.append(shape)
-    return math.prod(shapes[program["nodes"][-1]["inputs"][0]])
+FILES = rf"(aggregate|label_key|ceremony|leak|{NAMES}|({DIRECTORIES})/[0-9]{{6}})\.cbor|weights\.safetensors"
 
 
 class Campaign:
@@ -167,8 +149,8 @@ class Campaign:
         found = (signer, answer["manifest_digest"], answer["registry_digest"], answer["index"])
         expected = (self.owner, self.manifest_digest, self.registry_digest, index)
         demand(found == expected, f"answer {index} is not the owner's or for another submission")
-        length, reason = len(answer["answer_digest"]), answer["reason"]
-        well_formed(length == 0 if reason else length == 32, f"answer {index} is neither given nor refused")
+        lengths, reason = {len(answer["answer_digest"]), len(answer["features_digest"])}, answer["reason"]
+        well_formed(lengths == {0 if reason else 32}, f"answer {index} is neither given nor refused")
         well_formed(len(reason) <= 200 and reason.isprintable(), f"answer {index} has no printable reason")
         return answer
 
@@ -229,12 +211,14 @@ class Campaign:
         for joint folders `string`, `setup` and `uploads`."""
         progress("registry and keys")
         cluster, card = decode_signed(self.read("cluster.cbor", "cluster_card_digest"), "pvcnn-cluster-card")
-        plan_digest = sha256(self.read("encryption_plan.cbor", "encryption_plan_digest")).digest()
-        demand(card["encryption_plan_digest"] == plan_digest, "the cluster's keys are for another plan")
+        plan = self.read("encryption_plan.cbor", "encryption_plan_digest")
+        demand(card["encryption_plan_digest"] == sha256(plan).digest(), "cluster's keys for another plan")
         registrations, key = self.read_registry(), self.read_verification_key()
-        for name in ("label_key.cbor", "weights.safetensors", "ceremony.cbor"):
+        for name in OPTIONAL:
             named = self.manifest[f"{name.partition('.')[0]}_digest"]
             demand(bool(named) == (name in self.found), f"{name} is there, or is not, against the manifest")
+        leak = self.read("leak.cbor", "leak_digest") if self.manifest["leak_digest"] else None
+        cut = describe_cut(self.manifest["broken_rules"], plan, leak)
         if self.labelled:  # what testers committed with
             points = decode(self.read("label_key.cbor", "label_key_digest"), "pvcnn-label-key")
             named = digest(
@@ -250,7 +234,7 @@ class Campaign:
             answer, file = self.read_answer(index), f"{index:06d}.cbor"
             number, frames = (n.to_bytes(8, "little") for n in (index, self.frames))
             campaign = (self.manifest["campaign"], self.manifest_digest, self.registry_digest)
-            blobs = (registration["upload_digest"], answer["answer_digest"])
+            blobs = (registration["upload_digest"], answer["answer_digest"], answer["features_digest"])
             context = digest("pvcnn/context", *campaign, number, tester, *blobs, frames)  # eq. (20)
             present = {name.partition("/")[0] for name in self.found if name.endswith("/" + file)}
             proved, refused = "statements" in present, "refusals" in present
@@ -286,7 +270,7 @@ class Campaign:
             f"these, the {what or 'decisions are the outputs'} of the {weights} public part on the "
             "committed features.\n"
             f"{len(failures)} refused: these count as failed. Registry {self.registry_digest.hex()}.\n"
-            f"{self.setup}\n{key_matches_program}\n"
+            f"{self.setup}\n{key_matches_program}\n{cut}\n"
             "Not proved: that the features are the honest decryption of the honest private part, "
             "detection quality, that everyone was let into the registry."
         )

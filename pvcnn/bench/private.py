@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 import statistics
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pvcnn.he.answer_randomness import SEED_BYTES
 from pvcnn.he.decryption import decrypt_features
 from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.evaluation import Evaluator
@@ -71,12 +73,13 @@ def calibrated(layers: tuple[PrivateLayer, ...], frames: Floats) -> PrivatePart:
 def detector(frames: int) -> tuple[PrivatePart, Floats]:
     """The shipped detector's private part, with frames of test people."""
     from pvcnn.data.frames import calibration_frames, demo_frames, prepare
+    from pvcnn.models.deepfake import PRIVATE_BLOCKS
     from pvcnn.models.store import load_detector
     from pvcnn.partition.split import split
 
     dealt = demo_frames(frames, 1, seed=0)
     pixels = prepare(np.stack([frame for ((frame, _, _),) in dealt]))
-    private = split(load_detector(), calibration_frames(256, 0)).private
+    private = split(load_detector(), calibration_frames(256, 0), PRIVATE_BLOCKS).private
     assert private is not None
     return private, pixels.astype(np.float64)
 
@@ -112,11 +115,14 @@ def measure(private: PrivatePart, frames: Floats, packs: bool = True) -> dict[st
     references = private_evaluate(private, frames)
     for frame, reference in zip(frames, references, strict=True):
         upload = _timed(seconds, "encrypt", partial(encrypt_frame, plan, public, frame))
-        answer = _timed(seconds, "evaluate", partial(evaluator.evaluate, upload))
+        answer = _timed(
+            seconds, "evaluate", partial(evaluator.evaluate, upload, secrets.token_bytes(SEED_BYTES))
+        )
         features = _timed(seconds, "decrypt", partial(decrypt_features, plan, secret, answer))
         errors.append(features - reference)
-    evaluator.hide = lambda answer: None  # type: ignore[method-assign]  # its noise is what is measured
-    noises = decrypt_features(plan, secret, evaluator.evaluate(upload)) - references[-1]
+    # Its noise is what is measured.
+    evaluator.hide = lambda answer, randomness: None  # type: ignore[method-assign]
+    noises = decrypt_features(plan, secret, evaluator.evaluate(upload, bytes(SEED_BYTES))) - references[-1]
     noise = float(np.abs(noises).max())
     report = report_of(made)
     return {

@@ -1,4 +1,4 @@
-"""Setting up and proving one frame of the demo's network, by step, with a key from its file as workers do."""
+"""Setting up and proving a frame of the one-block detector, by step with a key of its file as workers do."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def measure(repeat: int) -> dict[str, Any]:
     a proof costs does not depend on them.
     """
     from pvcnn.data.frames import PIXEL_BOUND, calibration_frames
-    from pvcnn.models.store import load_detector
+    from pvcnn.models.store import load_one_block_detector
     from pvcnn.partition.split import split
     from pvcnn.program.private import private_evaluate
 
     frames = calibration_frames(64)
-    parts = split(load_detector(), frames, pixel_bound=PIXEL_BOUND)
+    parts = split(load_one_block_detector(), frames, pixel_bound=PIXEL_BOUND)
     program = parts.public.program
     values = private_evaluate(parts.private, frames[:1]) / parts.private.feature_step
     features = np.clip(np.rint(values), program.input_low, program.input_high).astype(np.int64)

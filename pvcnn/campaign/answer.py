@@ -13,12 +13,18 @@ from pvcnn.errors import DecodeError
 MAX_REASON = 200
 
 
+def published_reason(reason: str) -> str:
+    """A reason as a signed refusal gives it: one line that fits."""
+    return "".join(c if c.isprintable() else "?" for c in reason)[:MAX_REASON]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer(SignedArtefact):
-    """`signer` is the owner. Exactly one of `answer_digest` and `reason` is not empty.
+    """`signer` is the owner. It has either both digests or a reason.
 
-    answer_digest   SHA-256 of the answer, which is sealed to the cluster
-    reason          why the owner refuses to answer
+    answer_digest     SHA-256 of the answer, which is sealed to the cluster
+    features_digest   SHA-256 of what it holds: the encrypted features as the cluster opens them
+    reason            why the owner refuses to answer
     """
 
     FORMAT: ClassVar[str] = "pvcnn-answer"
@@ -28,6 +34,7 @@ class Answer(SignedArtefact):
     registry_digest: bytes
     index: int
     answer_digest: bytes = b""
+    features_digest: bytes = b""
     reason: str = ""
 
     @property
@@ -40,6 +47,7 @@ class Answer(SignedArtefact):
             "registry_digest": self.registry_digest,
             "index": self.index,
             "answer_digest": self.answer_digest,
+            "features_digest": self.features_digest,
             "reason": self.reason,
         }
 
@@ -50,11 +58,12 @@ class Answer(SignedArtefact):
             "registry_digest": fields.octets("registry_digest", DIGEST_BYTES),
             "index": fields.integer("index", 0, MAX_SUBMISSIONS),
             "answer_digest": fields.octets("answer_digest", max_length=DIGEST_BYTES),
+            "features_digest": fields.octets("features_digest", max_length=DIGEST_BYTES),
             "reason": printable(fields, "reason", MAX_REASON),
         }
-        shape = (len(arguments["answer_digest"]), bool(arguments["reason"]))
-        if shape not in ((DIGEST_BYTES, False), (0, True)):
-            raise DecodeError(f"{cls.FORMAT}: either an answer's digest or a reason")
+        lengths = tuple(len(arguments[name]) for name in ("answer_digest", "features_digest"))
+        if (*lengths, bool(arguments["reason"])) not in ((DIGEST_BYTES, DIGEST_BYTES, False), (0, 0, True)):
+            raise DecodeError(f"{cls.FORMAT}: either an answer's digests or a reason")
         return arguments
 
 

@@ -17,6 +17,7 @@ from pvcnn.aggregate.verifier import verify_aggregate
 from pvcnn.algebra.points import encode_g1
 from pvcnn.campaign.answer import ClusterRefusal
 from pvcnn.campaign.cluster_card import ClusterCard
+from pvcnn.campaign.cut_claims import CutClaims, read_cut_claims
 from pvcnn.campaign.folder import (
     AGGREGATE,
     AGGREGATION_VERIFIER_KEY,
@@ -62,6 +63,7 @@ class _Material:
     aggregation_key: AggregationVerifierKey
     revealed: Revealed
     record: CeremonyRecord | None
+    claims: CutClaims
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ def examine(folder: PublicFolder) -> Examined:
         features=math.prod(material.program.input_shape),
         pixels=math.prod(material.plan.input_shape),
         outcomes=outcomes,
+        claims=material.claims,
     )
     return Examined(verdict, proceedings, material.key, material.aggregation_key, tuple(statements.values()))
 
@@ -141,14 +144,16 @@ def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
     aggregation_key = AggregationVerifierKey.from_bytes(
         read(AGGREGATION_VERIFIER_KEY, manifest.aggregation_verifier_key_digest)
     )
+    plan = EncryptionPlan.from_bytes(read(ENCRYPTION_PLAN, manifest.encryption_plan_digest))
     material = _Material(
         ClusterCard.from_bytes(read(CLUSTER_CARD, manifest.cluster_card_digest)),
-        EncryptionPlan.from_bytes(read(ENCRYPTION_PLAN, manifest.encryption_plan_digest)),
+        plan,
         program,
         key,
         aggregation_key,
         Revealed.by(program, manifest),
         setup_record(folder, manifest, key, aggregation_key),
+        read_cut_claims(folder, manifest, plan),
     )
     if material.card.encryption_plan_digest != manifest.encryption_plan_digest:
         raise VerificationError("the cluster's keys were made for another encryption plan")

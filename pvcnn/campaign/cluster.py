@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pvcnn.campaign.audit_secret import AuditSecret
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
 from pvcnn.campaign.folder import CLUSTER_CARD, ENCRYPTION_PLAN, CampaignFolder, publish
@@ -28,8 +29,8 @@ def make_keys(folder: CampaignFolder) -> ClusterCard:
     encryption_plan = EncryptionPlan.from_bytes(plan_bytes)
     identity = Identity.create_in(folder.private(ROLE))
     secret_key, public_key, evaluation_keys = generate(encryption_plan)
-    kept = ClusterSecrets(identity, secret_key.to_bytes(encryption_plan))
-    kept.keep_decryption_key_in(folder.private(ROLE))
+    kept = ClusterSecrets(identity, secret_key.to_bytes(encryption_plan), AuditSecret.draw())
+    kept.keep_in(folder.private(ROLE))
     evaluation_bytes = evaluation_keys.to_bytes(encryption_plan)
     write_atomically(folder.evaluation_keys, evaluation_bytes)
     card = ClusterCard(

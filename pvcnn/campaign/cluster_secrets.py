@@ -1,4 +1,4 @@
-"""The secrets that a proving worker needs, in one piece: what opens mail, signs refusals and decrypts.
+"""The secrets that a proving worker needs: what opens mail, signs refusals, decrypts and blinds.
 
 They lie in DIR/private/cluster. A worker on another machine gets them as `to_bytes`, sealed to a key
 that it drew for this purpose (`pvcnn.compute.key_delivery`), or reads them from a directory mounted there.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pvcnn.campaign.audit_secret import SECRET_BYTES, AuditSecret
 from pvcnn.campaign.folder import read_from_step
 from pvcnn.campaign.identity import Identity, keep_secret
 from pvcnn.encoding import decode, encode
@@ -26,20 +27,27 @@ class ClusterSecrets:
 
     identity: Identity
     decryption_key: bytes
+    audit: AuditSecret
 
-    def keep_decryption_key_in(self, directory: Path) -> None:
-        """Raises CampaignError if there is a key already. The identity is kept where it was made."""
+    def keep_in(self, directory: Path) -> None:
+        """Raises CampaignError if they are there already. The identity is kept where it was made."""
         keep_secret(directory / SECRET_KEY_NAME, self.decryption_key)
+        self.audit.keep_in(directory)
 
     @classmethod
     def load_from(cls, directory: Path) -> ClusterSecrets:
         """Raises CampaignError if `keygen` has not run there."""
         identity = Identity.load_from(directory, "keygen")
-        return cls(identity, read_from_step(directory / SECRET_KEY_NAME, MAX_SECRET_KEY, "keygen"))
+        decryption_key = read_from_step(directory / SECRET_KEY_NAME, MAX_SECRET_KEY, "keygen")
+        return cls(identity, decryption_key, AuditSecret.load_from(directory, "keygen"))
 
     def to_bytes(self) -> bytes:
         """Secret."""
-        fields = {"identity": self.identity.to_bytes(), "decryption_key": self.decryption_key}
+        fields = {
+            "identity": self.identity.to_bytes(),
+            "decryption_key": self.decryption_key,
+            "audit_secret": self.audit.value,
+        }
         return encode(FORMAT, VERSION, fields)
 
     @classmethod
@@ -48,5 +56,6 @@ class ClusterSecrets:
         fields = decode(data, FORMAT, VERSION, MAX_BYTES)
         identity = fields.octets("identity", max_length=1 << 10)
         decryption_key = fields.octets("decryption_key", max_length=MAX_SECRET_KEY)
+        audit = AuditSecret(fields.octets("audit_secret", SECRET_BYTES))
         fields.finish()
-        return cls(Identity.from_bytes(identity), decryption_key)
+        return cls(Identity.from_bytes(identity), decryption_key, audit)

@@ -13,6 +13,7 @@ def submission_context(
     tester_key: bytes,
     upload_digest: bytes,
     answer_digest: bytes,
+    features_digest: bytes,
     frames: int,
 ) -> bytes:
     """32 bytes that the proof's challenges depend on.
@@ -29,5 +30,6 @@ def submission_context(
         tester_key,
         upload_digest,
         answer_digest,
+        features_digest,
         frames.to_bytes(8, "little"),
     )

@@ -1,8 +1,9 @@
 """An evaluating worker's part of a campaign: the private layers on registered ciphertexts.
 
-It reads the campaign folder and what the owner needs of DIR/private/owner: the private part and the key
-that opens mail. It writes nothing: what it makes, the owner's ledger signs and publishes, once. It sees
-ciphertexts only, and what leaves it is sealed to the cluster that the manifest names.
+It reads the campaign folder and what the owner needs of DIR/private/owner: the private part, the key that
+opens mail, and the secret that seeds come from. It writes nothing: what it makes, the owner's ledger signs
+and publishes, once. It sees ciphertexts only, and what leaves it is sealed to the cluster that the manifest
+names.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pvcnn.campaign.admission import open_upload
+from pvcnn.campaign.audit_secret import AuditSecret, frame_seed
 from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.folder import (
@@ -33,6 +35,7 @@ from pvcnn.errors import DecodeError, SubmissionRefused, VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.evaluation import Evaluator
 from pvcnn.he.keys import EvaluationKeys, PublicKey
+from pvcnn.program.private import PrivatePart
 
 MAX_EVALUATION_KEYS = 1 << 30
 
@@ -41,16 +44,18 @@ MAX_EVALUATION_KEYS = 1 << 30
 class Evaluated:
     """What an evaluator made of one submission. Exactly one of `sealed` and `reason` is not empty.
 
-    sealed    encrypted features of all frames, sealed to the cluster
-    reason    why there are none, in words that may be published
-    seconds   wall time by step
-    details   for the owner's own log: which frame is at fault, if one is
+    sealed            encrypted features of all frames, sealed to the cluster
+    reason            why there are none, in words that may be published
+    seconds           wall time by step
+    details           for the owner's own log: which frame is at fault, if one is
+    features_digest   SHA-256 of what was sealed; empty for a refusal
     """
 
     sealed: bytes
     reason: str
     seconds: dict[str, float]
     details: str = ""
+    features_digest: bytes = b""
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,6 +66,7 @@ class EvaluatorKeys:
     sealing_key: SealingKey
     card: ClusterCard
     evaluator: Evaluator
+    audit: AuditSecret
 
     @classmethod
     def open(cls, directory: Path) -> EvaluatorKeys:
@@ -77,7 +83,9 @@ class EvaluatorKeys:
         card = read_card(folder.public)
         if card.digest() != manifest.cluster_card_digest:
             raise VerificationError("the card is not that of the cluster that the manifest names")
-        return cls(manifest, identity.sealing, card, open_evaluator(folder, card))
+        private = load_private_part(folder.private(ROLE))
+        audit = AuditSecret.load_from(folder.private(ROLE), "split")
+        return cls(manifest, identity.sealing, card, open_evaluator(folder, card, private), audit)
 
 
 class SubmissionEvaluator:
@@ -110,30 +118,51 @@ class SubmissionEvaluator:
     def evaluate(self, index: int) -> Evaluated:
         """Evaluates the private part on all frames of one submission, or says why it is refused as a whole.
 
-        Two results for one submission differ in their noise, whose mean has less of it: no more than one
-        may be published. Raises CampaignError if the upload is not there as it was registered, and
-        ValueError for an unknown index.
+        The features of one submission are the same however often they are evaluated; how they are sealed is
+        not. Raises CampaignError if the upload is not there as it was registered, and ValueError for an
+        unknown index.
         """
         manifest_digest, registry = self._proceedings.manifest.digest(), self._proceedings.registry
         if not 0 <= index < len(registry.registrations):
             raise ValueError(f"there is no submission {index} in the registry")
         start = time.perf_counter()
-        box, registration = self._folder.mail(ROLE), registry.registrations[index]
-        features: list[bytes] = []
-        prefix = ""
+        registration = registry.registrations[index]
+        seed = self._keys.audit.answer_seed(registry.digest(), index, registration.upload_digest)
         try:
-            upload = open_upload(box, self._keys.sealing_key, manifest_digest, registration)
-            batch = Batch.from_bytes(upload)
-            batch.check(self._proceedings.manifest)
-            for frame, message in enumerate(batch.messages):
-                prefix = f"frame {frame}: "
-                features.append(self._keys.evaluator.evaluate(message))
+            upload = open_upload(
+                self._folder.mail(ROLE), self._keys.sealing_key, manifest_digest, registration
+            )
+            features = evaluate_upload(self._keys.evaluator, self._proceedings, index, upload, seed)
         except (SubmissionRefused, DecodeError) as error:
-            details = prefix + getattr(error, "details", "")
-            return Evaluated(b"", str(error), {"evaluate": time.perf_counter() - start}, details)
+            seconds = {"evaluate": time.perf_counter() - start}
+            return Evaluated(b"", str(error), seconds, getattr(error, "details", ""))
+        encoded = features.to_bytes()
         info = answer_info(manifest_digest, registry.digest(), index)
-        sealed = seal(self._keys.card.sealing_key, Batch(tuple(features), batch.labels).to_bytes(), info)
-        return Evaluated(sealed, "", {"evaluate": time.perf_counter() - start})
+        sealed = seal(self._keys.card.sealing_key, encoded, info)
+        return Evaluated(
+            sealed, "", {"evaluate": time.perf_counter() - start}, features_digest=file_digest(encoded)
+        )
+
+
+def evaluate_upload(
+    evaluator: Evaluator, proceedings: Proceedings, index: int, upload: bytes, seed: bytes
+) -> Batch:
+    """What the owner answers to submission `index` with, under the answer's seed: the same for the same seed.
+
+    upload: as its tester sealed it. Raises DecodeError and SubmissionRefused, whose `details` name the frame,
+    for what is refused as a whole.
+    """
+    batch = Batch.from_bytes(upload)
+    batch.check(proceedings.manifest)
+    registry_digest = proceedings.registry.digest()
+    features = []
+    for frame, message in enumerate(batch.messages):
+        try:
+            features.append(evaluator.evaluate(message, frame_seed(seed, registry_digest, index, frame)))
+        except (SubmissionRefused, DecodeError) as error:
+            details = f"frame {frame}: {getattr(error, 'details', '')}"
+            raise SubmissionRefused(str(error), details) from error
+    return Batch(tuple(features), batch.labels)
 
 
 def read_card(public: PublicFolder) -> ClusterCard:
@@ -144,7 +173,7 @@ def read_card(public: PublicFolder) -> ClusterCard:
     return card
 
 
-def open_evaluator(folder: CampaignFolder, card: ClusterCard) -> Evaluator:
+def open_evaluator(folder: CampaignFolder, card: ClusterCard, private: PrivatePart) -> Evaluator:
     """The private part under the evaluation keys that the card names. Raises VerificationError for others."""
     data = read_from_step(folder.evaluation_keys, MAX_EVALUATION_KEYS, "keygen")
     if file_digest(data) != card.evaluation_keys_digest:
@@ -154,5 +183,5 @@ def open_evaluator(folder: CampaignFolder, card: ClusterCard) -> Evaluator:
         plan,
         PublicKey.from_bytes(plan, card.encryption_key),
         EvaluationKeys.from_bytes(plan, data),
-        load_private_part(folder.private(ROLE)),
+        private,
     )

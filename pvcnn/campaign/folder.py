@@ -52,6 +52,7 @@ AGGREGATION_VERIFIER_KEY = PublicFile("aggregation_verifier_key.cbor", 1 << 20, 
 MANIFEST = PublicFile("manifest.cbor", 1 << 16, "setup")
 REGISTRY = PublicFile("registry.cbor", 1024 * MAX_SUBMISSIONS, "infer")
 LABEL_KEY = PublicFile("label_key.cbor", 1 << 18, "setup")
+LEAK = PublicFile("leak.cbor", 1 << 14, "setup --leak")
 CEREMONY = PublicFile("ceremony.cbor", 4 << 20, "setup --ceremony")
 AGGREGATE = PublicFile("aggregate.cbor", 64 << 20, "aggregate")
 
@@ -71,11 +72,12 @@ PUBLIC_FILES = (
     WEIGHTS,
     LABEL_KEY,
     CEREMONY,
+    LEAK,
     AGGREGATE,
 )
 #: What all campaigns under one setup have in common; the optional ones not every campaign has.
 _SHARED_FILES = (PROGRAM, ENCRYPTION_PLAN, CLUSTER_CARD, VERIFICATION_KEY, AGGREGATION_VERIFIER_KEY)
-OPTIONAL_FILES = (WEIGHTS, LABEL_KEY, CEREMONY)
+OPTIONAL_FILES = (WEIGHTS, LABEL_KEY, CEREMONY, LEAK)
 PUBLIC_DIRECTORIES = (ANSWERS, STATEMENTS, REFUSALS, LABELS)
 
 

@@ -79,12 +79,12 @@ class ClusterLedger:
         return True
 
     def take(self, index: int) -> None:
-        """To be called before the answer to `index` is opened.
+        """To be called before the answer to `index` is opened. It remembers the context, which binds it.
 
         Raises VerificationError if another answer to this submission was taken before.
         """
         taken = self._folder.remembered(ROLE) / f"answer-{index:06d}"
-        hold_to(taken, self._submission(index).answer.answer_digest, "another answer")
+        hold_to(taken, self._submission(index).context, "another answer")
 
     def record(self, index: int, outcome: bytes, details: bytes = b"") -> bool:
         """Records what a worker made of `index`; False if there is an outcome already, which stands.

@@ -17,6 +17,7 @@ from pvcnn.campaign.folder import MANIFEST
 from pvcnn.campaign.signed import DIGEST_BYTES, KEY_BYTES, SignedArtefact, printable
 from pvcnn.encoding import Fields
 from pvcnn.errors import DecodeError
+from pvcnn.program.private_rules import RULES
 
 CAMPAIGN_BYTES = 32
 MAX_SETUP_PARTY = 64
@@ -63,6 +64,12 @@ def check_class_names(names: Sequence[Any]) -> None:
             raise ValueError(f"a class cannot be named {name}: a number stands for itself")
 
 
+def check_broken_rules(letters: Sequence[Any]) -> None:
+    """Raises ValueError unless these are letters of rules, each at most once and in their order."""
+    if list(letters) != [rule for rule in RULES if rule in letters]:
+        raise ValueError(f"broken rules are some of {', '.join(RULES)}, in this order")
+
+
 def check_logit_scale(scale: float) -> None:
     """Raises ValueError unless the scale is positive and finite."""
     if not 0 < scale < math.inf:
@@ -104,6 +111,8 @@ class Manifest(SignedArtefact):
     weights_digest       of the file of the public part's weights, if they are published; empty if committed
     label_key_digest     of the label key, if testers commit to labels for a count; else empty
     ceremony_digest      of the record of the ceremony that made the keys; empty if a single party did
+    leak_digest          of what attacks on the cut found, as the owner says; empty if it says nothing
+    broken_rules         letters of the rules for private parts that this one fails, in their order
     """
 
     FORMAT: ClassVar[str] = "pvcnn-manifest"
@@ -127,6 +136,8 @@ class Manifest(SignedArtefact):
     weights_digest: bytes = b""
     label_key_digest: bytes = b""
     ceremony_digest: bytes = b""
+    leak_digest: bytes = b""
+    broken_rules: tuple[str, ...] = ()
 
     @property
     def publishes_weights(self) -> bool:
@@ -155,6 +166,8 @@ class Manifest(SignedArtefact):
             "weights_digest": self.weights_digest,
             "label_key_digest": self.label_key_digest,
             "ceremony_digest": self.ceremony_digest,
+            "leak_digest": self.leak_digest,
+            "broken_rules": list(self.broken_rules),
         }
 
     @classmethod
@@ -171,13 +184,16 @@ class Manifest(SignedArtefact):
             "weights_digest": fields.octets("weights_digest", max_length=DIGEST_BYTES),
             "label_key_digest": fields.octets("label_key_digest", max_length=DIGEST_BYTES),
             "ceremony_digest": fields.octets("ceremony_digest", max_length=DIGEST_BYTES),
+            "leak_digest": fields.octets("leak_digest", max_length=DIGEST_BYTES),
+            "broken_rules": tuple(fields.sequence("broken_rules", len(RULES))),
         }
-        for name in ("weights_digest", "label_key_digest", "ceremony_digest"):
+        for name in ("weights_digest", "label_key_digest", "ceremony_digest", "leak_digest"):
             if len(arguments[name]) not in (0, DIGEST_BYTES):
                 raise DecodeError(f"{cls.FORMAT}: {name} has {DIGEST_BYTES} bytes or none")
         try:
             check_who_made_keys(arguments["setup_party"], arguments["ceremony_digest"])
             check_class_names(arguments["class_names"])
+            check_broken_rules(arguments["broken_rules"])
         except ValueError as error:
             raise DecodeError(f"{cls.FORMAT}: {error}") from error
         return arguments

@@ -16,13 +16,16 @@ from pvcnn.aggregate.reference_string import AggregationVerifierKey
 from pvcnn.algebra.points import encode_g1
 from pvcnn.campaign.admission import TurnedAway
 from pvcnn.campaign.answer import Answer
+from pvcnn.campaign.audit_secret import AuditSecret
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.commitments import random_salt
+from pvcnn.campaign.cut_claims import check_figures, read_cut_claims
 from pvcnn.campaign.evaluator import SubmissionEvaluator, read_card
 from pvcnn.campaign.folder import (
     AGGREGATION_VERIFIER_KEY,
     ENCRYPTION_PLAN,
     LABEL_KEY,
+    LEAK,
     MANIFEST,
     PROGRAM,
     VERIFICATION_KEY,
@@ -49,8 +52,10 @@ from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import write_atomically
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.parameters import plan
+from pvcnn.leak.summary import LeakSummary
 from pvcnn.program.layers import Logits
 from pvcnn.program.private import PrivatePart
+from pvcnn.program.private_rules import broken_rules
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
 from pvcnn.program.published import encode_published
@@ -103,6 +108,7 @@ class OwnerRole:
             check_logit_scale(scale)
         kept = OwnerSecrets(secrets.token_bytes(CAMPAIGN_BYTES), random_salt(), private, public, scale)
         kept.keep_in(self._folder.private(ROLE))
+        AuditSecret.draw().keep_in(self._folder.private(ROLE))
         publish(self._folder.public.file(ENCRYPTION_PLAN), encryption_plan.to_bytes())
         publish(self._folder.public.file(PROGRAM), program.to_bytes())
         if public.published:
@@ -117,6 +123,7 @@ class OwnerRole:
         cluster_fingerprint: str | None = None,
         frames: int | None = None,
         class_names: Sequence[str] = (),
+        leak: LeakSummary | None = None,
     ) -> Manifest:
         """Commits to the weights, seals them to the cluster, and signs the manifest.
 
@@ -125,10 +132,12 @@ class OwnerRole:
         ran the setup, by default the owner, and nobody after a ceremony. `cluster_fingerprint` is what the
         cluster's operator says it is, obtained out of band; without it, whoever can replace the card in
         the folder gets the weights. `frames`, if given, is the number of frames in a submission that owner
-        and setup party have agreed on. `class_names` are all classes' names in their order, or none. Raises
-        ValueError for a setup party that cannot be one, and for names that are not those, CampaignError
-        for a missing file or a second manifest, and VerificationError for another card and for keys that
-        are not for this program, are for submissions of another size, or would hide nothing.
+        and setup party have agreed on. `class_names` are all classes' names in their order, or none.
+        `leak`, what attacks on this cut found, is published for testers; that a cut fails a rule is said
+        in any case (`pvcnn.campaign.cut_claims`). Raises ValueError for a setup
+        party that cannot be one, and for names that are not those, CampaignError for a missing file or a
+        second manifest, and VerificationError for another card, for figures of another cut, and for keys
+        that are not for this program, are for submissions of another size, or would hide nothing.
         """
         public = self._folder.public
         party, ceremony_digest = who_made_keys(public, setup_party, ROLE)
@@ -138,6 +147,9 @@ class OwnerRole:
         if cluster_fingerprint is not None:
             card.check_fingerprint(cluster_fingerprint)
         check_class_names(class_names)
+        encryption_plan = EncryptionPlan.from_bytes(public.read(ENCRYPTION_PLAN))
+        if leak is not None:
+            check_figures(leak, encryption_plan)
         verification_key, label_key = self._commit_to_weights()
         if frames not in (None, verification_key.frames):
             raise VerificationError(
@@ -164,12 +176,19 @@ class OwnerRole:
             weights_digest=file_digest(public.read(WEIGHTS)) if self._secrets.public.published else b"",
             label_key_digest=file_digest(label_key) if label_key else b"",
             ceremony_digest=ceremony_digest,
+            leak_digest=b"" if leak is None else file_digest(leak.to_bytes()),
+            broken_rules=self._broken_rules(),
         ).signed(self._identity.signing)
         _check_reading(self._program, manifest)
         strings = AggregationVerifierKey.from_bytes(public.read(AGGREGATION_VERIFIER_KEY))
         setup_record(public, manifest, verification_key, strings)
         if label_key:
             write_atomically(public.file(LABEL_KEY), label_key)
+        if leak is None:
+            public.file(LEAK).unlink(missing_ok=True)  # left by an interruption
+        else:
+            write_atomically(public.file(LEAK), leak.to_bytes())
+        read_cut_claims(public, manifest, encryption_plan)
         self._publish_manifest(self._folder, card, manifest)
         return manifest
 
@@ -199,6 +218,10 @@ class OwnerRole:
             sealed = seal(card.sealing_key, weights, weights_info(manifest.digest()))
             write_atomically(folder.sealed_weights, sealed)
         publish(folder.public.file(MANIFEST), manifest.to_bytes())
+
+    def _broken_rules(self) -> tuple[str, ...]:
+        private = self._secrets.private
+        return tuple(broken_rules(private.layers, private.input_shape, private.output_shape))
 
     def _commit_to_weights(self) -> tuple[VerificationKey, bytes]:
         """D_w, under a proving key that was checked first: a bad one could keep D_w from hiding.
@@ -244,7 +267,13 @@ class OwnerRole:
         if answer is not None:
             return answer
         evaluated = self._evaluator.evaluate(index)
-        return self.ledger.record(index, evaluated.sealed, evaluated.reason, evaluated.details)
+        return self.ledger.record(
+            index,
+            evaluated.sealed,
+            evaluated.reason,
+            evaluated.details,
+            features_digest=evaluated.features_digest,
+        )
 
     @cached_property
     def _evaluator(self) -> SubmissionEvaluator:

@@ -1,8 +1,7 @@
 """The owner's ledger: which registry it closed, and the one answer to each of its submissions.
 
 Others can write to the campaign folder, so the owner answers only under the registry that it closed
-itself. Each submission is answered once: a further answer would carry flooding noise of its own, and the
-mean of many answers has less of it. So an answer is kept, whole, before anything of it is published, and
+itself. Each submission is answered once. An answer is kept, whole, before anything of it is published, and
 of several that were made, by processes beside each other or after an interruption, the first that was
 kept is the one that is signed and published.
 """
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from pvcnn.aggregate.reference_string import AggregationVerifierKey
 from pvcnn.campaign.admission import TurnedAway, admit
-from pvcnn.campaign.answer import MAX_REASON, Answer
+from pvcnn.campaign.answer import Answer, published_reason
 from pvcnn.campaign.folder import (
     AGGREGATION_VERIFIER_KEY,
     ANSWERS,
@@ -31,7 +30,7 @@ from pvcnn.campaign.kept_answer import KeptAnswer
 from pvcnn.campaign.mail import post
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.signed import file_digest
+from pvcnn.campaign.signed import DIGEST_BYTES, file_digest
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import read_bounded, write_once
@@ -97,25 +96,37 @@ class OwnerLedger:
             self._publish(index, KeptAnswer.from_bytes(read_bounded(kept, MAX_KEPT_ANSWER)))
         return self.proceedings.submission(self._folder.public, index).answer
 
-    def record(self, index: int, sealed: bytes, reason: str = "", details: str = "") -> Answer:
+    def record(
+        self,
+        index: int,
+        sealed: bytes,
+        reason: str = "",
+        details: str = "",
+        *,
+        features_digest: bytes = b"",
+    ) -> Answer:
         """Signs and publishes what an evaluator made of `index`: `sealed` to the cluster, or a refusal.
 
-        `details` of a refusal go to the owner's own log. If there is an answer already, that one stands and
-        is returned. Raises ValueError if `index` is not in the registry, or for both or neither of `sealed`
-        and `reason`.
+        `features_digest` is that of what was sealed, and comes with it; `details` of a refusal go to the
+        owner's own log. If there is an answer already, that one stands and is returned. Raises ValueError if
+        `index` is not in the registry, for both or neither of `sealed` and `reason`, and for sealed features
+        without their digest.
         """
         registry = self.proceedings.registry
         if not 0 <= index < len(registry.registrations):
             raise ValueError(f"there is no submission {index} in the registry")
         if bool(sealed) == bool(reason):
             raise ValueError("an answer is either sealed features or a refusal with a reason")
+        if len(features_digest) != (DIGEST_BYTES if sealed else 0):
+            raise ValueError("sealed features, and nothing else, come with their digest")
         answer = Answer(
             signer=self._identity.signing.public,
             manifest_digest=self.proceedings.manifest.digest(),
             registry_digest=registry.digest(),
             index=index,
             answer_digest=file_digest(sealed) if sealed else b"",
-            reason="".join(c if c.isprintable() else "?" for c in reason)[:MAX_REASON],
+            features_digest=features_digest,
+            reason=published_reason(reason),
         ).signed(self._identity.signing)
         new = write_once(self._kept(index), KeptAnswer(answer, sealed).to_bytes(), SECRET_MODE)
         if new and reason:

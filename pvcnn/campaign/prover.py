@@ -15,39 +15,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pvcnn.algebra.points import linear_combination_g1, random_scalar
 from pvcnn.campaign.answer import ClusterRefusal
-from pvcnn.campaign.batch import Batch
+from pvcnn.campaign.audit_secret import AuditSecret
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
 from pvcnn.campaign.folder import (
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
-    LABEL_KEY,
     MANIFEST,
     PROGRAM,
     VERIFICATION_KEY,
-    WEIGHTS,
     CampaignFolder,
-    read_from_step,
 )
 from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.mail import MAX_BLOB_BYTES, answer_info, collect, refusal_details_info, seal, weights_info
+from pvcnn.campaign.mail import refusal_details_info, seal
 from pvcnn.campaign.manifest import Manifest
+from pvcnn.campaign.opened_answer import AnswerReader, open_public_part, read_label_key
 from pvcnn.campaign.outcome import ClusterOutcome
-from pvcnn.campaign.sealed_labels import open_labels
 from pvcnn.campaign.signed import digest_of_file, file_digest
 from pvcnn.campaign.submission import Proceedings, Submission
 from pvcnn.errors import DecodeError, RangeError, SubmissionRefused, VerificationError
-from pvcnn.he.decryption import decrypt_features, quantise
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.keys import SecretKey
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
-from pvcnn.program.published import decode_published
-from pvcnn.program.weights import Weights
 from pvcnn.qmp.api import prove
 from pvcnn.qmp.commitments import commit, commit_nothing, commit_weights
 from pvcnn.qmp.keys import VerificationKey
@@ -77,11 +70,10 @@ class ProverKeys:
 
     manifest: Manifest
     identity: Identity
-    plan: EncryptionPlan
-    decryption: SecretKey
+    audit: AuditSecret
+    answers: AnswerReader
     proving: PreparedKey
     public_part: PublicPart
-    labels: LabelKey | None
 
     @classmethod
     def open(cls, directory: Path, cluster_secrets: ClusterSecrets) -> ProverKeys:
@@ -107,7 +99,7 @@ class ProverKeys:
         if ClusterCard.from_bytes(card_bytes).signer != identity.signing.public:
             raise VerificationError("the card is that of another cluster")
         program = Program.from_bytes(program_bytes)
-        public_part = _open_public_part(folder, manifest, program, identity)
+        public_part = open_public_part(folder, manifest, program, identity.sealing)
         proving_key = open_proving_key(folder.proving_key, manifest.proving_key_digest, folder.key_cache)
         weights = public_part.weights
         commitment = (
@@ -122,7 +114,8 @@ class ProverKeys:
         plan = EncryptionPlan.from_bytes(plan_bytes)
         decryption_key = SecretKey.from_bytes(plan, cluster_secrets.decryption_key)
         labels = _open_label_key(folder, manifest, proving_key) if manifest.takes_labels else None
-        return cls(manifest, identity, plan, decryption_key, proving_key, public_part, labels)
+        answers = AnswerReader(identity.sealing, plan, decryption_key, program, labels)
+        return cls(manifest, identity, cluster_secrets.audit, answers, proving_key, public_part)
 
 
 class SubmissionProver:
@@ -170,42 +163,20 @@ class SubmissionProver:
     def _proof(self, submission: Submission, seconds: dict[str, float]) -> Proof:
         keys, proceedings = self._keys, self._proceedings
         start = time.perf_counter()
-        blob = collect(self._folder.mail("cluster"), submission.answer.answer_digest)
-        place = (proceedings.manifest.digest(), proceedings.registry.digest(), submission.index)
-        batch = Batch.from_bytes(keys.identity.sealing.open(blob, answer_info(*place)))
-        batch.check(proceedings.manifest)
-        labels = self._labels(batch, submission)
-        features = np.stack([self._features(number, each) for number, each in enumerate(batch.messages)])
+        opened = keys.answers.read(self._folder.mail("cluster"), proceedings, submission)
+        labels: dict[str, Any] = {}
+        if opened.labels is not None:
+            labels["labels"] = np.array(opened.labels.labels, np.int64)
+            labels["labels_blinding"] = opened.labels.blinding
         seconds["decrypt"] = time.perf_counter() - start
         start = time.perf_counter()
-        proof = prove(keys.proving, keys.public_part, features, submission.context, **labels)
+        context = submission.context
+        blinding = keys.audit.features_blinding(context)
+        proof = prove(
+            keys.proving, keys.public_part, opened.features, context, features_blinding=blinding, **labels
+        )
         seconds["prove"] = time.perf_counter() - start
         return proof
-
-    def _labels(self, batch: Batch, submission: Submission) -> dict[str, Any]:
-        """What `prove` is to know of labels: nothing, or those that the tester sealed to the cluster.
-
-        Raises SubmissionRefused or DecodeError for labels that the tester did not commit to.
-        """
-        keys = self._keys
-        if keys.labels is None:
-            return {}
-        opened = open_labels(batch.labels, keys.identity.sealing, submission.registration, keys.labels)
-        return {"labels": np.array(opened.labels, np.int64), "labels_blinding": opened.blinding}
-
-    def _features(self, number: int, ciphertext: bytes) -> NDArray[np.int64]:
-        """The integer features of frame `number`, from 0, of a submission: (*program.input_shape,).
-
-        Raises SubmissionRefused, whose `details` name the frame.
-        """
-        keys, program = self._keys, self._keys.public_part.program
-        try:
-            decrypted = decrypt_features(keys.plan, keys.decryption, ciphertext)
-            low, high = program.input_low, program.input_high
-            return quantise(decrypted, keys.plan.feature_step, low, high).reshape(program.input_shape)
-        except (SubmissionRefused, DecodeError) as error:
-            details = f"frame {number}: {getattr(error, 'details', '')}"
-            raise SubmissionRefused(str(error), details) from error
 
     def _refusal(self, submission: Submission, seconds: dict[str, float], error: Exception) -> Examined:
         signing = self._keys.identity.signing
@@ -216,31 +187,12 @@ class SubmissionProver:
         return Examined(ClusterOutcome(refusal=refusal).to_bytes(), seconds, details)
 
 
-def _open_public_part(
-    folder: CampaignFolder, manifest: Manifest, program: Program, identity: Identity
-) -> PublicPart:
-    """With weights that lie in public/, or that the owner sealed to this cluster."""
-    if manifest.publishes_weights:
-        data = folder.public.read(WEIGHTS)
-        if file_digest(data) != manifest.weights_digest:
-            raise VerificationError("the manifest was signed for other published weights")
-        return PublicPart(program, decode_published(program, data), published=True)
-    sealed = read_from_step(folder.sealed_weights, MAX_BLOB_BYTES, "setup")
-    opened = identity.sealing.open(sealed, weights_info(manifest.digest()))
-    return PublicPart(program, Weights.from_bytes(program, opened))
-
-
 def _open_label_key(folder: CampaignFolder, manifest: Manifest, proving_key: PreparedKey) -> LabelKey:
     """The published label key. Raises VerificationError unless its points are the proving key's.
 
     One commitment to random values under both shows it: other points would give another one.
     """
-    data = folder.public.read(LABEL_KEY)
-    if file_digest(data) != manifest.label_key_digest:
-        raise VerificationError("the manifest was signed for another label key")
-    key = LabelKey.from_bytes(data)
-    if key.frames != manifest.frames:
-        raise VerificationError("the label key is for another number of frames")
+    key = read_label_key(folder, manifest)
     values = [secrets.randbits(62) for _ in range(key.frames)]
     blinding = random_scalar()
     expected = linear_combination_g1([*key.points, key.blinding_point], [*values, blinding])

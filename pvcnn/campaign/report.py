@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pvcnn.campaign.cut_claims import CutClaims
 from pvcnn.campaign.revealed import Kind, Revealed
 from pvcnn.ceremony.record import CeremonyRecord, describe_setup
 
@@ -82,7 +83,7 @@ class Verdict:
 
     Digests and fingerprints are hexadecimal SHA-256. features and pixels are per frame. weights: those of the
     public part, "published" or "committed". ceremony: the record of the one that made the keys, with no
-    setup_party then.
+    setup_party then. claims: what the owner says of its cut.
     """
 
     campaign: str
@@ -97,6 +98,7 @@ class Verdict:
     outcomes: tuple[Outcome, ...]
     weights: str = "committed"
     ceremony: CeremonyRecord | None = None
+    claims: CutClaims = field(default_factory=CutClaims)
 
     def count(self, status: Status) -> int:
         return sum(outcome.status == status for outcome in self.outcomes)
@@ -173,6 +175,7 @@ class Verdict:
             self.key_matches_program,
             f"privacy against the cluster: not proved. It sees {self.features} features of {self.pixels} "
             f"pixels a frame, a ratio of {self.features_per_pixel:.3g}.",
+            *self.claims.sentences(),
             "Not proved: detection quality, and that every submission was let into the registry: "
             "exclusion before it was closed is not prevented.",
         ]
@@ -268,6 +271,7 @@ class Verdict:
             "class_names": list(self.revealed.names),
             "logit_scale": self.revealed.logit_scale,
             "features_per_pixel": self.features_per_pixel,
+            "cut": self.claims.to_json(),
             "labels": {"opened": opened, "correct": correct},
             "submissions": [outcome.to_json() for outcome in self.outcomes],
             "sentences": self.sentences(),

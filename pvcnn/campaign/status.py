@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pvcnn.campaign import auditor
+from pvcnn.campaign.cut_claims import CutClaims, claims_of
 from pvcnn.campaign.folder import (
     AGGREGATE,
     ANSWERS,
@@ -99,6 +100,7 @@ class CampaignStatus:
     submissions: tuple[SubmissionStatus, ...]
     frames: int | None = None
     takes_labels: bool = False
+    claims: CutClaims | None = None
     verdict: Verdict | None = None
     fault: str = ""
 
@@ -159,6 +161,7 @@ def read_status(path: Path) -> CampaignStatus:
         submissions=submissions,
         frames=manifest.frames if manifest else None,
         takes_labels=manifest is not None and manifest.takes_labels,
+        claims=claims_of(public) if manifest else None,
     )
     return _verified(status, public) if status.settled else status
 

@@ -65,6 +65,7 @@ class Proceedings:
             registration.signer,
             registration.upload_digest,
             answer.answer_digest,
+            answer.features_digest,
             self.manifest.frames,
         )
         return Submission(index, registration, answer, context)

@@ -18,6 +18,7 @@ from pvcnn.campaign.auditor import verify
 from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.commitments import label_commitment, random_salt
+from pvcnn.campaign.cut_claims import CutClaims, claims_of, read_cut_claims
 from pvcnn.campaign.folder import (
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
@@ -77,6 +78,14 @@ class TesterRole:
         """The Ed25519 key by which an owner admits this tester."""
         return self._identity.signing.public
 
+    def cut_claims(self) -> CutClaims:
+        """What the owner says that the cluster gets out of features: to be read before encrypting.
+
+        Raises VerificationError, as encrypting does, for figures of another cut and for what the owner
+        conceals; DecodeError and CampaignError for malformed and missing files.
+        """
+        return claims_of(self._folder.public)
+
     def encrypt(
         self,
         frame: NDArray[np.float64],
@@ -107,7 +116,8 @@ class TesterRole:
         The fingerprints are what the cluster's operator and the owner say they are, obtained out of band:
         64 hexadecimal digits. Without the owner's, a cluster that can replace the manifest can have the
         upload sealed to itself, and read the frame. Raises VerificationError if the public folder holds
-        another card (whose owner could read the frame) or another owner's manifest, CampaignError for a
+        another card (whose owner could read the frame), another owner's manifest, or one whose word on what
+        features give away is of another cut (`cut_claims`), CampaignError for a
         missing file or a registry that is closed, RangeError for a pixel that is out of bounds, and
         ValueError for frames or labels that cannot be, or are too few or too many, and for a frame that is
         there twice.
@@ -233,6 +243,7 @@ class TesterRole:
         if not file_digest(plan_bytes) == card.encryption_plan_digest == manifest.encryption_plan_digest:
             raise VerificationError("the encryption plan is not the one that owner and cluster signed")
         plan = EncryptionPlan.from_bytes(plan_bytes)
+        read_cut_claims(self._folder.public, manifest, plan)
         return plan, PublicKey.from_bytes(plan, card.encryption_key), card.sealing_key
 
     def _label_path(self, upload_digest: bytes) -> Path:

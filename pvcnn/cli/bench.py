@@ -64,7 +64,7 @@ def ntt_command(log_n: int, repeat: int, threads: int, as_json: bool) -> None:
 @_repeat_option
 @json_option
 def prove_command(repeat: int, as_json: bool) -> None:
-    """Setup and proof of one frame of the demo's network, by step."""
+    """Setup and proof of one frame of the one-block detector, by step."""
     from pvcnn.bench import proving
 
     use_one_torch_thread()

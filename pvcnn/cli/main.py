@@ -11,6 +11,7 @@ import sys
 import click
 
 from pvcnn.cli.aggregation import aggregate_command, verify_command
+from pvcnn.cli.audit import audit_command
 from pvcnn.cli.bench import bench_command, warmup_command
 from pvcnn.cli.ceremony import ceremony_command
 from pvcnn.cli.demo import demo_command
@@ -56,6 +57,7 @@ for command in (
     join_command,
     open_labels_command,
     verify_command,
+    audit_command,
     inspect_command,
     submit_command,
     run_job_command,

@@ -61,6 +61,10 @@ class StepProgress:
     def note(self, step: str, detail: str) -> None:
         self._progress.update(self._tasks[step], detail=detail)
 
+    def say(self, sentence: str) -> None:
+        """A line that stays, above the rows."""
+        notes.print(f"  {sentence}", soft_wrap=True, markup=False)
+
     def finish(self, step: str, seconds: float) -> None:
         task = self._tasks[step]
         total = next(each.total for each in self._progress.tasks if each.id == task)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from pvcnn.cli.cut_claims import print_claims
 from pvcnn.cli.options import (
     directory_argument,
     json_option,
@@ -22,13 +23,16 @@ from pvcnn.cli.progress import StepProgress
 
 #: `--demo-frame` numbers one frame of each of the test people's images.
 DEMO_FRAMES = 80
+_DETECTOR = "pvcnn.models.store:load_detector"
+#: Of the demo's detector, as pvcnn.models.deepfake has it, which needs torch.
+PRIVATE_BLOCKS = 3
 
 
 @click.command("split")
 @directory_argument
 @click.option(
     "--model",
-    default="pvcnn.models.store:load_detector",
+    default=_DETECTOR,
     show_default=True,
     metavar="MODULE:FUNCTION|FILE.onnx",
     help="A function without arguments that returns the torch module to split, or an ONNX model.",
@@ -41,10 +45,15 @@ DEMO_FRAMES = 80
 )
 @click.option(
     "--cut",
-    default="1",
-    show_default=True,
+    default=None,
+    show_default=f"{PRIVATE_BLOCKS} for the demo's detector, else 1",
     metavar="BLOCKS|LAYER",
     help="How many blocks stay private, or the name of the layer or module behind which to cut.",
+)
+@click.option(
+    "--accept-leaky-cut",
+    is_flag=True,
+    help="Cut even where the private part hides nothing from the cluster; the manifest says so.",
 )
 @weights_option
 @reveal_option
@@ -53,7 +62,8 @@ def split_command(
     directory: Path,
     model: str,
     calibration: Path | None,
-    cut: str,
+    cut: str | None,
+    accept_leaky_cut: bool,
     weights: str,
     reveal: str,
     as_json: bool,
@@ -66,6 +76,8 @@ def split_command(
     from pvcnn.partition.split import split
 
     use_one_torch_thread()
+    if cut is None:
+        cut = str(PRIVATE_BLOCKS if model == _DETECTOR else 1)
     with notes.status("splitting, calibrating and quantising"):
         bound = None
         if calibration is None:
@@ -80,6 +92,7 @@ def split_command(
                 weights=weights,
                 reveal=reveal,
                 pixel_bound=bound,
+                accept_leaky_cut=accept_leaky_cut,
             )
         except ValueError as error:
             raise click.UsageError(str(error)) from error
@@ -174,6 +187,8 @@ def encrypt_command(
     folder = CampaignFolder(directory)
     known = (folder.private_of_tester(tester) / FILE_NAME).exists()
     role = TesterRole.open(folder, tester) if known else TesterRole.create(folder, tester)
+    claims = role.cut_claims()
+    print_claims(claims, notes)
     with StepProgress({"encrypt": "encrypting"}) as progress, usage_errors():
         prepared = list(map(prepare, pictures))
         progress.begin("encrypt", len(pictures))
@@ -184,7 +199,8 @@ def encrypt_command(
             owner_fingerprint,
             lambda done: progress.advance("encrypt"),
         )
-    done(as_json, {"upload": registration.upload_digest.hex(), "tester_key": role.public_key.hex()})
+    made = {"upload": registration.upload_digest.hex(), "tester_key": role.public_key.hex()}
+    done(as_json, {**made, "cut": claims.to_json()} if as_json else made)
 
 
 @click.command("open-labels")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pvcnn.cli.ceremony_progress import drawn
+from pvcnn.cli.cut_claims import print_claims
 from pvcnn.cli.options import directory_argument, json_option, usage_errors
 from pvcnn.cli.output import done, notes
 
@@ -43,6 +44,12 @@ from pvcnn.cli.output import done, notes
     help="Take the keys of a finished `pvcnn ceremony`, verified as a whole, instead of making them.",
 )
 @click.option(
+    "--leak",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.cbor",
+    help="What `pvcnn leak --out` measured of this cut: testers are shown it before they encrypt.",
+)
+@click.option(
     "--only",
     type=click.Choice(["keys", "manifest"]),
     help="Where party and owner differ: the party makes the keys, then the owner signs the manifest.",
@@ -56,6 +63,7 @@ def setup_command(
     classes: str | None,
     cluster_fingerprint: str | None,
     ceremony: Path | None,
+    leak: Path | None,
     only: str | None,
     as_json: bool,
 ) -> None:
@@ -72,6 +80,8 @@ def setup_command(
             check_setup_party(party)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
+    if leak is not None and only == "keys":
+        raise click.UsageError("--leak is for the manifest, which --only keys does not make")
     report: dict[str, Any] = {"frames_per_submission": batch}
     if ceremony is not None:
         report |= _take_keys(directory, ceremony, batch, only)
@@ -79,7 +89,9 @@ def setup_command(
         report["setup_party"] = party or "owner"
         _make_keys(directory, max_proofs, batch)
     if only != "keys":
-        report |= _sign(directory, party, batch, classes, cluster_fingerprint, ceremony is not None)
+        report |= _sign(directory, party, batch, classes, cluster_fingerprint, leak, ceremony is not None)
+    if not as_json:
+        report.pop("cut", None)  # said already
     done(as_json, report)
 
 
@@ -112,16 +124,26 @@ def _sign(
     batch: int,
     classes: str | None,
     cluster_fingerprint: str | None,
+    leak: Path | None,
     transcript_verified: bool,
 ) -> dict[str, Any]:
+    from pvcnn.campaign.cut_claims import CutClaims
+    from pvcnn.campaign.folder import LEAK
     from pvcnn.campaign.owner import OwnerRole
+    from pvcnn.files import read_bounded
+    from pvcnn.leak.summary import LeakSummary
 
     if cluster_fingerprint is None:
         notes.print("no --cluster-fingerprint: whoever wrote cluster.cbor will get the weights")
     names = [] if classes is None else classes.split(",")
+    figures = None if leak is None else LeakSummary.from_bytes(read_bounded(leak, LEAK.max_bytes))
     with notes.status("committing to the weights, signing"), usage_errors():
-        manifest = OwnerRole.open(directory).publish_manifest(party, cluster_fingerprint, batch, names)
-    report: dict[str, Any] = {"manifest": manifest.digest().hex()}
+        owner = OwnerRole.open(directory)
+        manifest = owner.publish_manifest(party, cluster_fingerprint, batch, names, figures)
+    claims = CutClaims(manifest.broken_rules, figures)
+    notes.print("Testers are told before they encrypt:")
+    print_claims(claims, notes)
+    report: dict[str, Any] = {"manifest": manifest.digest().hex(), "cut": claims.to_json()}
     if not manifest.ceremony_digest:
         return report | {"setup_party": manifest.setup_party}
     if not transcript_verified:

@@ -11,6 +11,7 @@ import click
 from pvcnn.campaign.next_steps import next_commands, steps, unseen
 from pvcnn.campaign.report import SHOWN_DIGITS
 from pvcnn.campaign.status import CampaignStatus, State, read_status
+from pvcnn.cli.cut_claims import print_claims
 from pvcnn.cli.options import directory_argument, json_option, use_address
 from pvcnn.cli.output import notes, plain, print_json, results, table
 
@@ -59,6 +60,7 @@ def _report(status: CampaignStatus, jobs: list[Job] | None) -> dict[str, Any]:
         "registered": len(status.submissions),
         "frames": None if status.frames is None else status.frames * len(status.submissions),
         "frames_per_submission": status.frames,
+        "cut": status.claims.to_json() if status.claims else None,
         "counts": {str(state): counts[str(state)] for state in State},
         "to_aggregate": status.to_aggregate,
         "aggregate": status.aggregate_here,
@@ -90,6 +92,8 @@ def _print(directory: Path, status: CampaignStatus) -> None:
         results.print(f"  and {len(noteworthy) - _LISTED} more: --json lists all")
     if status.count(State.REFUSED_BY_CLUSTER) and status.refusals_log:
         results.print(f"Why the cluster refused: {plain(status.refusals_log)}", soft_wrap=True)
+    if status.claims:
+        print_claims(status.claims, results)
     for sentence in unseen(status):
         results.print(sentence, soft_wrap=True)
     for role, command in next_commands(status):

@@ -41,12 +41,13 @@ class EvaluatingWorker:
         return Unfit(name, self._unfit) if self._unfit else name
 
     def work(self, index: int) -> Report:
-        """Evaluates one submission: `result` is sealed to the cluster, `details` why it is refused."""
+        """Evaluates one submission: `result` is sealed to the cluster, and `details` the digest of what was
+        sealed; or no result, and why it is refused."""
         try:
             evaluated = self._evaluator.evaluate(index)
         except CampaignError as error:
             return Report(failure=str(error))
         except PvcnnError as error:
             return Report(failure=type(error).__name__)
-        reason = evaluated.reason.encode()
-        return Report(evaluated.sealed, reason, evaluated.seconds, private=evaluated.details)
+        details = evaluated.features_digest or evaluated.reason.encode()
+        return Report(evaluated.sealed, details, evaluated.seconds, private=evaluated.details)

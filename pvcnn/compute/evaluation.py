@@ -14,6 +14,7 @@ import ray
 
 from pvcnn.campaign.mail import MAX_BLOB_BYTES
 from pvcnn.campaign.owner_ledger import OwnerLedger
+from pvcnn.campaign.signed import DIGEST_BYTES
 from pvcnn.compute.dispatcher import Dispatcher, Limits
 from pvcnn.compute.evaluating_worker import EvaluatingWorker
 from pvcnn.compute.events import Event, Kind, Listener, Outcome, Report, tell_all
@@ -48,8 +49,7 @@ def infer_all(
             listener(Event(Kind.DONE, index))
 
     def accept(index: int, report: Report) -> None:
-        _check(report)
-        ledger.record(index, report.result, report.details.decode(errors="replace"), report.private)
+        record_evaluated(ledger, index, report)
 
     worker = ray.remote(num_cpus=1)(EvaluatingWorker)
     dispatcher = Dispatcher(
@@ -63,7 +63,16 @@ def infer_all(
     return [outcomes[index] for index in indices]
 
 
-def _check(report: Report) -> None:
-    """Raises DecodeError for what no evaluator delivers: the owner cannot see more of a sealed answer."""
-    if bool(report.result) == bool(report.details) or len(report.result) > MAX_BLOB_BYTES:
+def record_evaluated(ledger: OwnerLedger, index: int, report: Report) -> None:
+    """Signs what an evaluating worker delivered.
+
+    Raises DecodeError for what no evaluator delivers: the owner cannot see more of a sealed answer.
+    """
+    if len(report.result) > MAX_BLOB_BYTES or not report.details:
         raise DecodeError("a worker delivered neither sealed features nor a refusal")
+    if not report.result:
+        ledger.record(index, b"", report.details.decode(errors="replace"), report.private)
+    elif len(report.details) == DIGEST_BYTES:
+        ledger.record(index, report.result, features_digest=report.details)
+    else:
+        raise DecodeError("a worker delivered sealed features without their digest")

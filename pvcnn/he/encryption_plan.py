@@ -156,8 +156,12 @@ class EncryptionPlan:
 
     @property
     def outer_flooding_amplitude(self) -> float:
-        """Largest noise added to real and imaginary parts that hold no output."""
-        return self.moduli[0] / self.scale / 2.0**OUTPUT_HEADROOM_BITS
+        """Largest noise added to real and imaginary parts that hold no output.
+
+        Its coefficients stay below 2^53: beyond that, the encoder's doubles would lose the lowest bits, and
+        those of the evaluation noise would show.
+        """
+        return min(self.moduli[0], 2**56) / self.scale / 2.0**OUTPUT_HEADROOM_BITS
 
     def key_moduli(self, key: SwitchingKey) -> tuple[int, ...]:
         """The primes modulo which a key is given."""

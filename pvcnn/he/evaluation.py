@@ -8,10 +8,10 @@ from __future__ import annotations
 import tenseal.sealapi as seal
 
 from pvcnn.errors import ParameterError, SubmissionRefused
+from pvcnn.he.answer_randomness import AnswerRandomness, RandomnessExpander
 from pvcnn.he.checks import features_content, frame_content, read_ciphertexts, write_ciphertexts
 from pvcnn.he.context import open_context
 from pvcnn.he.encryption_plan import EncryptionPlan
-from pvcnn.he.flooding import flooding_noise
 from pvcnn.he.keys import EvaluationKeys, PublicKey
 from pvcnn.he.layers import EncryptedAffine, EncryptedOperation, EncryptedPower, EncryptedSum
 from pvcnn.he.levels import Level
@@ -44,7 +44,7 @@ class Evaluator:
         self._context = open_context(plan)
         self._seal = self._context.evaluator
         self._relinearisation, self._galois = evaluation_keys.load(self._context)
-        self._encryptor = seal.Encryptor(self._context.seal, public_key.load(self._context))
+        self._randomness = RandomnessExpander(plan, public_key)
         self._operations = [
             self._operation(stage, *made.track[i : i + 2]) for i, stage in enumerate(made.chain.stages)
         ]
@@ -53,19 +53,21 @@ class Evaluator:
         """How this evaluator goes about a private part."""
         return design(private, feature_limit)
 
-    def evaluate(self, ciphertext: bytes) -> bytes:
+    def evaluate(self, ciphertext: bytes, seed: bytes) -> bytes:
         """The encrypted features of an encrypted frame, as one ciphertext.
 
-        Two answers to the same frame differ in every coefficient. Raises DecodeError or
-        SubmissionRefused for what is not a frame encrypted under this plan.
+        The same bytes for the same frame and seed; with another seed, they differ in every coefficient.
+        `seed`, 32 secret bytes, serves one frame. Raises DecodeError or SubmissionRefused for what is not a
+        frame encrypted under this plan, and ValueError for a seed of another length.
         """
+        randomness = self._randomness.expand(seed)
         plan, context = self._plan, self._context
         frame = frame_content(plan)
         messages = read_ciphertexts(plan, frame, context.parms_id(frame.primes), ciphertext)
         loaded = [context.ciphertext(residues, frame.primes, plan.scale) for residues in messages]
         try:
             answer = self.features(loaded)
-            self.hide(answer)
+            self.hide(answer, randomness)
         except (ValueError, RuntimeError) as error:
             # Only ciphertexts made for the purpose get here, such as one that a product turns transparent.
             raise SubmissionRefused("the ciphertext cannot be evaluated", str(error)) from error
@@ -81,17 +83,15 @@ class Evaluator:
         (answer,) = ciphertexts
         return answer
 
-    def hide(self, answer: seal.Ciphertext) -> None:
-        """Adds a fresh encryption of zero, then flooding noise.
+    def hide(self, answer: seal.Ciphertext, randomness: AnswerRandomness) -> None:
+        """Adds an encryption of zero, then flooding noise.
 
         Without the former, the answer's second component is a known function of the frame's ciphertext
         in which the weights are the only unknowns: whoever sees both solves for them.
         """
-        zero = seal.Ciphertext()
-        self._encryptor.encrypt_zero(answer.parms_id(), zero)
-        zero.scale = answer.scale  # SEAL leaves 1.0
+        zero = self._context.ciphertext(randomness.zero, features_content(self._plan).primes, answer.scale)
         self._seal.add_inplace(answer, zero)
-        noise = self._context.encode(flooding_noise(self._plan), 1, answer.scale)
+        noise = self._context.encode(randomness.flooding, 1, answer.scale)
         self._seal.add_plain_inplace(answer, noise)
 
     def _operation(self, stage: Stage, before: Level, after: Level) -> EncryptedOperation:

@@ -1,8 +1,8 @@
 """Noise that the owner adds to its answer, so that evaluation noise says less about the weights.
 
 What an answer carries besides the features is noise from the evaluation, which depends on the
-weights, in the real and imaginary part of every slot. Two kinds of noise are laid over it, uniform and
-from the operating system's generator:
+weights, in the real and imaginary part of every slot. Two kinds of noise are laid over it, uniform, from
+octets that a secret seed expands to (`pvcnn.he.answer_randomness`):
 
 - On the outputs themselves, as much as their quantisation step hides. That is `plan.flooding_bits`
   bits above the worst-case evaluation noise: a heuristic, not a statistical guarantee, which would
@@ -12,12 +12,10 @@ from the operating system's generator:
 
 The map from slots to coefficients is linear and invertible, so noise that covers the evaluation noise
 slot by slot covers it altogether. It passes through the encoder's double-precision numbers unharmed:
-coefficients stay below an eighth of the first prime, which is 2^53 or less for primes of up to 56 bits.
+coefficients stay below an eighth of the first prime, and below 2^53 where that is larger.
 """
 
 from __future__ import annotations
-
-import os
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +23,21 @@ from numpy.typing import NDArray
 from pvcnn.he.encryption_plan import EncryptionPlan
 
 
-def uniform_noise(count: int) -> NDArray[np.float64]:
-    """(count,) multiples of 2^-53, uniform in [-1, 1), from the operating system's generator."""
-    words = np.frombuffer(os.urandom(8 * count), "<i8")
+def uniform_noise(octets: bytes) -> NDArray[np.float64]:
+    """(len(octets) / 8,) multiples of 2^-53 in [-1, 1), uniform if the octets are."""
+    words = np.frombuffer(octets, "<i8")
     return (words >> 10).astype(np.float64) / 2**53
 
 
-def flooding_noise(plan: EncryptionPlan) -> NDArray[np.complex128]:
-    """(slots,) noise to be added to an answer."""
+def flooding_octets(plan: EncryptionPlan) -> int:
+    """How many octets the noise of one answer takes: eight for each real and each imaginary part."""
+    return 16 * plan.slot_count
+
+
+def flooding_noise(plan: EncryptionPlan, octets: bytes) -> NDArray[np.complex128]:
+    """(slots,) noise to be added to an answer, from `flooding_octets` uniform ones."""
     outer = plan.outer_flooding_amplitude
-    noise = outer * np.stack([uniform_noise(plan.slot_count), uniform_noise(plan.slot_count)])
+    noise = outer * uniform_noise(octets).reshape(2, plan.slot_count)
     ratio, layout = plan.flooding_amplitude / outer, plan.output_layout
     for place, slots in zip(layout.channels, layout.slots(plan.slot_count), strict=True):
         noise[place.part, slots] *= ratio

@@ -1,15 +1,15 @@
 """Which prime each rescaling uses up, and the scale before every stage.
 
-Usually a power is rescaled, and so is the affine map behind it: two primes of about the scale's bits. A power
-can also keep its doubled scale, 2^2t, until the affine map, whose plaintexts then have scale 2^(60 - t), is
-rescaled by one prime of 60 bits. The chain is shorter by a prime, and everything before it cheaper, at the
-price of coarser weights. Which powers do so is a `Rescaling`; the planner takes the cheapest that is
-precise enough.
+Usually a power is rescaled, and so is the affine map behind it: two primes of about the scale's bits, s. A
+power can also keep its doubled scale, 2^2t, until the affine map, with plaintexts of scale 2^(s + 60 - 2t),
+is rescaled to 2^s by one prime of 60 bits; t, the scale before the power, is then less than s. The chain is
+shorter by a prime, and everything before it cheaper, at the price of precision. Which powers do so is a
+`Rescaling`; the planner takes the cheapest that is precise enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeAlias
@@ -17,6 +17,8 @@ from typing import TypeAlias
 from pvcnn.he.circuit import Affine, Power
 from pvcnn.he.primes import MAX_PRIME_BITS
 from pvcnn.he.schedule import Chain, Stage
+
+_MOST_KEPT = 3
 
 #: The numbers of the stages whose power keeps its last product's scale.
 Rescaling: TypeAlias = frozenset[int]
@@ -36,8 +38,8 @@ class Level:
 
 
 def rescalings(chain: Chain) -> Iterator[Rescaling]:
-    """All ways to go about it."""
-    able = [i for i, stage in enumerate(chain.stages) if _may_keep(chain.stages, i)]
+    """The ways to go about it that are tried: any of the last powers, whose rescaling costs all before it."""
+    able = [i for i in range(len(chain.stages)) if _may_keep(chain.stages, i)][-_MOST_KEPT:]
     for count in range(len(able) + 1):
         for chosen in combinations(able, count):
             yield frozenset(chosen)
@@ -45,6 +47,13 @@ def rescalings(chain: Chain) -> Iterator[Rescaling]:
 
 def _may_keep(stages: tuple[Stage, ...], index: int) -> bool:
     if not isinstance(stages[index].step.operation, Power):
+        return False
+    for stage in stages[:index][::-1]:  # its scale is that to which the affine map before rescales
+        if isinstance(stage.step.operation, Affine):
+            break
+        if isinstance(stage.step.operation, Power):
+            return False
+    else:
         return False
     for stage in stages[index + 1 :]:
         if isinstance(stage.step.operation, Affine):
@@ -71,25 +80,44 @@ def prime_bits(chain: Chain, keeping: Rescaling, scale_bits: int) -> tuple[int, 
 
 
 def levels(
-    chain: Chain, keeping: Rescaling, moduli: tuple[int, ...], nominal_scale: float
+    chain: Chain,
+    keeping: Rescaling,
+    moduli: tuple[int, ...],
+    nominal_scale: float,
+    inner_bits: Mapping[int, int],
 ) -> tuple[Level, ...]:
     """The level before each stage, and at the end the answer's.
 
     The moduli are the data primes followed by the special prime; every rescaling drops the last data prime.
+    inner_bits: for each stage of `keeping`, the scale before it, t in 2^t.
     """
     primes, scale = len(moduli) - 1, nominal_scale
     found = []
-    for stage, drops in zip(chain.stages, dropped(chain, keeping), strict=True):
+    for index, drops in enumerate(dropped(chain, keeping)):
         last = [float(modulus) for modulus in moduli[primes - drops : primes]][::-1]
-        operation = stage.step.operation
-        plaintext_scale = nominal_scale * last[0] / scale if isinstance(operation, Affine) else nominal_scale
-        found.append(Level(primes, scale, plaintext_scale))
+        operation = chain.stages[index].step.operation
+        plaintext_scale = nominal_scale
+        following = scale
         if isinstance(operation, Affine):
-            scale = nominal_scale
+            power = _next_power(chain.stages, index)
+            following = 2.0 ** inner_bits[power] if power in keeping else nominal_scale
+            plaintext_scale = following * last[0] / scale
         elif isinstance(operation, Power):
-            scale = power_scales(operation, scale, last)[-1]
+            following = power_scales(operation, scale, last)[-1]
+        found.append(Level(primes, scale, plaintext_scale))
+        scale = following
         primes -= drops
     return (*found, Level(primes, scale, nominal_scale))
+
+
+def _next_power(stages: tuple[Stage, ...], index: int) -> int:
+    """The stage of the power that an affine map's outputs go to first; -1 if there is none."""
+    for i in range(index + 1, len(stages)):
+        if isinstance(stages[i].step.operation, Power):
+            return i
+        if isinstance(stages[i].step.operation, Affine):
+            break
+    return -1
 
 
 def power_scales(power: Power, scale: float, primes: list[float]) -> list[float]:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
@@ -50,8 +51,11 @@ MIN_FLOODING_BITS = 6
 SPECIAL_PRIME_MARGINS = range(-2, 9)
 
 
+#: Weights are never rounded to less than this many bits behind the point.
+MIN_PLAINTEXT_BITS = 16
+
 #: So many cuts are tried where the one at hand does not fit.
-_CUTS_TRIED = 3
+_CUTS_TRIED = 2
 
 
 class _TooSmallError(Exception):
@@ -215,19 +219,23 @@ def _times(degree: int, stages: Chain, keeping: Rescaling) -> tuple[tuple[float,
 def _quietest(
     degree: int, stages: Chain, keeping: Rescaling, feature_bound: float, reaches: Reach
 ) -> _Choice:
-    """The primes that leave least noise, over all scales and key-switching primes that fit."""
+    """The primes and scales that leave least noise, of all that fit."""
     best: _Choice | None = None
     for scale_bits, bit_lengths in _lengths(degree, stages, keeping, feature_bound):
         try:
             moduli = transform_primes(degree, bit_lengths)
         except ValueError:
             continue
-        track = levels(stages, keeping, moduli, 2.0**scale_bits)
         model = NoiseModel(degree, moduli)
-        noises = tuple(estimates(stages, keeping, track, model, reaches.relevant))
-        choice = _Choice(degree, scale_bits, moduli, track, noises)
-        if best is None or choice.answer_noise < best.answer_noise:
-            best = choice
+        for bits in product(range(MIN_SCALE_BITS + 8, scale_bits + 1, 2), repeat=len(keeping)):
+            inner = dict(zip(sorted(keeping), bits, strict=True))
+            track = levels(stages, keeping, moduli, 2.0**scale_bits, inner)
+            if min(level.plaintext_scale for level in track) < 2.0**MIN_PLAINTEXT_BITS:
+                continue
+            noises = tuple(estimates(stages, keeping, track, model, reaches.relevant))
+            choice = _Choice(degree, scale_bits, moduli, track, noises)
+            if best is None or choice.answer_noise < best.answer_noise:
+                best = choice
     if best is None:
         last = stages.stages[-2]
         raise _TooSmallError(_too_deep(last.name, sum(dropped(stages, keeping)), degree))
@@ -237,23 +245,21 @@ def _quietest(
 def _lengths(
     degree: int, stages: Chain, keeping: Rescaling, feature_bound: float
 ) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """(bits of the scale, bits of all primes) within the budget."""
+    """(bits of the scale, of all primes) within the budget: the largest scale for a key-switching prime."""
     feature_bits = math.ceil(math.log2(feature_bound))
     headroom = max(MIN_HEADROOM_BITS, feature_bits + OUTPUT_HEADROOM_BITS)
     if headroom + MIN_SCALE_BITS > MAX_PRIME_BITS:
         raise _TooSmallError(
             f"{stages.stages[-2].name}: features may reach 2^{feature_bits}, for which no prime has room"
         )
-    budget = MODULUS_BUDGET[degree]
-    for margin in (*SPECIAL_PRIME_MARGINS, None):
+    for margin in [None] if keeping else SPECIAL_PRIME_MARGINS:
         for scale_bits in range(MAX_SCALE_BITS, MIN_SCALE_BITS - 1, -1):
             first = scale_bits + headroom
             special = MAX_PRIME_BITS if margin is None else first + margin
             bit_lengths = (first, *prime_bits(stages, keeping, scale_bits), special)
-            if max(bit_lengths) <= MAX_PRIME_BITS and sum(bit_lengths) <= budget:
+            if max(bit_lengths) <= MAX_PRIME_BITS and sum(bit_lengths) <= MODULUS_BUDGET[degree]:
                 yield scale_bits, bit_lengths
-                if not keeping:  # less can only be noisier
-                    break
+                break
 
 
 def _rooms(stages: Chain, choice: _Choice, reaches: Reach) -> list[float]:

@@ -104,7 +104,7 @@ def place_affine(
     """Ways to evaluate an affine map. Raises DoesNotFitError.
 
     `powers` is the degree of the powers that follow before the next affine map, all together, or None if
-    channels must not be merged in pairs behind them. Unless it `packs`, every output channel has a ciphertext.
+    channels must not be merged in pairs behind them. Unless it `packs`, each has a ciphertext.
     """
     outputs, height, width = operation.output_shape
     anchors = _anchors(operation.windows, (height, width), before)

@@ -1,7 +1,9 @@
 """How large values can get and how large the noise is, stage by stage, before anything is encrypted.
 
 Noise is the standard deviation of a slot's real part by the usual average-case estimates for CKKS
-(Kim et al., eprint 2020/1118), with independent coefficients. Whatever multiplies noise is taken at the
+(Kim et al., eprint 2020/1118), with independent coefficients. Key switching leaves far more noise in a few
+slots than in the others, so two deviations are followed: the root mean square over slots, and that in the
+worst slot, which enters an output by way of one weight alone. Whatever multiplies noise is taken at the
 largest magnitude at which the features can still be in range, so real frames see less.
 """
 
@@ -31,6 +33,27 @@ TAIL = 6.0
 _BEYOND_ANY_MODULUS = 2.0**500
 
 
+@dataclass(frozen=True)
+class Noise:
+    """Deviations: the root mean square over all slots, and what the worst slot has besides."""
+
+    usual: float
+    worst: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return math.hypot(self.usual, self.worst)
+
+    def plus(self, *others: Noise) -> Noise:
+        """The sum with independent noise."""
+        parts = (self, *others)
+        return Noise(math.hypot(*(n.usual for n in parts)), math.hypot(*(n.worst for n in parts)))
+
+    def times(self, usual: float, worst: float | None = None) -> Noise:
+        """Multiplied; where many slots are summed, the worst one counts less than their norm."""
+        return Noise(usual * self.usual, (usual if worst is None else worst) * self.worst)
+
+
 class NoiseModel:
     """Noise terms at one degree and modulus chain (data primes in order, then the special one)."""
 
@@ -50,17 +73,17 @@ class NoiseModel:
         """Of dividing by a prime, in the new scale: two rounded polynomials, one times s."""
         return self._slot((1 + 2 * self._degree / 3) / 12, scale)
 
-    def key_switch(self, primes: int, scale: float) -> float:
-        """Of a rotation or relinearisation with `primes` data primes left, in the slot that gets most.
+    def key_switch(self, primes: int, scale: float) -> Noise:
+        """Of a rotation or relinearisation with `primes` data primes left.
 
-        SEAL's digits lie in [0, q_i) and not around zero. Their mean is a geometric sum at the encoder's
-        roots, largest in slot 0, whose root is next to 1: there it outweighs their variance, N / 12, by
-        N^2 / pi^2.
+        SEAL's digits lie in [0, q_i) and not around zero: their mean square is q_i^2 / 3. The mean itself is
+        a geometric sum at the encoder's roots, largest in slot 0, whose root is next to 1: there it outweighs
+        their variance, N / 12, by N^2 / pi^2.
         """
         special, degree = self._moduli[-1], self._degree
-        digits = sum((modulus / special) ** 2 for modulus in self._moduli[:primes])
-        variance = digits * ERROR_DEVIATION**2 * (degree / 12 + degree**2 / math.pi**2)
-        return math.hypot(self._slot(variance, scale), self.rounding(scale))
+        digits = ERROR_DEVIATION**2 * sum((modulus / special) ** 2 for modulus in self._moduli[:primes])
+        usual = math.hypot(self._slot(digits * degree / 3, scale), self.rounding(scale))
+        return Noise(usual, self._slot(digits * degree**2 / math.pi**2, scale))
 
     def encoding(self, magnitude: float, scale: float) -> float:
         """Of multiplying a value of this magnitude by a plaintext rounded to integers at `scale`."""
@@ -149,8 +172,8 @@ def estimates(
     chain: Chain, keeping: Rescaling, track: tuple[Level, ...], model: NoiseModel, reaches: tuple[float, ...]
 ) -> Iterator[float]:
     """Noise of the slots before the first stage and after each."""
-    noise = model.fresh(track[0].scale)
-    yield noise
+    noise = Noise(model.fresh(track[0].scale))
+    yield noise.total
     for index, stage in enumerate(chain.stages):
         level, after, before = track[index], track[index + 1], reaches[index]
         match stage.plan:
@@ -159,30 +182,32 @@ def estimates(
             case SumPlan(stages=stages):
                 for turns in stages:
                     switched = model.key_switch(level.primes, level.scale)
-                    noise = math.sqrt(len(turns) + 1) * math.hypot(noise, switched)
+                    noise = noise.plus(switched).times(math.sqrt(len(turns) + 1), 1.0)
             case PowerPlan(merges=merges):
                 noise = _power_noise(stage, level, after, model, before, noise, index in keeping)
-                noise *= math.sqrt(2) if merges else 1.0
-        yield noise
+                noise = noise.times(math.sqrt(2) if merges else 1.0)
+        yield noise.total
 
 
 def _affine_noise(
-    stage: Stage, level: Level, after: Level, model: NoiseModel, before: float, noise: float
-) -> float:
+    stage: Stage, level: Level, after: Level, model: NoiseModel, before: float, noise: Noise
+) -> Noise:
     operation, plan = stage.step.operation, stage.plan
     assert isinstance(operation, Affine)
     assert isinstance(plan, AffinePlan)
     diagonals = plan.diagonals
-    turned = math.hypot(noise, model.key_switch(level.primes, level.scale))
+    turned = noise.plus(model.key_switch(level.primes, level.scale)) if diagonals.babies else noise
     norm = float(np.sqrt((operation.weight**2).sum((1, 2, 3))).max())
+    carried = turned.times(norm, float(np.abs(operation.weight).max()))
     products = max(Counter(term.output_ciphertext for term in diagonals.terms).values())
     giants = max(Counter(output for output, _ in diagonals.giants).values(), default=0)
+    late = len(diagonals.folds) + diagonals.conjugates
     summed = math.sqrt(2.0 ** len(diagonals.folds)) * (2.0 if diagonals.conjugates else 1.0)
     coded = math.sqrt(products) * model.encoding(before, level.plaintext_scale)
-    moved = math.sqrt(giants) * model.key_switch(level.primes, level.scale * level.plaintext_scale)
-    rounded = model.rounding(after.scale)
-    late = model.key_switch(after.primes, after.scale) if diagonals.folds or diagonals.conjugates else 0.0
-    return math.hypot(norm * turned, summed * math.hypot(coded, moved, rounded, late))
+    moved = model.key_switch(level.primes, level.scale * level.plaintext_scale).times(math.sqrt(giants))
+    rounded = Noise(math.hypot(coded, model.rounding(after.scale)))
+    switched = model.key_switch(after.primes, after.scale).times(math.sqrt(late))
+    return carried.plus(moved.plus(rounded, switched).times(summed))
 
 
 def _power_noise(
@@ -191,26 +216,23 @@ def _power_noise(
     after: Level,
     model: NoiseModel,
     before: float,
-    noise: float,
+    noise: Noise,
     keeps: bool,
-) -> float:
+) -> Noise:
     power = stage.step.operation
     assert isinstance(power, Power)
     magnitude = before + _addend(power)
-    carried = _slope(power, magnitude) * noise + noise**power.degree
-    last_rounding = 0.0 if keeps else model.rounding(after.scale)
+    carried = noise.times(_slope(power, magnitude)).plus(Noise(noise.total**power.degree))
+    last = Noise(0.0 if keeps else model.rounding(after.scale))
+    switched = model.key_switch(level.primes, level.scale**2)
     if power.degree == 2:
-        switched = model.key_switch(level.primes, level.scale**2)
-        return math.hypot(carried, switched, last_rounding)
-    square_scale = level.scale
-    inner = math.hypot(model.key_switch(level.primes, level.scale**2), model.rounding(square_scale))
-    other = (
-        magnitude + abs(power.lower[0]) if power.degree == 3 else 2 * magnitude**2 + _tail(power, magnitude)
-    )
-    switched = model.key_switch(level.primes - 1, square_scale**2)
-    coded = model.encoding(magnitude, square_scale) * (1.0 + magnitude**2)
-    return math.hypot(carried, other * inner, switched, coded, last_rounding)
-
-
-def _tail(power: Power, magnitude: float) -> float:
-    return abs(power.lower[0]) * magnitude + abs(power.lower[1])
+        return carried.plus(switched, last)
+    scale = level.scale
+    inner = switched.plus(Noise(model.rounding(scale)))
+    tail = abs(power.lower[0])
+    if power.degree == 4:
+        tail = 2 * magnitude**2 + tail * magnitude + abs(power.lower[1])
+    other = magnitude + tail if power.degree == 3 else tail
+    coded = Noise(model.encoding(magnitude, scale) * (1.0 + magnitude**2))
+    again = model.key_switch(level.primes - 1, scale**2)
+    return carried.plus(inner.times(other), again, coded, last)

@@ -21,6 +21,8 @@ _MAX_DECIBELS = 120_000
 _SHARES = ("frames_by_decoder", "frames_by_best", "copied_error", "correlation", "shuffled_correlation")
 #: An attacker who predicts features this well (per mille of their spread) has a copy of the private part.
 COPIED = 100
+#: A decoder whose pictures find the right frame more often than this (per mille) restores frames.
+RESTORED = 500
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,15 @@ class LeakSummary:
         """What the figures do not allow to be passed over, and what no figures can promise."""
         found = ["privacy against the cluster: not proved; these attacks were tried, stronger ones exist"]
         people = self.people
+        if self.frames_by_decoder > RESTORED:
+            found.append(
+                "a decoder restores frames: by its pictures the right one of "
+                f"{self.candidates} unseen ones is found for {_percent(self.frames_by_decoder)} of features, "
+                f"more than {_percent(RESTORED)}; this cut does not hide {_what(people)} from the cluster"
+            )
         if people is not None and people.by_best > _noticeable(people.chance, self.candidates):
             found.append(
-                f"this cut does not hide {_what(people.kind)} from the cluster: the right {people.kind} of "
+                f"this cut does not hide {_what(people)} from the cluster: the right {people.kind} of "
                 f"{people.count} unseen ones is named for {_percent(people.by_best)} of frames "
                 f"(by chance {_percent(people.chance)})"
             )
@@ -186,8 +194,8 @@ class LeakSummary:
         return lines + self.warnings()
 
 
-def _what(kind: str) -> str:
-    return "identity" if kind == "person" else "what frames show"
+def _what(people: PersonFigures | None) -> str:
+    return "identity" if people is not None and people.kind == "person" else "what frames show"
 
 
 def _noticeable(chance: int, trials: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from pvcnn.partition.graph import (
 )
 from pvcnn.program import private
 from pvcnn.program.layers import Shape
+from pvcnn.program.private_rules import broken_rules
 from pvcnn.program.windows import Windows
 
 
@@ -196,41 +197,14 @@ def _unsupported(layer: FloatLayer, found: str) -> UnsupportedLayer:
 
 
 def check_rules(layers: tuple[private.PrivateLayer, ...], input_shape: Shape, output_shape: Shape) -> None:
-    """Raises CutRefused, naming the rule, for a private part that would hide nothing.
-
-    Both rules are necessary and neither is sufficient: from the outputs of a private part that fails
-    one, whoever decrypts them can solve for its weights and then for the frame.
-    """
-    first = next((i for i, layer in enumerate(layers) if _mixes(layer)), len(layers))
-    if not any(_is_nonlinear(layer) for layer in layers[first:]):
-        raise CutRefused(
-            "rule (a), a nonlinearity before the cut: the private part is linear behind its first "
-            "convolution, so its weights follow from its outputs; put a Square behind a convolution"
-        )
-    features, pixels = output_shape[0], math.prod(input_shape)
-    if not any(isinstance(layer, private.PrivateLinear) for layer in layers):
-        pixels = input_shape[0] * math.prod(math.prod(_stride(layer)) for layer in layers)
-    if features >= pixels or math.prod(output_shape) >= math.prod(input_shape):
-        raise CutRefused(
-            f"rule (b), fewer features than pixels: the private part makes {features} features of "
-            f"every {pixels} pixels; pool more (AvgPool2d) or use fewer channels before the cut"
-        )
+    """Raises CutRefused, naming the rule, for a private part that would hide nothing."""
+    refuse_broken(broken_rules(layers, input_shape, output_shape))
 
 
-def _mixes(layer: private.PrivateLayer) -> bool:
-    return isinstance(layer, private.PrivateConvolution | private.PrivateLinear)
-
-
-def _is_nonlinear(layer: private.PrivateLayer) -> bool:
-    if isinstance(layer, private.PrivatePolynomial):
-        return bool(layer.coefficients[2:].any())
-    return isinstance(layer, private.Square)
-
-
-def _stride(layer: private.PrivateLayer) -> tuple[int, int]:
-    if isinstance(layer, private.PrivateConvolution | private.PrivateAveragePool):
-        return layer.windows.stride
-    return (1, 1)
+def refuse_broken(rules: Mapping[str, str]) -> None:
+    """Raises CutRefused with the first reason of `broken_rules`, if there is one."""
+    for why in rules.values():
+        raise CutRefused(f"{why}; or accept that it hides nothing: --accept-leaky-cut (accept_leaky_cut)")
 
 
 def outputs_are_nonnegative(layers: tuple[private.PrivateLayer, ...]) -> bool:

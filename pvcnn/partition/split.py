@@ -11,15 +11,18 @@ from torch import Tensor, nn
 
 from pvcnn.errors import CutRefused
 from pvcnn.partition.calibrated import Calibrated, checked_frames
-from pvcnn.partition.cut import check_rules, cut_graph, private_layers
+from pvcnn.partition.cut import cut_graph, private_layers, refuse_broken
 from pvcnn.partition.measure import measure, round_features
 from pvcnn.partition.quantize import REVEAL
 from pvcnn.partition.report import Report
 from pvcnn.partition.scale_plan import FeatureScale
 from pvcnn.program.private import PrivatePart, private_evaluate
+from pvcnn.program.private_rules import broken_rules
 from pvcnn.program.public_part import PublicPart
 
 Integers = NDArray[np.int64]
+#: Begins a note of the report on a cut that hides nothing and was accepted.
+LEAKY = "leaky cut, accepted"
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def split(
     pixel_bound: float | None = None,
     labels: ArrayLike | None = None,
     weight_bits: int | None = None,
+    accept_leaky_cut: bool = False,
 ) -> Split:
     """Cuts `model` and quantises what follows (docs/protocol.md, "Programs").
 
@@ -75,6 +79,7 @@ def split(
     - `pixel_bound` bounds the magnitude of pixels, by default twice the largest of the calibration frames.
     - `labels` (N,): the calibration frames' classes, which only serve the report.
     - `weight_bits`: 8 by default, and up to 10 for many weights; up to 12 make deep models more exact.
+    - `accept_leaky_cut`: a private part that fails the rules of docs/threat-model.md is not refused.
 
     Raises UnsupportedLayer naming the layer, CutRefused naming the rule, ValueError for frames or weights
     that are not finite numbers, and what `load_onnx` raises for a file.
@@ -87,11 +92,13 @@ def split(
     parts = cut_graph(graph, cut)
     private = private_layers(parts.private)
     shape = parts.public.input_shape
-    if private:
-        check_rules(private, graph.input_shape, shape)
+    broken = broken_rules(private, graph.input_shape, shape) if private else {}
+    if not accept_leaky_cut:
+        refuse_broken(broken)
     features, private_part = calibrated.private_part(parts, private)
     quantised = calibrated.quantised(parts, features, reveal, weight_bits)
     report = measure(graph, parts.place, calibrated.ranges, frames, private_part, quantised, bound, known)
+    report = replace(report, notes=(*report.notes, *(f"{LEAKY}: {why}" for why in broken.values())))
     public = replace(quantised.public, published=weights == "published")
     return Split(private_part, public, report, features, quantised.logit_scale)
 

@@ -15,6 +15,7 @@ from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.setup_party import run_setup
 from pvcnn.campaign.tester import TesterRole
 from pvcnn.errors import CampaignError
+from pvcnn.leak.summary import LeakSummary
 from pvcnn.program.private import PrivatePart
 from pvcnn.program.public_part import PublicPart
 
@@ -30,12 +31,14 @@ class StreamModel:
 
     side      of the square that the private part takes, pixels
     prepare   from (side, side) uint8 to the private part's input, (channels, side, side) float64
+    leak      what attacks on the private part found, if they were tried: goes into every manifest
     """
 
     private: PrivatePart
     public: PublicPart
     side: int
     prepare: Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+    leak: LeakSummary | None = None
 
 
 def shipped_model() -> StreamModel:
@@ -47,11 +50,14 @@ def shipped_model() -> StreamModel:
         calibration_frames,
         prepare,
     )
+    from pvcnn.leak.shipped import shipped_figures
+    from pvcnn.models.deepfake import PRIVATE_BLOCKS
     from pvcnn.models.store import load_detector
     from pvcnn.partition.split import split
 
-    parts = split(load_detector(), calibration_frames(CALIBRATION_FRAMES), pixel_bound=PIXEL_BOUND)
-    return StreamModel(parts.private, parts.public, FRAME_SHAPE[0], prepare)
+    frames = calibration_frames(CALIBRATION_FRAMES)
+    parts = split(load_detector(), frames, PRIVATE_BLOCKS, pixel_bound=PIXEL_BOUND)
+    return StreamModel(parts.private, parts.public, FRAME_SHAPE[0], prepare, shipped_figures())
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,6 @@ def make_base(directory: Path, model: StreamModel, max_proofs: int) -> Base:
     owner.publish_split(model.private, model.public)
     card = make_keys(folder)
     run_setup(folder, max_proofs)
-    owner.publish_manifest(cluster_fingerprint=card.fingerprint)
+    owner.publish_manifest(cluster_fingerprint=card.fingerprint, leak=model.leak)
     camera = TesterRole.create(folder, CAMERA)
     return Base(folder, owner, camera, owner.fingerprint, card.fingerprint)

@@ -18,6 +18,7 @@ from pvcnn.campaign import auditor
 from pvcnn.campaign.aggregator import aggregate_campaign
 from pvcnn.campaign.outcome import ClusterOutcome
 from pvcnn.campaign.report import Status
+from pvcnn.compute.evaluation import record_evaluated
 from pvcnn.compute.events import Report
 from pvcnn.errors import PvcnnError
 from pvcnn.stream.book import Book, Frame
@@ -133,7 +134,7 @@ class _Segment:
         return Task(self._path, index, accept, deadline)
 
     def _answer(self, index: int, report: Report) -> None:
-        self._segment.owner.record(index, report.result, report.details.decode(), report.private)
+        record_evaluated(self._segment.owner, index, report)
 
     def _answered(self, index: int, done: Future[Report]) -> None:
         frame = self._segment.frames[index]

@@ -27,13 +27,13 @@ class EvaluatingWorker:
         return this_worker()
 
     def work(self, segment: str, index: int) -> Report:
-        """Encrypted features sealed to the cluster in `result`, or why the owner refuses in `details`."""
+        """As the worker of `pvcnn.compute.evaluating_worker` does."""
         try:
             evaluated = self._segment(segment).evaluate(index)
         except PvcnnError as error:
             return Report(failure=type(error).__name__)
-        reason = evaluated.reason.encode()
-        return Report(evaluated.sealed, reason, evaluated.seconds, private=evaluated.details)
+        details = evaluated.features_digest or evaluated.reason.encode()
+        return Report(evaluated.sealed, details, evaluated.seconds, private=evaluated.details)
 
 
 class ProvingWorker:

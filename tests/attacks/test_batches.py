@@ -30,6 +30,7 @@ from pvcnn.campaign.label_opening import LabelOpening
 from pvcnn.campaign.mail import answer_info, post, seal
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.owner import OwnerRole
+from pvcnn.campaign.owner_secrets import load_private_part
 from pvcnn.campaign.registry import Registry
 from pvcnn.campaign.report import CLUSTER_REFUSED, Status
 from pvcnn.campaign.signed import file_digest
@@ -175,13 +176,13 @@ def answer_with(folder: CampaignFolder, index: int, change: Callable[[list[bytes
     proceedings = Proceedings.read(folder.public)
     place = (proceedings.manifest.digest(), proceedings.registry.digest(), index)
     card = ClusterCard.from_bytes(folder.public.read(CLUSTER_CARD))
-    evaluator = open_evaluator(folder, card)
-    features = [evaluator.evaluate(encrypted(folder, frame)) for frame in PICTURES[:BATCH]]
+    evaluator = open_evaluator(folder, card, load_private_part(folder.private("owner")))
+    features = [evaluator.evaluate(encrypted(folder, frame), bytes(32)) for frame in PICTURES[:BATCH]]
     batch = Batch(tuple(change(features))).to_bytes()
     answer_digest = post(folder.mail("cluster"), seal(card.sealing_key, batch, answer_info(*place)))
     key = Identity.load_from(folder.private("owner"), "split").signing
     answer = proceedings.submission(folder.public, index).answer
-    changed = replace(answer, answer_digest=answer_digest).signed(key)
+    changed = replace(answer, answer_digest=answer_digest, features_digest=file_digest(batch)).signed(key)
     folder.public.indexed(ANSWERS, index).write_bytes(changed.to_bytes())
 
 

@@ -32,6 +32,7 @@ from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.mail import answer_info, post, seal
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.owner import OwnerRole
+from pvcnn.campaign.owner_secrets import load_private_part
 from pvcnn.campaign.registration import Registration
 from pvcnn.campaign.registry import Registry
 from pvcnn.campaign.signed import SigningKey, file_digest, fingerprint
@@ -236,8 +237,8 @@ def _answer_again(folder: CampaignFolder, index: int) -> None:
     registration = proceedings.registry.registrations[index]
     upload = open_upload(folder.mail("owner"), sealing, place[0], registration)
     card = ClusterCard.from_bytes(folder.public.read(CLUSTER_CARD))
-    evaluator = open_evaluator(folder, card)
-    messages = tuple(map(evaluator.evaluate, Batch.from_bytes(upload).messages))
+    evaluator = open_evaluator(folder, card, load_private_part(folder.private("owner")))
+    messages = tuple(evaluator.evaluate(message, bytes(32)) for message in Batch.from_bytes(upload).messages)
     result = Batch(messages).to_bytes()
     digest = post(folder.mail("cluster"), seal(card.sealing_key, result, answer_info(*place)))
     key = owner_key(folder)
@@ -247,5 +248,6 @@ def _answer_again(folder: CampaignFolder, index: int) -> None:
         registry_digest=place[1],
         index=index,
         answer_digest=digest,
+        features_digest=file_digest(result),
     )
     folder.public.indexed(ANSWERS, index).write_bytes(answer.signed(key).to_bytes())

@@ -42,6 +42,8 @@ def manifest(**changes: Any) -> Manifest:
         "weights_digest": some_digest("w"),
         "label_key_digest": some_digest("l"),
         "ceremony_digest": b"",
+        "leak_digest": some_digest("f"),
+        "broken_rules": ("a", "b"),
     }
     return Manifest(signer=OWNER.public, **(fields | changes)).signed(OWNER)
 
@@ -77,6 +79,7 @@ def answer(**changes: Any) -> Answer:
         "registry_digest": some_digest("r"),
         "index": 3,
         "answer_digest": some_digest("a"),
+        "features_digest": some_digest("f"),
     }
     return Answer(signer=OWNER.public, **(fields | changes)).signed(OWNER)
 

@@ -34,7 +34,7 @@ def private_part() -> PrivatePart:
     layers = (
         PrivateConvolution("convolution", kernels, np.array([0.1])),
         Square("square"),
-        PrivateAveragePool("pool", 8),
+        PrivateAveragePool.disjoint("pool", 8),
     )
     return PrivatePart(FRAME_SHAPE, PIXEL_BOUND, layers, FEATURE_STEP, FEATURES)
 

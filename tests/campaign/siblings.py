@@ -32,7 +32,7 @@ def play_sibling(base: CampaignFolder, fingerprint: str, root: Path, frames: int
     secrets = ClusterSecrets.load_from(base.private("cluster"))
     for index in range(frames):
         evaluated = evaluator.evaluate(index)
-        assert not ledger.record(index, evaluated.sealed, evaluated.reason).refused
+        assert not ledger.record(index, evaluated.sealed, features_digest=evaluated.features_digest).refused
     cluster = ClusterLedger.open(root)
     prover = SubmissionProver.with_keys(root, ProverKeys.open(base.root, secrets))
     for index in range(frames):

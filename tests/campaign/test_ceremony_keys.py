@@ -103,7 +103,7 @@ def test_a_joint_folder_holds_the_record(
     folder = joined(campaigns, tmp_path / "joint")
     verdict = verify_joint(folder.path)
     assert verdict.verified
-    setup = f"setup: ceremony of 2 contributors, transcript digest {made.record.digest().hex()}"
+    setup = made.record.summary()
     assert dict(verdict.campaigns)["ceremony"].setup.startswith(setup)
     folded = replace(verdict, scheme="snarkpack", relied_on=("ceremony",))
     assert any(line.startswith(f"Its {setup}") for line in folded.sentences())

@@ -15,6 +15,7 @@ ITEMS: dict[str, Any] = {
     "tester_key": b"d" * 32,
     "upload_digest": b"e" * 32,
     "answer_digest": b"f" * 32,
+    "features_digest": b"g" * 32,
     "frames": 1,
 }
 

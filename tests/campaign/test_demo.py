@@ -31,13 +31,15 @@ def test_report_says_what_happened(demo: tuple[Path, dict[str, Any]]) -> None:
     _, report = demo
     assert report["verified"] is True
     assert (report["testers"], report["frames"], report["proved"]) == (2, 2, 2)
-    assert 50_000 < report["constraints"] < 1 << 17
+    assert 10_000 < report["constraints"] < 1 << 15
     steps = {"split", "setup", "keygen", "encrypt", "infer", "prove", "aggregate", "verify"}
     assert steps <= report["seconds"].keys()
     assert all(seconds > 0 for seconds in report["seconds"].values())
     sizes = {"proof", "statement", "aggregate", "vk", "pk", "upload", "download"}
     assert sizes <= report["bytes"].keys()
     assert report["bytes"]["proof"] == 240
+    assert report["cut"]["broken_rules"] == []
+    assert report["cut"]["leak_figures"]["feature_shape"] == [8, 2, 2]
     labels = {each["index"]: each["labels"] for each in report["submissions"]}
     assert labels == {int(index): truth for index, truth in report["truth"].items()}
 

@@ -40,13 +40,17 @@ def letters(folder: CampaignFolder) -> list[bytes]:
     return [path.read_bytes() for path in paths if path.name != "weights.sealed"]
 
 
+#: Of what was sealed: the ledger takes the evaluator's word for it.
+DIGEST = bytes(32)
+
+
 def kept(folder: CampaignFolder, index: int) -> Path:
     return folder.remembered("owner") / f"answer-{index:06d}.cbor"
 
 
 def test_the_first_answer_stands(closed: CampaignFolder) -> None:
-    first = OwnerLedger.open(closed.root).record(0, b"one evaluation")
-    second = OwnerLedger.open(closed.root).record(0, b"another evaluation")
+    first = OwnerLedger.open(closed.root).record(0, b"one evaluation", features_digest=DIGEST)
+    second = OwnerLedger.open(closed.root).record(0, b"another evaluation", features_digest=DIGEST)
     refusal = OwnerLedger.open(closed.root).record(0, b"", "too late")
     assert first == second == refusal
     assert letters(closed) == [b"one evaluation"]
@@ -60,7 +64,7 @@ def test_of_answers_that_race_one_is_published(closed: CampaignFolder) -> None:
     def race(number: int) -> None:
         ledger = OwnerLedger.open(closed.root)
         start.wait()
-        answers.append(ledger.record(1, b"evaluation %d" % number))
+        answers.append(ledger.record(1, b"evaluation %d" % number, features_digest=DIGEST))
 
     threads = [threading.Thread(target=race, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -76,7 +80,7 @@ def test_of_answers_that_race_one_is_published(closed: CampaignFolder) -> None:
 @pytest.mark.parametrize("lost", [{"letter", "answer"}, {"answer"}], ids=["both", "answer"])
 def test_an_interrupted_answer_is_finished_and_not_made_again(closed: CampaignFolder, lost: set[str]) -> None:
     """As if the owner had been killed after keeping it, or after posting the sealed features."""
-    answer = OwnerLedger.open(closed.root).record(0, b"one evaluation")
+    answer = OwnerLedger.open(closed.root).record(0, b"one evaluation", features_digest=DIGEST)
     closed.public.indexed(ANSWERS, 0).unlink()
     if "letter" in lost:
         (closed.mail("cluster") / f"{answer.answer_digest.hex()}.sealed").unlink()
@@ -95,7 +99,7 @@ def test_what_cannot_be_kept_is_not_published(
 
     monkeypatch.setattr("pvcnn.campaign.owner_ledger.write_once", fail)
     with pytest.raises(CampaignError, match="no room"):
-        OwnerLedger.open(closed.root).record(0, b"one evaluation")
+        OwnerLedger.open(closed.root).record(0, b"one evaluation", features_digest=DIGEST)
     assert not letters(closed)
     assert not closed.public.indices(ANSWERS)
 
@@ -113,11 +117,19 @@ def test_an_answer_is_one_of_two_things(closed: CampaignFolder, sealed: bytes, r
     with pytest.raises(ValueError, match="either sealed features or a refusal"):
         OwnerLedger.open(closed.root).record(0, sealed, reason)
     with pytest.raises(ValueError, match="no submission 2"):
-        OwnerLedger.open(closed.root).record(2, b"x")
+        OwnerLedger.open(closed.root).record(2, b"x", features_digest=DIGEST)
+
+
+@pytest.mark.parametrize(("sealed", "reason", "digest"), [(b"x", "", b""), (b"", "y", bytes(32))])
+def test_features_come_with_their_digest(
+    closed: CampaignFolder, sealed: bytes, reason: str, digest: bytes
+) -> None:
+    with pytest.raises(ValueError, match="come with their digest"):
+        OwnerLedger.open(closed.root).record(0, sealed, reason, features_digest=digest)
 
 
 def test_a_damaged_kept_answer_is_not_published(closed: CampaignFolder) -> None:
-    OwnerLedger.open(closed.root).record(0, b"one evaluation")
+    OwnerLedger.open(closed.root).record(0, b"one evaluation", features_digest=DIGEST)
     closed.public.indexed(ANSWERS, 0).unlink()
     path = kept(closed, 0)
     original = path.read_bytes()

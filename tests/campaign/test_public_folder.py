@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pvcnn.campaign.audit_secret import AuditSecret, frame_seed
+from pvcnn.campaign.submission import Proceedings
 from pvcnn.program.private import PrivateConvolution, private_evaluate
 from tests.campaign.tiny import FEATURE_STEP, Played
 
@@ -40,6 +42,8 @@ ALLOWED: dict[str, set[str]] = {
         "weights_digest",
         "label_key_digest",
         "ceremony_digest",
+        "leak_digest",
+        "broken_rules",
     },
     "pvcnn-cluster-card": {
         "sealing_key",
@@ -76,10 +80,38 @@ ALLOWED: dict[str, set[str]] = {
     "pvcnn-aggregation-verifier-key": {"max_proofs", "a_g1", "b_g1", "a_g2", "b_g2"},
     "pvcnn-registry": {"manifest_digest", "registrations"},
     "pvcnn-registration": {"manifest_digest", "upload_digest", "nonce", "label_commitment"},
-    "pvcnn-answer": {"manifest_digest", "registry_digest", "index", "answer_digest", "reason"},
+    "pvcnn-answer": {
+        "manifest_digest",
+        "registry_digest",
+        "index",
+        "answer_digest",
+        "features_digest",
+        "reason",
+    },
     "pvcnn-cluster-refusal": {"context"},
     "pvcnn-statement": {"features_commitment", "outputs", "context"},
     "pvcnn-label-opening": {"salt", "labels"},
+    "pvcnn-leak-summary": {
+        "cut",
+        "private",
+        "data",
+        "input_shape",
+        "feature_shape",
+        "training_frames",
+        "budget_milliseconds",
+        "decoder_steps",
+        "psnr",
+        "similarity",
+        "candidates",
+        "frames_by_decoder",
+        "frames_by_best",
+        "people",
+        "is_blindly_identified",
+        "weights_method",
+        "copied_error",
+        "correlation",
+        "shuffled_correlation",
+    },
     "pvcnn-packed-aggregate": {"groups", "proofs"},
 }
 #: Maps inside artefacts that have no format of their own.
@@ -87,6 +119,7 @@ ALLOWED_LAYERS = [
     {"name", "kind", "primes", "headroom_bits", "precision_bits", "proved"},
     {"element", "primes"},
     {"rows", "columns", "ciphertexts", "parts", "slots", "copies"},
+    {"kind", "count", "by_decoder", "by_best", "chance"},
     {"kind", "name", "inputs"},
     {"kind", "name", "inputs", "in_features", "out_features", "weight_bits", "bias_bits"},
     {"kind", "name", "inputs", "shift", "low", "values"},
@@ -146,6 +179,7 @@ def secrets_of(played: Played) -> Iterator[tuple[str, bytes]]:
             for name, value in fields.items():
                 if isinstance(value, bytes) and name not in ("campaign", "plan", "program"):
                     yield f"{path.parent.name}/{path.name}: {name}", value
+    yield from audit_secrets(played)
     for layer in played.private.layers:
         if isinstance(layer, PrivateConvolution):
             yield from encodings(layer.weight, "private weights")
@@ -160,6 +194,21 @@ def secrets_of(played: Played) -> Iterator[tuple[str, bytes]]:
         yield from encodings(np.rint(frame * 127 / np.abs(frame).max()).astype(np.int64), f"frame {i}")
         yield from encodings(feature, f"features {i}")
         yield from encodings(np.rint(feature / FEATURE_STEP).astype(np.int64), f"quantised features {i}")
+
+
+def audit_secrets(played: Played) -> Iterator[tuple[str, bytes]]:
+    """What an audit would show of each submission: seeds of answers and frames, blindings of features."""
+    folder = played.folder
+    owner, cluster = (AuditSecret.load_from(folder.private(role), "split") for role in ("owner", "cluster"))
+    proceedings = Proceedings.read(folder.public)
+    registry = proceedings.registry.digest()
+    for index, registration in enumerate(proceedings.registry.registrations):
+        seed = owner.answer_seed(registry, index, registration.upload_digest)
+        yield f"seed {index}", seed
+        yield f"frame's seed {index}", frame_seed(seed, registry, index, 0)
+        context = proceedings.submission(folder.public, index).context
+        for order in ("little", "big"):
+            yield f"nu_in {index}", cluster.features_blinding(context).to_bytes(32, order)
 
 
 def disguises(piece: bytes) -> Iterator[bytes]:
@@ -211,6 +260,10 @@ def test_the_search_finds_what_is_there(played: Played, needles: Needles) -> Non
     assert needles.found_in(everything) >= {
         "owner/identity.cbor: signing",
         "owner/opening.cbor: salt",
+        "owner/audit_secret.cbor: value",
+        "cluster/audit_secret.cbor: value",
+        "frame's seed 2",
+        "nu_in 3",
         "cluster/identity.cbor: sealing",
         "cluster/encryption_secret_key.bin: polynomial",
         "tester-0/identity.cbor: signing",

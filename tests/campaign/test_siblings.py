@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pvcnn.campaign import auditor, tester
+from pvcnn.campaign import auditor, cluster_audit, owner_audit, tester
+from pvcnn.campaign.audit_choice import AuditChoice
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
 from pvcnn.campaign.evaluator import EvaluatorKeys, SubmissionEvaluator
 from pvcnn.campaign.folder import LABELS, MANIFEST, STATEMENTS, CampaignFolder
@@ -48,6 +49,24 @@ def test_each_sibling_verifies_from_its_public_folder_alone(
     assert all(verdict.verified and verdict.proved == 2 for verdict in verdicts)
     assert len({verdict.campaign for verdict in verdicts}) == 2
     assert len({verdict.owner for verdict in verdicts}) == 1
+
+
+def test_a_sibling_is_audited_with_the_secrets_of_the_first(
+    base: tuple[CampaignFolder, str], siblings: list[CampaignFolder], tmp_path: Path
+) -> None:
+    for number, folder in enumerate(siblings):
+        choice = AuditChoice.make(folder.public, b"public randomness", 1)
+        with pytest.raises(CampaignError, match="missing"):
+            owner_audit.open_for_audit(folder, choice)
+        owners = owner_audit.open_for_audit(folder, choice, base[0])
+        clusters = cluster_audit.open_for_audit(folder, choice, base[0])
+        shutil.copytree(folder.root, tmp_path / str(number), ignore=shutil.ignore_patterns("private"))
+        copied = CampaignFolder(tmp_path / str(number))
+        assert owner_audit.audit_owner(copied, choice, owners).honest
+        assert cluster_audit.audit_cluster(copied, choice, clusters).honest
+    other = AuditChoice.make(siblings[0].public, b"public randomness", 1)
+    with pytest.raises(VerificationError, match="another campaign"):
+        owner_audit.audit_owner(siblings[0], other, owners)
 
 
 def test_a_proof_of_one_campaign_is_none_of_its_sibling(

@@ -126,14 +126,17 @@ def test_keys_survive_encoding() -> None:
 
 
 def test_answers_are_one_thing_or_the_other() -> None:
-    refused = answer(answer_digest=b"", reason="too late")
+    neither = {"answer_digest": b"", "features_digest": b""}
+    refused = answer(**neither, reason="too late")
     assert Answer.from_bytes(refused.to_bytes()).refused
     assert not answer().refused
-    for changes in ({"reason": "both"}, {"answer_digest": b""}, {"answer_digest": b"short"}):
+    wrong: list[dict[str, Any]] = [{"reason": "both"}, neither, neither | {"features_digest": b"short"}]
+    wrong += [{name: value} for name in neither for value in (b"", b"short")]
+    for changes in wrong:
         with pytest.raises(DecodeError):
             Answer.from_bytes(answer(**changes).to_bytes())
     with pytest.raises(DecodeError, match="printed"):
-        Answer.from_bytes(answer(answer_digest=b"", reason="\x1b[2J").to_bytes())
+        Answer.from_bytes(answer(**neither, reason="\x1b[2J").to_bytes())
 
 
 @pytest.mark.parametrize("party", ["", "cluster", "x" * 65, "a\nb"])

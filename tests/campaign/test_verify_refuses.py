@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -201,11 +202,13 @@ class TestContexts:
         with pytest.raises(VerificationError, match="another submission, registry or campaign"):
             verify(copy.root)
 
-    def test_of_another_answer(self, copy: CampaignFolder) -> None:
-        """An owner who answers a submission a second time, after the decision is known."""
+    @pytest.mark.parametrize("digest", ["answer_digest", "features_digest"])
+    def test_of_another_answer(self, copy: CampaignFolder, digest: str) -> None:
+        """An owner who answers a second time, or says that it did, after the decision is known."""
         key = signing_key(copy, "owner")
         answer = Proceedings.read(copy.public).submission(copy.public, 1).answer
-        again = replace(answer, answer_digest=b"x" * 32).signed(key)
+        changes: dict[str, Any] = {digest: b"x" * 32}
+        again = replace(answer, **changes).signed(key)
         copy.public.indexed(ANSWERS, 1).write_bytes(again.to_bytes())
         with pytest.raises(VerificationError, match="statement 1 is for another submission"):
             verify(copy.root)
@@ -304,7 +307,7 @@ class TestOutcomes:
     def test_an_owner_cannot_refuse_what_it_answered(self, copy: CampaignFolder) -> None:
         key = signing_key(copy, "owner")
         answer = Proceedings.read(copy.public).submission(copy.public, 1).answer
-        refused = replace(answer, answer_digest=b"", reason="inconvenient").signed(key)
+        refused = replace(answer, answer_digest=b"", features_digest=b"", reason="inconvenient").signed(key)
         copy.public.indexed(ANSWERS, 1).write_bytes(refused.to_bytes())
         with pytest.raises(VerificationError, match="both refused and proved"):
             verify(copy.root)

@@ -16,6 +16,7 @@ from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.setup_party import run_setup
 from pvcnn.campaign.tester import TesterRole
 from pvcnn.errors import SubmissionRefused
+from pvcnn.leak.summary import LeakSummary
 from pvcnn.program.layers import Argmax, Flatten, Linear, Requantise, Sign
 from pvcnn.program.private import (
     PrivateAveragePool,
@@ -28,6 +29,7 @@ from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
 from pvcnn.program.table import Table
 from pvcnn.program.weights import Weights
+from tests.campaign.figures import FIGURES
 from tests.campaign.revealing import revealing
 
 FRAME_SHAPE = (1, 16, 16)
@@ -129,15 +131,17 @@ def prepare(
     max_proofs: int = MAX_PROOFS,
     batch: int = 1,
     public: PublicPart | None = None,
+    private: PrivatePart | None = None,
+    leak: LeakSummary | None = FIGURES,
 ) -> tuple[CampaignFolder, PrivatePart, PublicPart, str]:
     """`split`, `keygen` and `setup`; the last value is the cluster's fingerprint."""
     folder = CampaignFolder.create(root)
-    private, public = private_part(seed), public or public_part(seed)
+    private, public = private or private_part(seed), public or public_part(seed)
     owner = OwnerRole.create(folder)
     owner.publish_split(private, public)
     card = make_keys(folder)
     run_setup(folder, max_proofs, batch)
-    owner.publish_manifest()
+    owner.publish_manifest(leak=leak)
     return folder, private, public, card.fingerprint
 
 
@@ -194,9 +198,10 @@ def play(
     batch: int = 1,
     pictures: list[Frame] | None = None,
     public: PublicPart | None = None,
+    private: PrivatePart | None = None,
 ) -> Played:
     """All steps of a campaign up to the opening of labels."""
-    folder, private, part, fingerprint = prepare(root, seed, batch=batch, public=public)
+    folder, private, part, fingerprint = prepare(root, seed, batch=batch, public=public, private=private)
     roles, given, labels, uploads = submit(folder, fingerprint, testers, each, seed, batch, pictures)
     owner = OwnerRole.open(root)
     registry, turned_away = owner.close_registry()

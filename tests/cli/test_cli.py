@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,35 @@ def test_schemes_of_aggregates(
     assert (status, verdict["verified"]) == (0, True)
     assert run(["aggregate", str(finished), "--scheme", scheme]) == 0
     assert "3 proofs" in capsys.readouterr().err
+
+
+def test_audits(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The record, the choice, both openings, and what auditors say of them."""
+    status, noted = call(capsys, "audit", "record", finished / "public")
+    assert (status, noted["missing"]) == (0, [])
+    choice = ("--beacon", "00" * 16, "--count", "2", "--record", noted["record"])
+    status, chosen = call(capsys, "audit", "choose", finished, *choice)
+    assert status == 0
+    assert len(chosen["indices"]) == 2
+    assert chosen["chances"] == {"1": 2 / 3, "2": 1.0, "3": 1.0}
+    openings = {role: tmp_path / f"{role}.cbor" for role in ("owner", "cluster")}
+    shutil.copytree(finished, tmp_path / "auditor", ignore=shutil.ignore_patterns("private"))
+    for role, opening in openings.items():
+        assert call(capsys, "audit", "open", role, finished, *choice, "--to", opening)[0] == 0
+        assert opening.stat().st_mode & 0o777 == 0o600
+        assert call(capsys, "audit", "open", role, finished, *choice, "--to", opening)[0] == 2, "not replaced"
+        status, report = call(capsys, "audit", role, tmp_path / "auditor", opening, *choice)
+        assert status == 0
+        assert [each["index"] for each in report["findings"]] == chosen["indices"]
+        assert run(["audit", role, str(finished), str(opening), *choice]) == 0
+        assert "HONEST" in capsys.readouterr().out
+
+    other = ("--beacon", "11" * 16, *choice[2:])
+    assert call(capsys, "audit", "owner", finished, openings["owner"], *other)[0] == 1
+    assert call(capsys, "audit", "owner", finished, openings["cluster"], *choice)[0] == 2
+    assert call(capsys, "audit", "choose", finished, *choice[:4], "--record", "00" * 32)[0] == 1
+    assert call(capsys, "audit", "choose", finished, "--beacon", "xyz", "--count", "2")[0] == 2
+    assert call(capsys, "audit", "choose", finished, "--beacon", "00", "--count", "2")[0] == 2
 
 
 def test_verify_prints_what_is_and_is_not_proved(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pvcnn.campaign.audit_secret import AuditSecret, frame_seed
 from pvcnn.campaign.folder import PROGRAM, CampaignFolder
 from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.owner_secrets import OwnerSecrets
+from pvcnn.campaign.submission import Proceedings
 from pvcnn.program.private import PrivateConvolution
 from pvcnn.program.program import Program
 
@@ -35,10 +37,19 @@ def of_numbers(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> set
 
 
 def owners(folder: CampaignFolder) -> set[bytes]:
-    """The private layers' weights, the blinding of the public ones, the owner's keys and its salt."""
+    """The private layers' weights, the blinding of the public ones, the owner's keys, salt and seeds."""
     program = Program.from_bytes(folder.public.read(PROGRAM))
     kept = OwnerSecrets.load_from(folder.private("owner"), program)
     found = needles(kept.salt) | needles(kept.public.weights.blinding.to_bytes(32, "little"))
+    audit, proceedings = (
+        AuditSecret.load_from(folder.private("owner"), "split"),
+        Proceedings.read(folder.public),
+    )
+    digest = proceedings.registry.digest()
+    found |= needles(audit.value)
+    for index, registration in enumerate(proceedings.registry.registrations):
+        seed = audit.answer_seed(digest, index, registration.upload_digest)
+        found |= needles(seed) | needles(frame_seed(seed, digest, index, 0))
     for layer in kept.private.layers:
         if isinstance(layer, PrivateConvolution):
             found |= of_numbers(layer.weight)

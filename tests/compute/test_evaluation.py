@@ -20,6 +20,7 @@ from pvcnn.campaign.folder import ANSWERS, CampaignFolder
 from pvcnn.campaign.identity import LOG_NAME
 from pvcnn.campaign.owner import OwnerRole
 from pvcnn.campaign.owner_ledger import OwnerLedger
+from pvcnn.campaign.submission import Proceedings
 from pvcnn.compute import session
 from pvcnn.compute.dispatcher import Limits
 from pvcnn.compute.evaluation import infer_all
@@ -95,6 +96,11 @@ def test_a_killed_worker_costs_one_retry_and_the_campaign_verifies(registered: C
     assert (verdict.proved, verdict.refused) == (HONEST, HOSTILE)
 
 
+def digests(folder: CampaignFolder) -> list[bytes]:
+    proceedings = Proceedings.read(folder.public)
+    return [proceedings.submission(folder.public, index).answer.features_digest for index in range(COUNT)]
+
+
 def test_workers_and_one_process_answer_alike(registered: CampaignFolder, tmp_path: Path) -> None:
     shutil.copytree(registered.root, tmp_path / "serial")
     serial = CampaignFolder(tmp_path / "serial")
@@ -108,7 +114,8 @@ def test_workers_and_one_process_answer_alike(registered: CampaignFolder, tmp_pa
     logs = [folder.private("owner") / LOG_NAME for folder in (serial, registered)]
     assert logs[0].read_text() == logs[1].read_text()
     assert "frame 1: " in logs[1].read_text(), "which frame it was, the owner's own log says"
-    assert not letters(serial) & letters(registered), "their noise differs"
+    assert not letters(serial) & letters(registered), "each is sealed afresh"
+    assert digests(serial) == digests(registered), "what is sealed is the same: an audit can repeat it"
     assert [each.seconds.keys() for each in many] == [{"evaluate"}] * COUNT
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pvcnn.campaign import auditor
+from pvcnn.campaign.audit_secret import AuditSecret
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
 from pvcnn.campaign.folder import CampaignFolder
 from pvcnn.campaign.submission import Proceedings
@@ -82,12 +83,22 @@ def mounted(folder: CampaignFolder, workers: int) -> JobSettings:
 def secrets_of(folder: CampaignFolder) -> list[bytes]:
     secrets = ClusterSecrets.load_from(folder.private("cluster"))
     identity = secrets.identity
-    return [secrets.decryption_key[200:], identity.signing.to_bytes(), identity.sealing.to_bytes()]
+    proceedings = Proceedings.read(folder.public)
+    submissions = [proceedings.submission(folder.public, index) for index in range(16)]
+    blindings = [secrets.audit.features_blinding(each.context) for each in submissions]
+    return [
+        secrets.decryption_key[200:],
+        identity.signing.to_bytes(),
+        identity.sealing.to_bytes(),
+        secrets.audit.value,
+        *(blinding.to_bytes(32, order) for blinding in blindings for order in ("little", "big")),
+    ]
 
 
 def private_to_owner(folder: CampaignFolder) -> list[bytes]:
     private = folder.root / "private" / "owner"
-    return [(private / "private_part.cbor").read_bytes()[120:]]
+    audit = AuditSecret.load_from(private, "split")
+    return [(private / "private_part.cbor").read_bytes()[120:], audit.value]
 
 
 def test_a_killed_worker_costs_nothing_and_nothing_secret_stays(

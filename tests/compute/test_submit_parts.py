@@ -253,7 +253,7 @@ def test_a_bundle_holds_nothing_private(unproved: CampaignFolder, tmp_path: Path
     assert "keys/evaluation_keys.bin" not in inside
     assert bundled(CampaignFolder(target), range(4)) == [0, 2]
     secrets = ClusterSecrets.load_from(unproved.private("cluster"))
-    held = [secrets.decryption_key[200:], secrets.identity.signing.to_bytes()]
+    held = [secrets.decryption_key[200:], secrets.identity.signing.to_bytes(), secrets.audit.value]
     owner = (unproved.root / "private" / "owner" / "private_part.cbor").read_bytes()[120:]
     assert found([*held, owner], files_below(target)) == []
     # The search finds them in every form, one at a time.
@@ -304,7 +304,7 @@ def test_a_courier_takes_the_cluster_s_secrets_and_no_others(played: Played) -> 
     courier = Courier(place, signer)
     worker = SealingKey.generate()
     assert courier.secrets_for(worker.public) == b""
-    others = ClusterSecrets(Identity.generate(), secrets.decryption_key)
+    others = ClusterSecrets(Identity.generate(), secrets.decryption_key, secrets.audit)
     elsewhere = Place(place.manifest, bytes(32))
     for blob, why in (
         (b"", "does not open"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pvcnn.he.answer_randomness import SEED_BYTES
 from pvcnn.he.decryption import decrypt_features, decrypt_slots
 from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.encryption_plan import EncryptionPlan
@@ -39,6 +41,10 @@ class Roles:
     def encrypt(self, frame: NDArray[np.float64]) -> bytes:
         return encrypt_frame(self.plan, self.public_key, frame)
 
+    def evaluate(self, upload: bytes) -> bytes:
+        """An answer under a seed of its own."""
+        return self.evaluator.evaluate(upload, secrets.token_bytes(SEED_BYTES))
+
     def decrypt(self, answer: bytes) -> NDArray[np.float64]:
         return decrypt_features(self.plan, self.secret_key, answer)
 
@@ -69,4 +75,4 @@ def upload(small: Roles, frame: NDArray[np.float64]) -> bytes:
 
 @pytest.fixture(scope="session")
 def answer(small: Roles, upload: bytes) -> bytes:
-    return small.evaluator.evaluate(upload)
+    return small.evaluate(upload)

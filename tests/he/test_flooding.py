@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from pvcnn.he.context import open_context
-from pvcnn.he.flooding import flooding_noise, uniform_noise
+from pvcnn.he.flooding import flooding_noise, flooding_octets, uniform_noise
 from pvcnn.he.parameters import MIN_FLOODING_BITS
 from tests.he.conftest import Roles
 from tests.he.parts import expected
 
 
 def test_uniform_noise() -> None:
-    noise = uniform_noise(100_000)
+    noise = uniform_noise(os.urandom(800_000))
     assert -1 <= noise.min() < -0.999
     assert 0.999 < noise.max() < 1
     assert abs(noise.mean()) < 0.01
@@ -22,7 +24,11 @@ def test_uniform_noise() -> None:
     scaled = noise * 2.0**53
     np.testing.assert_array_equal(scaled, np.rint(scaled))
     assert abs((scaled.astype(np.int64) & 1).mean() - 0.5) < 0.01, "the lowest bit is random"
-    assert (uniform_noise(10) != uniform_noise(10)).all()
+    assert (uniform_noise(os.urandom(80)) != uniform_noise(os.urandom(80))).all()
+
+
+def fresh_noise(small: Roles) -> NDArray[np.complex128]:
+    return flooding_noise(small.plan, os.urandom(flooding_octets(small.plan)))
 
 
 def split_parts(
@@ -38,7 +44,7 @@ def split_parts(
 
 
 def test_noise_is_small_on_outputs_and_large_elsewhere(small: Roles) -> None:
-    outputs, others = split_parts(small, flooding_noise(small.plan))
+    outputs, others = split_parts(small, fresh_noise(small))
     for part, amplitude in (
         (outputs, small.plan.flooding_amplitude),
         (others, small.plan.outer_flooding_amplitude),
@@ -67,7 +73,7 @@ def test_an_answer_carries_the_noise(small: Roles, frame: NDArray[np.float64], a
 def test_low_bits_of_encoded_noise_are_random(small: Roles) -> None:
     """What noise floods, it floods down to the last bit: none is lost in double precision."""
     context = open_context(small.plan)
-    plaintext = context.encode(flooding_noise(small.plan), 1, small.plan.scale)
+    plaintext = context.encode(fresh_noise(small), 1, small.plan.scale)
     # SEAL shows coefficients only transformed, which mixes them; decoding takes that back.
     slots = context.decode(plaintext)
     integers = integer_coefficients(slots, small.plan.degree) * small.plan.scale

@@ -48,9 +48,9 @@ def test_decoded_keys_work(small: Roles) -> None:
     assert isinstance(public, PublicKey)
     assert isinstance(evaluation, EvaluationKeys)
     evaluator = Evaluator(small.plan, public, evaluation, small.private)
-    answer = evaluator.evaluate(encrypt_frame(small.plan, public, frame))
+    answer = evaluator.evaluate(encrypt_frame(small.plan, public, frame), bytes(32))
     found = decrypt_features(small.plan, secret, answer)
-    reference = small.decrypt(small.evaluator.evaluate(small.encrypt(frame)))
+    reference = small.decrypt(small.evaluate(small.encrypt(frame)))
     assert abs(found - reference).max() < small.plan.feature_step / 2
 
 

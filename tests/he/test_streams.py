@@ -59,6 +59,6 @@ def test_everything_works_without_files_in_memory(
 ) -> None:
     monkeypatch.delattr(os, "memfd_create", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    found = small.decrypt(small.evaluator.evaluate(small.encrypt(frame)))
+    found = small.decrypt(small.evaluate(small.encrypt(frame)))
     assert abs(found - expected(small.private, frame)).max() < small.plan.feature_step / 4
     assert list(tmp_path.iterdir()) == []

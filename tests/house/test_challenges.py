@@ -130,6 +130,7 @@ NO_COINS = {
     "pvcnn/algebra/scalars.py",
     "pvcnn/bench/field.py",
     "pvcnn/bench/points.py",
+    "pvcnn/campaign/audit_secret.py",
     "pvcnn/campaign/commitments.py",
     "pvcnn/campaign/owner.py",
     "pvcnn/campaign/prover.py",
@@ -138,7 +139,6 @@ NO_COINS = {
     "pvcnn/ceremony/drawing.py",
     "pvcnn/compute/environment.py",
     "pvcnn/compute/job_board.py",
-    "pvcnn/he/flooding.py",
     "pvcnn/he/keys.py",
     "pvcnn/partition/emitter.py",
 }

@@ -30,9 +30,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "campaign": BASE | {"algebra", "program", "he", "qmp", "aggregate", "ceremony", "leak"},
     "compute": BASE | {"algebra", "qmp", "aggregate", "campaign"},
     "demo": BASE
-    | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "compute"},
+    | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "compute"}
+    | {"leak"},
     "leak": BASE | {"program", "data", "models", "he", "partition"},
-    "stream": BASE | {"algebra", "program", "data", "models", "partition", "campaign", "compute"},
+    "stream": BASE | {"algebra", "program", "data", "models", "partition", "campaign", "compute", "leak"},
     "bench": BASE | {"algebra", "program", "data", "models", "he", "qmp", "aggregate", "partition"},
     "cli": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "bench"}

@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from pvcnn.data.frames import CALIBRATION_FRAMES, PIXEL_BOUND, calibration_frames
 from pvcnn.models.catalogue import CATALOGUE, create, frames
 from pvcnn.models.deepfake import PRIVATE_BLOCKS
-from pvcnn.models.store import load_detector
+from pvcnn.models.store import load_detector, load_one_block_detector
 from pvcnn.partition.split import split
 from pvcnn.qmp.circuit import ProgramCircuit, compile_program
 
 TABLE = Path(__file__).with_name("circuit_sizes.json")
 MODELS = Path(__file__).parents[2] / "docs" / "models.md"
-DEMO, DEEP = "deepfake detector", "deepfake detector, three private blocks"
+#: Detectors behind a cut, with committed weights: where the demo cuts, and where its detector is to be cut.
+CUTS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "deepfake detector": (load_detector, 1),
+    "deepfake detector, three private blocks": (load_detector, PRIVATE_BLOCKS),
+    "one-block detector": (load_one_block_detector, 1),
+}
 #: Frames that calibrate a network of the catalogue.
 CALIBRATING = 2
 #: Where 32x32 would need more time and memory than a test should, 16x16 are taken.
@@ -32,9 +39,10 @@ def counts(circuit: ProgramCircuit) -> dict[str, int]:
     return {**circuit.counts(), "all": circuit.system.constraints}
 
 
-def of_demo(cut: int = 1) -> dict[str, int]:
-    """The demo's detector, split as the demo splits it, or elsewhere."""
-    parts = split(load_detector(), calibration_frames(CALIBRATION_FRAMES), cut, pixel_bound=PIXEL_BOUND)
+def of_cut(name: str) -> dict[str, int]:
+    """What is public behind a cut, calibrated as the demo calibrates it."""
+    load, cut = CUTS[name]
+    parts = split(load(), calibration_frames(CALIBRATION_FRAMES), cut, pixel_bound=PIXEL_BOUND)
     return counts(compile_program(parts.public.program, 1))
 
 
@@ -52,14 +60,15 @@ def table() -> dict[str, dict[str, int]]:
     return stored
 
 
-def test_counts_are_the_committed_ones() -> None:
-    assert of_demo() == table()[DEMO]
-    assert of_demo(PRIVATE_BLOCKS) == table()[DEEP]
+@pytest.mark.parametrize("name", CUTS)
+def test_counts_are_the_committed_ones(name: str) -> None:
+    assert of_cut(name) == table()[name]
 
 
-def test_the_demo_fits_its_domain() -> None:
+@pytest.mark.parametrize("name", CUTS)
+def test_the_detectors_fit_their_domain(name: str) -> None:
     """One constraint more than 2^17 would double the prover's transforms."""
-    assert table()[DEMO]["all"] <= 1 << 17
+    assert table()[name]["all"] <= 1 << 17
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -80,6 +89,6 @@ def test_the_documented_counts_are_the_committed_ones(name: str) -> None:
 
 
 if __name__ == "__main__":
-    demo = {DEMO: of_demo(), DEEP: of_demo(PRIVATE_BLOCKS)}
-    made = {**demo, **{name: of_network(name) for name in CATALOGUE}}
+    made = {name: of_cut(name) for name in CUTS}
+    made |= {name: of_network(name) for name in CATALOGUE}
     TABLE.write_text(json.dumps(made, indent=2) + "\n")

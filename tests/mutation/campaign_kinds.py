@@ -29,6 +29,8 @@ from pvcnn.campaign.signed import SignedArtefact, SigningKey
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.encoding import encode
 from pvcnn.errors import RangeError, SubmissionRefused, VerificationError
+from pvcnn.leak import summary as leak_summary
+from pvcnn.leak.summary import LeakSummary
 from pvcnn.program.program import Program
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.labels import LabelKey
@@ -318,6 +320,7 @@ KINDS = [
     public(
         "pvcnn-statement", "statements/000000.cbor", Statement.from_bytes, Statement.to_bytes, 25, "count"
     ),
+    public(leak_summary.FORMAT, "leak.cbor", LeakSummary.from_bytes, LeakSummary.to_bytes, 50),
     public(
         "pvcnn-packed-aggregate", "aggregate.cbor", decode_aggregate, lambda made: bytes(made.to_bytes()), 50
     ),

@@ -14,6 +14,7 @@ from pvcnn.campaign.owner_secrets import load_private_part
 from pvcnn.ceremony.record import CeremonyRecord
 from pvcnn.encoding import decode
 from pvcnn.errors import VerificationError
+from pvcnn.leak.summary import LeakSummary
 from pvcnn.program.private import PrivatePart
 from pvcnn.program.program import Program
 from pvcnn.program.published import decode_published, encode_published
@@ -194,12 +195,26 @@ def _aggregation_key(samples: Samples, scratch: Path) -> Target:
     return Target(data, AggregationKey.from_bytes, AggregationKey.to_bytes, named_by=named_by)
 
 
+def _shipped_leak(samples: Samples, scratch: Path) -> Target:
+    from pvcnn.leak import shipped
+
+    path = scratch / "figures.cbor"
+
+    def read(data: bytes) -> LeakSummary:
+        path.write_bytes(data)
+        return shipped.shipped_figures(path)
+
+    inert = "shipped with the package: any figures of the shipped weights are some"
+    return Target(shipped.FIGURES.read_bytes(), read, inert=inert)
+
+
 def _model(format_name: str) -> Callable[[Samples, Path], Target]:
     def make(samples: Samples, scratch: Path) -> Target:
         from pvcnn.models import store
 
         original, load = {
             store.DETECTOR_FORMAT: (store.WEIGHTS, store.load_detector),
+            store.ONE_BLOCK_FORMAT: (store.ONE_BLOCK_WEIGHTS, store.load_one_block_detector),
             store.LENET_FORMAT: (store.LENET_WEIGHTS, store.load_lenet),
         }[format_name]
 
@@ -257,5 +272,7 @@ KINDS = [
     Kind("pvcnn-verification-key, of an aggregate", ("pvcnn-verification-key",), _claim("key"), 30),
     Kind("pvcnn-statement, of an aggregate", ("pvcnn-statement",), _claim("statement"), 30),
     Kind("pvcnn-detector", ("pvcnn-detector",), _model("pvcnn-detector"), 10),
+    Kind("pvcnn-detector-one-block", ("pvcnn-detector-one-block",), _model("pvcnn-detector-one-block"), 10),
+    Kind("pvcnn-shipped-leak", ("pvcnn-shipped-leak",), _shipped_leak, 10),
     Kind("pvcnn-lenet", ("pvcnn-lenet",), _model("pvcnn-lenet"), 10),
 ]

@@ -6,12 +6,19 @@ the samples, and its share. Put it into the module whose subject it is.
 
 from __future__ import annotations
 
-from tests.mutation import campaign_kinds, ceremony_kinds, encryption_kinds, folder_kinds, proof_kinds
+from tests.mutation import (
+    audit_kinds,
+    campaign_kinds,
+    ceremony_kinds,
+    encryption_kinds,
+    folder_kinds,
+    proof_kinds,
+)
 from tests.mutation.targets import Kind
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for module in (campaign_kinds, proof_kinds, encryption_kinds, ceremony_kinds, folder_kinds)
+    for module in (campaign_kinds, audit_kinds, proof_kinds, encryption_kinds, ceremony_kinds, folder_kinds)
     for kind in module.KINDS
 }
 

