@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pvcnn.cli.inputs import load_model
 from pvcnn.cli.options import json_option, usage_errors, use_one_torch_thread
 from pvcnn.cli.output import notes, plain, print_json, results, table
-from pvcnn.cli.roles import load_model
 
 if TYPE_CHECKING:
     from pvcnn.leak.report import LeakReport
@@ -78,7 +78,7 @@ def leak_command(
     from pvcnn.leak.measure import measure
     from pvcnn.leak.private import behind_cut, whole
 
-    network, attacked = _model_and_data(model, data, shape, seed)
+    network, attacked = model_and_data(model, data, shape, seed)
     reports = []
     with usage_errors():
         for cut in cuts:
@@ -101,7 +101,7 @@ def leak_command(
         _show(model, reports)
 
 
-def _model_and_data(model: str, data: str, shape: str | None, seed: int) -> tuple[Any, Any]:
+def model_and_data(model: str, data: str, shape: str | None, seed: int) -> tuple[Any, Any]:
     from pvcnn.leak.data import data_for, digit_data, face_data, random_data
     from pvcnn.models.catalogue import CATALOGUE, create
 
@@ -109,7 +109,7 @@ def _model_and_data(model: str, data: str, shape: str | None, seed: int) -> tupl
     network = load_model(model) if known is None else create(model, seed)
     frame_shape = known.input_shape if known is not None else (1, 64, 64)
     if shape is not None:
-        frame_shape = _shape(shape)
+        frame_shape = parsed_shape(shape)
     match data:
         case "faces":
             return network, face_data(seed)
@@ -121,7 +121,7 @@ def _model_and_data(model: str, data: str, shape: str | None, seed: int) -> tupl
             return network, data_for(model, frame_shape, seed)
 
 
-def _shape(text: str) -> tuple[int, int, int]:
+def parsed_shape(text: str) -> tuple[int, int, int]:
     try:
         channels, height, width = map(int, text.split(","))
     except ValueError as error:
