@@ -2,8 +2,9 @@
 
     python benchmarks/plan.py [--budget SECONDS] [--only NAME] [--results FOLDER] [--write]
 
-Plans the shipped detector as it is, and LeNet-5 and VGG-11 as if activations before a cut were polynomials of
-degree two. `--results` keeps what was measured in a folder, or takes it from there.
+Plans the shipped detector as it is, and LeNet-5, pvCNN's own order of layers and VGG-11 as if activations
+before a cut were polynomials of degree two. `--results` keeps what was measured in a folder, or takes it from
+there.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ DOCUMENT = ROOT / "docs" / "plan.md"
 PICTURE = ROOT / "docs" / "plan.svg"
 BEGIN, END = "<!-- benchmarks/plan.py writes from here -->", "<!-- to here -->"
 #: Networks, and the degree of polynomials in place of their activations.
-NETWORKS: dict[str, int | None] = {"deepfake": None, "lenet5": 2, "vgg11": 2}
+NETWORKS: dict[str, int | None] = {"deepfake": None, "lenet5": 2, "article": 2, "vgg11": 2}
 #: The network of docs/plan.svg.
 PICTURED = "deepfake"
 

@@ -10,7 +10,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pvcnn.cli.inputs import load_model, read_array
-from pvcnn.cli.leak import model_and_data, parsed_shape
+from pvcnn.cli.leak import model_and_data, parsed_shape, two_shares
 from pvcnn.cli.options import (
     json_option,
     reveal_option,
@@ -205,13 +205,13 @@ def show(plan: CutPlan) -> None:
         private = table(f"Private parts of {plain(plan.model)} on ciphertexts, a frame", *names)
         for row in plan.rows:
             if row.encrypted is not None:
-                private.add_row(plain(row.cut), *_private_cells(row.encrypted))
+                private.add_row(_named(row), *_private_cells(row.encrypted))
         results.print(private)
-    columns = ("cut", "behind", "features", ">ratio", ">constraints", ">proof", ">frame", ">person")
+    columns = ("cut", "features", ">ratio", ">constraints", ">proof", ">frame", ">person")
     public = table(f"What is left to prove ({plan.weights} weights), and what features give away", *columns)
     for row in plan.rows:
         if row.public is not None:
-            public.add_row(plain(row.cut), plain(row.layer), *_public_cells(row, row.public))
+            public.add_row(_named(row), *_public_cells(row, row.public))
     results.print(public)
     notes_below = [
         "Times of one thread, of proofs predicted for two. Error: of a feature, in quantisation steps, "
@@ -220,14 +220,19 @@ def show(plan: CutPlan) -> None:
     ]
     if any(row.leak for row in plan.rows):
         notes_below.append(
-            f"Frame, person: found by the strongest attack, with {plan.budget_seconds:g} s. Attack the cut "
-            "that you choose for longer, pvcnn leak, before you trust it. Privacy against the cluster: not "
-            "proved."
+            f"Frame, person: found by decoder / strongest attack, with {plan.budget_seconds:g} s. Attack the "
+            "cut that you choose for longer, pvcnn leak, before you trust it. Privacy against the cluster: "
+            "not proved."
         )
     refused = merged([(row.cut, row.refused) for row in plan.rows])
     lines = [f"Cut {cuts}: {reason}" for cuts, reason in refused if reason]
     for line in (*notes_below, *lines):
         results.print(plain(line), soft_wrap=True)
+
+
+def _named(row: CutRow) -> str:
+    """What --cut takes; with blocks, the layer that ends the last of them too."""
+    return plain(f"{row.cut}: {row.layer}" if row.blocks else row.cut)
 
 
 def _private_cells(cost: EncryptedCost) -> tuple[str, ...]:
@@ -251,6 +256,6 @@ def _public_cells(row: CutRow, cost: PublicCost) -> tuple[str, ...]:
         f"{row.ratio:.3f}",
         f"{cost.constraints:,}",
         duration(cost.prove_seconds),
-        "" if leak is None else f"{leak.frames_by_best / 10:.0f}%",
-        "" if people is None else f"{people.by_best / 10:.0f}%",
+        "" if leak is None else two_shares(leak.frames_by_decoder, leak.frames_by_best),
+        "" if people is None else two_shares(people.by_decoder, people.by_best),
     )

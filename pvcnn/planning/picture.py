@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pvcnn.errors import DependencyMissing
@@ -26,9 +27,9 @@ def draw(plan: CutPlan) -> bytes:
     """An SVG of two panels, the same for the same plan.
 
     Left: seconds of the private part on ciphertexts (measured where they were, else predicted) against the
-    share of frames that the strongest attack finds, or features over pixels where nothing was attacked;
-    people too, where frames show people. Right: those seconds against the public part's constraints.
-    Raises DependencyMissing without matplotlib.
+    shares of frames that the strongest attack and the decoder find, or features over pixels where nothing
+    was attacked; of people too, where frames show people. Right: those seconds against the constraints of
+    the public part. Raises DependencyMissing without matplotlib.
     """
     check_drawable()
     import matplotlib as mpl
@@ -55,18 +56,20 @@ def _draw_leak(axes: Axes, plan: CutPlan, rows: list[CutRow]) -> None:
     leaks = [row.leak for row in rows if row.leak is not None]
     if len(leaks) == len(rows) and rows:
         frames = [leak.frames_by_best / 10 for leak in leaks]
-        axes.scatter(seconds, frames, marker="o", label=f"right frame of {leaks[0].candidates}")
+        label = f"right frame of {leaks[0].candidates}"
+        _draw_found(axes, seconds, frames, [leak.frames_by_decoder / 10 for leak in leaks], "o", label)
         named = [leak.people for leak in leaks if leak.people is not None]
         if len(named) == len(leaks):
             label = f"right {named[0].kind} of {named[0].count}"
-            axes.scatter(seconds, [each.by_best / 10 for each in named], marker="^", label=label)
+            best, decoded = zip(*((each.by_best / 10, each.by_decoder / 10) for each in named), strict=True)
+            _draw_found(axes, seconds, best, decoded, "^", label)
             axes.axhline(
                 named[0].chance / 10, linestyle=":", color="gray", label=f"{named[0].kind} by chance"
             )
-        axes.set_ylabel(f"found by the strongest attack, %\n(budget {plan.budget_seconds:g} s a cut)")
+        axes.set_ylabel(f"found, % (attackers' budget {plan.budget_seconds:g} s a cut)")
         axes.set_ylim(-3, 112)
         _label(axes, rows, seconds, frames)
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=7, loc="lower left")
     else:
         ratios = [row.ratio for row in rows]
         axes.scatter(seconds, ratios)
@@ -76,6 +79,22 @@ def _draw_leak(axes: Axes, plan: CutPlan, rows: list[CutRow]) -> None:
     axes.set_xlabel("private part of a frame on ciphertexts, s")
     axes.margins(x=0.2)
     axes.grid(alpha=0.3)
+
+
+def _draw_found(
+    axes: Axes,
+    seconds: Sequence[float],
+    best: Sequence[float],
+    decoded: Sequence[float],
+    marker: str,
+    label: str,
+) -> None:
+    """Full markers for the strongest attack, hollow ones for the decoder."""
+    points = axes.scatter(seconds, best, marker=marker, label=f"{label}, strongest attack")
+    colour = points.get_facecolor()
+    axes.scatter(
+        seconds, decoded, marker=marker, facecolors="none", edgecolors=colour, label=f"{label}, decoder"
+    )
 
 
 def _draw_constraints(axes: Axes, plan: CutPlan, rows: list[CutRow]) -> None:
@@ -98,4 +117,4 @@ def _label(axes: Axes, rows: list[CutRow], across: list[float], up: list[float])
     """Names of cuts, above and below their points by turns: neighbours are often close."""
     for number, (row, x, y) in enumerate(zip(rows, across, up, strict=True)):
         offset = (0, 7) if number % 2 == 0 else (0, -13)
-        axes.annotate(row.cut, (x, y), offset, textcoords="offset points", ha="center", fontsize=8)
+        axes.annotate(row.cut, (x, y), offset, textcoords="offset points", ha="center", fontsize=7)
