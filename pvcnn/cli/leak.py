@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pvcnn.cli.inputs import load_model
 from pvcnn.cli.options import json_option, usage_errors, use_one_torch_thread
 from pvcnn.cli.output import notes, plain, print_json, results, table
-from pvcnn.cli.roles import load_model
 
 if TYPE_CHECKING:
     from pvcnn.leak.report import LeakReport
@@ -78,7 +78,7 @@ def leak_command(
     from pvcnn.leak.measure import measure
     from pvcnn.leak.private import behind_cut, whole
 
-    network, attacked = _model_and_data(model, data, shape, seed)
+    network, attacked = model_and_data(model, data, shape, seed)
     reports = []
     with usage_errors():
         for cut in cuts:
@@ -101,7 +101,7 @@ def leak_command(
         _show(model, reports)
 
 
-def _model_and_data(model: str, data: str, shape: str | None, seed: int) -> tuple[Any, Any]:
+def model_and_data(model: str, data: str, shape: str | None, seed: int) -> tuple[Any, Any]:
     from pvcnn.leak.data import data_for, digit_data, face_data, random_data
     from pvcnn.models.catalogue import CATALOGUE, create
 
@@ -109,7 +109,7 @@ def _model_and_data(model: str, data: str, shape: str | None, seed: int) -> tupl
     network = load_model(model) if known is None else create(model, seed)
     frame_shape = known.input_shape if known is not None else (1, 64, 64)
     if shape is not None:
-        frame_shape = _shape(shape)
+        frame_shape = parsed_shape(shape)
     match data:
         case "faces":
             return network, face_data(seed)
@@ -121,7 +121,7 @@ def _model_and_data(model: str, data: str, shape: str | None, seed: int) -> tupl
             return network, data_for(model, frame_shape, seed)
 
 
-def _shape(text: str) -> tuple[int, int, int]:
+def parsed_shape(text: str) -> tuple[int, int, int]:
     try:
         channels, height, width = map(int, text.split(","))
     except ValueError as error:
@@ -152,13 +152,13 @@ def _show(model: str, reports: list[LeakReport]) -> None:
         people = summary.people
         named = ["", ""]
         if people is not None:
-            named = [_two(people.by_decoder, people.by_best), _percent(people.chance)]
+            named = [two_shares(people.by_decoder, people.by_best), _percent(people.chance)]
         shown.add_row(
             plain(report.cut),
             str(math.prod(report.feature_shape)),
             f"{summary.psnr / 1000:.1f}",
             f"{summary.similarity / 1000:.2f}",
-            _two(summary.frames_by_decoder, summary.frames_by_best),
+            two_shares(summary.frames_by_decoder, summary.frames_by_best),
             *named,
             _percent(summary.copied_error),
         )
@@ -172,7 +172,8 @@ def _show(model: str, reports: list[LeakReport]) -> None:
             results.print(f"  {plain(reason)}", soft_wrap=True)
 
 
-def _two(decoder: int, strongest: int) -> str:
+def two_shares(decoder: int, strongest: int) -> str:
+    """Per mille, found by the decoder and by the strongest attack: "5% / 93%"."""
     return f"{_percent(decoder)} / {_percent(strongest)}"
 
 

@@ -20,6 +20,7 @@ from pvcnn.cli.inspection import inspect_command
 from pvcnn.cli.joining import join_command
 from pvcnn.cli.leak import leak_command
 from pvcnn.cli.output import notes, plain
+from pvcnn.cli.plan import plan_command
 from pvcnn.cli.proving import prove_command
 from pvcnn.cli.roles import (
     encrypt_command,
@@ -65,6 +66,7 @@ for command in (
     status_command,
     stream_command,
     leak_command,
+    plan_command,
     bench_command,
     warmup_command,
 ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ import click
 import numpy as np
 
 from pvcnn.cli.cut_claims import print_claims
+from pvcnn.cli.cut_limits import AUTO, check_limits, chosen_cut, cut_limit_options
+from pvcnn.cli.inputs import load_model, read_array
 from pvcnn.cli.options import (
     directory_argument,
     json_option,
@@ -20,6 +21,7 @@ from pvcnn.cli.options import (
 )
 from pvcnn.cli.output import done, notes, print_json
 from pvcnn.cli.progress import StepProgress
+from pvcnn.planning.limits import Limits
 
 #: `--demo-frame` numbers one frame of each of the test people's images.
 DEMO_FRAMES = 80
@@ -47,9 +49,11 @@ PRIVATE_BLOCKS = 3
     "--cut",
     default=None,
     show_default=f"{PRIVATE_BLOCKS} for the demo's detector, else 1",
-    metavar="BLOCKS|LAYER",
-    help="How many blocks stay private, or the name of the layer or module behind which to cut.",
+    metavar="BLOCKS|LAYER|auto",
+    help="How many blocks stay private, or the name of the layer or module behind which to cut; "
+    "auto: the cheapest that keeps to the limits.",
 )
+@cut_limit_options
 @click.option(
     "--accept-leaky-cut",
     is_flag=True,
@@ -66,6 +70,8 @@ def split_command(
     accept_leaky_cut: bool,
     weights: str,
     reveal: str,
+    limits: Limits,
+    attack_budget: float,
     as_json: bool,
 ) -> None:
     """OWNER: start a campaign in DIR, a new folder: cut and quantise the model."""
@@ -76,19 +82,25 @@ def split_command(
     from pvcnn.partition.split import split
 
     use_one_torch_thread()
+    check_limits(cut, limits)
     if cut is None:
         cut = str(PRIVATE_BLOCKS if model == _DETECTOR else 1)
+    bound = None
+    if calibration is None:
+        frames, bound = calibration_frames(CALIBRATION_FRAMES), PIXEL_BOUND
+    else:
+        frames = read_array(calibration)
+    network = load_model(model)
+    place: int | str = int(cut) if cut.isdecimal() else cut
+    if cut == AUTO:
+        with usage_errors():
+            place = chosen_cut(network, frames, limits, attack_budget, weights, reveal, bound)
     with notes.status("splitting, calibrating and quantising"):
-        bound = None
-        if calibration is None:
-            frames, bound = calibration_frames(CALIBRATION_FRAMES), PIXEL_BOUND
-        else:
-            frames = _read_array(calibration)
         try:
             parts = split(
-                load_model(model),
+                network,
                 frames,
-                cut=int(cut) if cut.isdecimal() else cut,
+                cut=place,
                 weights=weights,
                 reveal=reveal,
                 pixel_bound=bound,
@@ -215,22 +227,9 @@ def open_labels_command(directory: Path, tester: str, as_json: bool) -> None:
     done(as_json, {"opened": TesterRole.open(CampaignFolder(directory), tester).open_labels()})
 
 
-def load_model(path: str) -> Any:
-    """What a function returns; the path itself for an ONNX file."""
-    if path.endswith(".onnx"):
-        return path
-    module, separator, name = path.partition(":")
-    if not separator:
-        raise click.UsageError(f"--model {path!r}: expected MODULE:FUNCTION or FILE.onnx")
-    try:
-        return getattr(import_module(module), name)()
-    except (ImportError, AttributeError) as error:
-        raise click.UsageError(f"--model {path!r}: {error}") from error
-
-
 def _read_frame(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     if path.suffix == ".npy":
-        return _read_array(path)
+        return read_array(path)
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -238,13 +237,3 @@ def _read_frame(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
             return np.array(image.convert("L"), dtype=np.uint8)
     except (UnidentifiedImageError, OSError) as error:
         raise click.UsageError(f"{path}: not an image that Pillow reads") from error
-
-
-def _read_array(path: Path) -> np.ndarray[Any, np.dtype[Any]]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise click.UsageError(f"{path}: not an array that NumPy reads without pickle") from error
-    if not isinstance(loaded, np.ndarray):
-        raise click.UsageError(f"{path}: expected one array, as numpy.save writes it")
-    return loaded

@@ -81,7 +81,9 @@ def plan(private: PrivatePart, feature_limit: int = FEATURE_LIMIT) -> Encryption
     return design(private, feature_limit).plan
 
 
-def design(private: PrivatePart, feature_limit: int = FEATURE_LIMIT, packs: bool = True) -> Design:
+def design(
+    private: PrivatePart, feature_limit: int = FEATURE_LIMIT, packs: bool = True, *, names_cut: bool = True
+) -> Design:
     """The cheapest evaluation at the smallest degree for a private part, deterministic.
 
     feature_limit bounds the integer features (output / feature_step) in absolute value. Larger ones up
@@ -90,14 +92,15 @@ def design(private: PrivatePart, feature_limit: int = FEATURE_LIMIT, packs: bool
 
     Unless it `packs`, every channel has a ciphertext of its own: slower, and there to be compared with.
 
-    Raises ParameterError, naming the layer that does not fit at any degree, and the cut before it that does.
+    Raises ParameterError, naming the layer that does not fit at any degree and, if it `names_cut`, the cut
+    before it that does, for which others have to be designed.
     """
     if feature_limit < 1:
         raise ParameterError(f"features cannot be bounded by {feature_limit}")
     try:
         return _design(private, feature_limit, packs)
     except ParameterError as error:
-        fitting = _nearest_cut(private, feature_limit)
+        fitting = _nearest_cut(private, feature_limit) if names_cut else None
         if fitting is None:
             raise
         raise ParameterError(f"{error}; cut behind {fitting!r}, which fits") from error

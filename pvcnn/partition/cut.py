@@ -61,12 +61,44 @@ def cut_graph(graph: FloatGraph, cut: int | str) -> CutGraph:
             f"cut={cut!r}: {len(crossing)} tensors cross there, those of "
             f"{', '.join(_name(graph, value) for value in crossing)}; one alone may: {_nearest(graph, place)}"
         )
+    return cut_at(graph, place)
+
+
+def cut_at(graph: FloatGraph, place: int) -> CutGraph:
+    """Cuts behind the value `place`, one of `crossings`. Raises UnsupportedLayer if no chain makes it."""
     flattens = place != FRAMES and len(graph.shapes[place]) == 1
     return CutGraph(_chain(graph.nodes[:place]), _from(graph, place, flattens), place, flattens)
 
 
+def crossings(graph: FloatGraph) -> tuple[int, ...]:
+    """Every value that alone crosses where it is made, FRAMES among them and the output not.
+
+    A Flatten's is left out: what it takes crosses instead.
+    """
+    alone = (value for value in range(len(graph.nodes)) if len(_crossing(graph, value)) == 1)
+    return tuple(
+        value for value in alone if value == FRAMES or not isinstance(graph.layers[value - 1], Flatten)
+    )
+
+
+def blocks_before(graph: FloatGraph, place: int) -> int | None:
+    """The number of blocks that a cut behind the value `place` leaves private; None if it divides a block."""
+    starts = _starts(graph)
+    behind = place
+    while behind < len(graph.nodes) and isinstance(graph.layers[behind], Flatten):
+        behind += 1
+    if place == FRAMES:
+        return 0
+    return starts.index(behind) if behind in starts[1:] else None
+
+
+def _starts(graph: FloatGraph) -> list[int]:
+    """The convolutions and linear layers: with each a block begins."""
+    return [index for index, layer in enumerate(graph.layers) if isinstance(layer, Conv2d | Linear)]
+
+
 def _place_of_blocks(graph: FloatGraph, blocks: int) -> int:
-    starts = [index for index, layer in enumerate(graph.layers) if isinstance(layer, Conv2d | Linear)]
+    starts = _starts(graph)
     if not 0 <= blocks < len(starts):
         raise CutRefused(
             f"cut={blocks}: the model has {len(starts)} blocks (convolutions or linear layers with what "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from pvcnn.models.layers import Polynomial
 from pvcnn.partition.activations import Activation
 from pvcnn.partition.cut import cut_graph
 from pvcnn.partition.fold import activations_first, fold_batch_norms
+from pvcnn.partition.graph import FloatGraph, FloatNode
 from pvcnn.partition.trace import trace
 
 Floats = NDArray[np.float64]
@@ -93,6 +95,28 @@ def replace_activations(
     return changed
 
 
+def fit_activations(graph: FloatGraph, frames: Tensor, place: int, degree: int) -> FloatGraph:
+    """`graph` with polynomials for the activations that make its values up to number `place`.
+
+    As `replace_activations` does in a module: to see what a cut would cost, since nothing is trained on.
+    `frames` are float64 (N, *graph.input_shape).
+    """
+    values = [frames, *islice(graph.evaluate(frames), place)]
+    nodes = list(graph.nodes)
+    for index, node in enumerate(graph.nodes[:place]):
+        layer = node.layer
+        if isinstance(layer, Activation) and layer.kind not in ("square", "polynomial"):
+            coefficients = fit_to_samples(layer.function, _some(values[node.inputs[0]]), degree)
+            polynomial = Activation(layer.name, "polynomial", coefficients=coefficients)
+            nodes[index] = FloatNode(polynomial, node.inputs)
+    return FloatGraph(graph.input_shape, tuple(nodes), graph.notes)
+
+
+def _some(values: Tensor) -> Floats:
+    flat: Floats = values.flatten().double().numpy()
+    return flat[:: max(1, len(flat) // _SAMPLES)]
+
+
 def _fitted(
     model: nn.Module, name: str, function: Callable[[Tensor], Tensor], frames: Tensor, degree: int
 ) -> Polynomial:
@@ -106,9 +130,7 @@ def _fitted(
         model(frames)
     finally:
         hook.remove()
-    values = torch.cat(seen).double().numpy()
-    samples = values[:: max(1, len(values) // _SAMPLES)]
-    return Polynomial(fit_to_samples(function, samples, degree))
+    return Polynomial(fit_to_samples(function, _some(torch.cat(seen)), degree))
 
 
 def fine_tune(

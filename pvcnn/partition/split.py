@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from pvcnn.errors import CutRefused
-from pvcnn.partition.calibrate import ValueRange, calibrate
-from pvcnn.partition.cut import cut_graph, outputs_are_nonnegative, private_layers, refuse_broken
-from pvcnn.partition.fold import activations_first, fold_batch_norms
-from pvcnn.partition.graph import Flatten, FloatGraph, FloatLayer
+from pvcnn.partition.calibrated import Calibrated, checked_frames
+from pvcnn.partition.cut import cut_graph, private_layers, refuse_broken
 from pvcnn.partition.measure import measure, round_features
-from pvcnn.partition.quantize import REVEAL, feature_scale, quantise
+from pvcnn.partition.quantize import REVEAL
 from pvcnn.partition.report import Report
 from pvcnn.partition.scale_plan import FeatureScale
-from pvcnn.partition.tables import HEADROOM
-from pvcnn.partition.trace import trace
 from pvcnn.program.private import PrivatePart, private_evaluate
 from pvcnn.program.private_rules import broken_rules
 from pvcnn.program.public_part import PublicPart
@@ -91,43 +85,22 @@ def split(
     that are not finite numbers, and what `load_onnx` raises for a file.
     """
     _check_choices(weights, reveal)
-    frames = _frames(calibration_frames)
+    frames = checked_frames(calibration_frames)
     known = None if labels is None else _labels(labels, len(frames))
-    graph = activations_first(fold_batch_norms(_float_graph(model, frames)))
+    calibrated = Calibrated.of(model, frames, pixel_bound)
+    graph, bound = calibrated.graph, calibrated.pixel_bound
     parts = cut_graph(graph, cut)
     private = private_layers(parts.private)
     shape = parts.public.input_shape
     broken = broken_rules(private, graph.input_shape, shape) if private else {}
     if not accept_leaky_cut:
         refuse_broken(broken)
-    ranges = calibrate(graph, frames)
-    bound = _pixel_bound(frames, pixel_bound)
-    crossing = ranges[parts.place]
-    if private:
-        features = feature_scale(crossing, outputs_are_nonnegative(private))
-        room = _private_ranges(parts.private, ranges[1 : parts.place + 1])
-        private_part = PrivatePart(graph.input_shape, bound, private, features.step, shape, room)
-    else:
-        features, private_part = feature_scale(crossing, crossing.low >= 0, bound), None
-    public_ranges = (crossing,) * parts.flattens + ranges[parts.place :]
-    quantised = quantise(parts.public, public_ranges, features, reveal, weight_bits)
-    report = measure(graph, parts.place, ranges, frames, private_part, quantised, bound, known)
+    features, private_part = calibrated.private_part(parts, private)
+    quantised = calibrated.quantised(parts, features, reveal, weight_bits)
+    report = measure(graph, parts.place, calibrated.ranges, frames, private_part, quantised, bound, known)
     report = replace(report, notes=(*report.notes, *(f"{LEAKY}: {why}" for why in broken.values())))
     public = replace(quantised.public, published=weights == "published")
     return Split(private_part, public, report, features, quantised.logit_scale)
-
-
-def _float_graph(model: nn.Module | str | os.PathLike[str], frames: Tensor) -> FloatGraph:
-    if isinstance(model, nn.Module):
-        _check_finite(model)
-        return trace(model, frames)
-    from pvcnn.partition.onnx_import import load_onnx  # of the extra `onnx`
-
-    graph = load_onnx(model)
-    if graph.input_shape != tuple(frames.shape[1:]):
-        found = tuple(frames.shape[1:])
-        raise ValueError(f"calibration frames have the shape {found}, the model takes {graph.input_shape}")
-    return graph
 
 
 def _check_choices(weights: str, reveal: str) -> None:
@@ -137,48 +110,8 @@ def _check_choices(weights: str, reveal: str) -> None:
         raise ValueError(f"reveal={reveal!r}: choose {' or '.join(map(repr, REVEAL))}")
 
 
-def _frames(calibration_frames: Tensor | ArrayLike) -> Tensor:
-    """Float64 frames on the processor. Raises ValueError for another shape or values not finite."""
-    if isinstance(calibration_frames, Tensor):
-        frames = calibration_frames.detach().to(device="cpu", dtype=torch.float64)
-    else:
-        frames = torch.from_numpy(np.array(calibration_frames, dtype=np.float64))
-    if frames.ndim != 4 or 0 in frames.shape:
-        raise ValueError(
-            f"calibration frames must have the shape (N, channels, height, width), not {tuple(frames.shape)}"
-        )
-    if not bool(torch.isfinite(frames).all()):
-        raise ValueError("calibration frames must be finite")
-    return frames
-
-
 def _labels(labels: ArrayLike, count: int) -> Integers:
     known = np.asarray(labels)
     if known.shape != (count,) or not (np.issubdtype(known.dtype, np.integer) or known.dtype == np.bool_):
         raise ValueError(f"labels must be {count} integers, one for each calibration frame")
     return known.astype(np.int64)
-
-
-def _check_finite(model: nn.Module) -> None:
-    for name, tensor in model.state_dict().items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{name}: weights must be finite")
-
-
-def _private_ranges(layers: tuple[FloatLayer, ...], ranges: tuple[ValueRange, ...]) -> tuple[float, ...]:
-    """How large the output of each private layer is taken to be: HEADROOM times what calibration saw."""
-    peaks = (
-        float(values.peaks.max())
-        for layer, values in zip(layers, ranges, strict=True)
-        if not isinstance(layer, Flatten)
-    )
-    return tuple(HEADROOM * peak or 1.0 for peak in peaks)
-
-
-def _pixel_bound(frames: Tensor, given: float | None) -> float:
-    peak = float(frames.abs().max())
-    if given is None:
-        return HEADROOM * peak or 1.0
-    if not math.isfinite(given) or given < peak:
-        raise ValueError(f"pixel_bound={given}: calibration frames reach {peak}")
-    return float(given)

@@ -14,6 +14,7 @@ from pvcnn.qmp import (
     lower_polynomials,
 )
 from pvcnn.qmp.builder import ConstraintBuilder, RowGroup, Step
+from pvcnn.qmp.challenges import CHALLENGES
 from pvcnn.qmp.lowering_plan import Choice, Lowering, LoweringPlan, option
 from pvcnn.qmp.matrix_program import (
     Boolean,
@@ -66,6 +67,25 @@ def lower(plan: LoweringPlan) -> LoweredProgram:
         builder.own_rows(homeless)
         system = builder.finish()
     return LoweredProgram(system, tuple(builder.steps), tuple(builder.groups))
+
+
+def predicted_constraints(plan: LoweringPlan) -> int:
+    """How many constraints `lower` makes, without making them, but for those of wires that own no position.
+
+    Powers of the challenge that two convolutions share are counted for each; they are few.
+    """
+    program = plan.program
+    gates = list(zip(program.gates, plan.choices, strict=True))
+    count = len(CHALLENGES) + max([1, *(_highest_power(gate, choice) for gate, choice in gates)]) - 1
+    for gate, choice in gates:
+        if choice is not None and isinstance(gate, MatrixProduct | ConvolutionProduct):
+            count += option(gate, choice.lowering).rows
+        else:
+            count += gate.operands()[0].entries
+    for argument in program.arguments:
+        count += argument.table.size + 1
+        count += sum(len(lookup.columns) * lookup.columns[0].entries for lookup in argument.lookups)
+    return count
 
 
 def _lower_product(

@@ -35,9 +35,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "leak": BASE | {"program", "data", "models", "he", "partition"},
     "stream": BASE | {"algebra", "program", "data", "models", "partition", "campaign", "compute", "leak"},
     "bench": BASE | {"algebra", "program", "data", "models", "he", "qmp", "aggregate", "partition"},
+    "planning": BASE | {"program", "data", "models", "he", "qmp", "partition", "leak", "bench"},
     "cli": BASE
     | {"algebra", "program", "data", "models", "he", "qmp", "partition", "aggregate", "campaign", "bench"}
-    | {"compute", "demo", "stream", "ceremony", "leak"},
+    | {"compute", "demo", "stream", "ceremony", "leak", "planning"},
 }
 HEAVY = (
     "torch",
@@ -112,6 +113,7 @@ def test_blocking_works() -> None:
         "pvcnn.campaign.joint_auditor",
         "pvcnn.ceremony.record",
         "pvcnn.leak.summary",
+        "pvcnn.planning.limits",
         "pvcnn.cli.main",
     ],
 )
