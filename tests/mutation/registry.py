@@ -12,13 +12,22 @@ from tests.mutation import (
     ceremony_kinds,
     encryption_kinds,
     folder_kinds,
+    frame_slots_kinds,
     proof_kinds,
 )
 from tests.mutation.targets import Kind
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for module in (campaign_kinds, audit_kinds, proof_kinds, encryption_kinds, ceremony_kinds, folder_kinds)
+    for module in (
+        campaign_kinds,
+        audit_kinds,
+        proof_kinds,
+        encryption_kinds,
+        frame_slots_kinds,
+        ceremony_kinds,
+        folder_kinds,
+    )
     for kind in module.KINDS
 }
 

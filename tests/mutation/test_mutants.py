@@ -18,8 +18,8 @@ from tests.mutation.watch import run_all
 _ROOT = Path(__file__).resolve().parents[2]
 _NAME = re.compile(r"pvcnn-[a-z-]*[a-z]")
 MUTANTS = 10_000
-#: JSON: docs/vectors has the only file of the first, from which mutants are made; nothing reads the second.
-_NO_FORMATS = {"pvcnn-test-vectors", "pvcnn-leak-report"}
+#: JSON: docs/vectors has the only file of the first, from which mutants are made; nothing reads the others.
+_NO_FORMATS = {"pvcnn-test-vectors", "pvcnn-leak-report", "pvcnn-cut-plan"}
 
 
 def formats_in_the_package() -> set[str]:
