@@ -102,11 +102,11 @@ def _row(cut: dict[str, Any]) -> str:
         found = cost["measured"]
         cells += [
             f"{cost['seconds']:.2f} s",
-            f"{found['evaluate_seconds']:.2f} s",
-            f"{found['evaluation_keys'] / 1e6:.0f} MB",
-            f"{found['upload'] / 1e3:.0f} kB",
-            f"{found['download'] / 1e3:.0f} kB",
-            f"{found['error_steps']:.3f}",
+            "" if found is None else f"{found['evaluate_seconds']:.2f} s",
+            f"{cost['evaluation_keys'] / 1e6:.0f} MB",
+            f"{cost['upload'] / 1e3:.0f} kB",
+            f"{cost['download'] / 1e3:.0f} kB",
+            f"{(found or cost)['error_steps']:.3f}",
             f"{cost['headroom_bits']}{'' if cost['proved'] else '*'}",
         ]
     cells += [f"{public['constraints']:,}", f"{public['prove_seconds']:.2f} s"]

@@ -224,6 +224,13 @@ def show(plan: CutPlan) -> None:
             "cut that you choose for longer, pvcnn leak, before you trust it. Privacy against the cluster: "
             "not proved."
         )
+    costs = [(row.cut, row.encrypted) for row in plan.rows if row.encrypted is not None]
+    if any(cost.measured for _, cost in costs):
+        notes_below += [
+            f"Cut {cut}: not measured, which would take about {size(cost.memory)} of memory"
+            for cut, cost in costs
+            if cost.measured is None
+        ]
     refused = merged([(row.cut, row.refused) for row in plan.rows])
     lines = [f"Cut {cuts}: {reason}" for cuts, reason in refused if reason]
     for line in (*notes_below, *lines):

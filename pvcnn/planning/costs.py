@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.bench.private import measure
-from pvcnn.he.parameters import design
+from pvcnn.he.parameters import Design, design
 from pvcnn.he.precision import TAIL
 from pvcnn.he.report import report_of
 from pvcnn.planning.rows import EncryptedCost, MeasuredFrame, PublicCost
@@ -22,6 +22,11 @@ from pvcnn.qmp.proving_key import domain_size
 #: Seconds of a proof, its part for each constraint and for each row of the domain: fitted to the table of
 #: docs/performance.md, "Prove time against constraints" (two threads), within 15% up to 2 million.
 _PROOF, _CONSTRAINT, _DOMAIN_ROW = 0.025, 1.9e-6, 0.4e-6
+
+#: How often the keys lie in memory while they are made, measured at degree 16384.
+_KEY_COPIES = 5.5
+#: No frame is evaluated where that would take more bytes: it could take the machine down.
+MEASURED_MEMORY = 10 * 10**9
 
 
 def encrypted_cost(private: PrivatePart) -> EncryptedCost:
@@ -42,11 +47,26 @@ def encrypted_cost(private: PrivatePart) -> EncryptedCost:
         headroom_bits=min(row.headroom_bits for row in rooms if row.headroom_bits is not None),
         proved=all(row.proved for row in rooms),
         flooding_bits=report.flooding_bits,
+        memory=_memory(made),
     )
 
 
+def _memory(made: Design) -> int:
+    """SEAL holds all digits of a key modulo all primes, used or not; keys are copied on their way to it."""
+    plan = made.plan
+    word = 8 * plan.degree
+    keys = len(plan.keys) * len(plan.data_moduli) * 2 * len(plan.moduli) * word
+    stages = zip(made.chain.stages, made.track, strict=False)
+    return int(_KEY_COPIES * keys) + word * sum(stage.products * level.primes for stage, level in stages)
+
+
 def measured_on(cost: EncryptedCost, private: PrivatePart, frame: NDArray[np.float64]) -> EncryptedCost:
-    """`cost` with what one frame (channels, rows, columns) really takes, up and down, under fresh keys."""
+    """`cost` with what one frame (channels, rows, columns) really takes, up and down, under fresh keys.
+
+    As it is if that would take more than MEASURED_MEMORY.
+    """
+    if cost.memory > MEASURED_MEMORY:
+        return cost
     found = measure(private, frame[None])
     seconds, octets = found["processor_seconds"], found["bytes"]
     return replace(

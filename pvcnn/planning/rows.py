@@ -37,6 +37,7 @@ class EncryptedCost:
     noise_steps: what evaluation adds to a feature at most, in quantisation steps; error_steps: flooding
     included. headroom_bits: the least over all layers, from the largest value to where decryption would
     wrap around; proved: whether no frame at all can exceed that value (else: no calibration frame does).
+    memory: bytes that making keys and evaluating takes in one process, about.
     """
 
     degree: int
@@ -49,6 +50,7 @@ class EncryptedCost:
     headroom_bits: int
     proved: bool
     flooding_bits: int
+    memory: int
     measured: MeasuredFrame | None = None
 
     @property

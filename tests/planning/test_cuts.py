@@ -10,7 +10,7 @@ from torch import nn
 
 from pvcnn.he.parameters import plan as encryption_plan
 from pvcnn.partition.split import split
-from pvcnn.planning import cuts
+from pvcnn.planning import costs, cuts
 from pvcnn.planning.cuts import Settings, plan_cuts
 from pvcnn.planning.limits import merged
 from pvcnn.planning.rows import CutPlan, CutRow
@@ -97,6 +97,16 @@ def test_a_frame_is_measured_and_features_attacked() -> None:
     again = row(planned(), "1")
     assert again.leak == found.leak
     assert json.loads(json.dumps(plan.to_dict()))["cuts"][3]["leak"]["person_retrieval"]["count"] == 6
+
+
+def test_what_would_take_the_machine_down_is_not_measured(
+    planned: CutPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cost = row(planned, "1").encrypted
+    assert cost is not None
+    monkeypatch.setattr(costs, "MEASURED_MEMORY", cost.memory - 1)
+    plan = plan_cuts(single(), calibration(), settings=replace(COSTS, measures=True))
+    assert row(plan, "1").encrypted == cost
 
 
 def test_activations_can_be_counted_as_polynomials() -> None:

@@ -25,7 +25,7 @@ def leak(frames: int, people: int | None) -> LeakSummary:
 
 
 def cut(place: int, seconds: float, proof: float, features: int) -> CutRow:
-    cost = EncryptedCost(8192, seconds, 10**6, 10**5, 10**5, 0.01, 0.2, 10, True, 8)
+    cost = EncryptedCost(8192, seconds, 10**6, 10**5, 10**5, 0.01, 0.2, 10, True, 8, 10**9)
     row = CutRow(place, f"layer{place}", "AveragePool", place, "layers", (1, 8, 8), (features, 1, 1))
     return replace(row, encrypted=cost, public=PublicCost(1000, 1024, proof))
 
