@@ -13,7 +13,7 @@ from pvcnn.errors import ParameterError, RangeError
 from pvcnn.he.checks import features_content, frame_content, read_ciphertexts, write_ciphertexts
 from pvcnn.he.context import open_context
 from pvcnn.he.evaluation import Evaluator
-from pvcnn.he.parameters import design
+from pvcnn.he.parameters import Design, design
 from pvcnn.program.private import (
     PrivateAveragePool,
     PrivateConvolution,
@@ -111,6 +111,30 @@ COARSE = {
 def test_joint_rescaling_saves_a_prime() -> None:
     made = design(*COARSE["joint rescaling"])
     assert len(made.plan.data_moduli) == sum(stage.rescalings for stage in made.chain.stages) == 3
+
+
+class _FoldingLate(Evaluator):
+    """Folds behind the rescaling, where key switching meets the small scale that a power keeps."""
+
+    def designed(self, private: PrivatePart, feature_limit: int) -> Design:
+        made = super().designed(private, feature_limit)
+        return replace(made, track=tuple(replace(level, folds_early=False) for level in made.track))
+
+
+def test_folding_before_a_kept_power_is_quieter() -> None:
+    part = calibrated(private_part((8, 8, 8), [convolution("filters", 4, 8), LAYERS["square"]]))
+    roles = Roles.of(part)
+    level = design(part).track[0]
+    assert level.folds_early
+    assert roles.plan.layers[1].primes == level.primes - 1, "the square keeps its scale"
+    late = _FoldingLate(roles.plan, roles.public_key, roles.evaluation_keys, part)
+    frame = random_frame((8, 8, 8))
+    upload, reference = roles.encrypt(frame), expected(part, frame)
+    errors = [
+        abs(roles.decrypt(evaluate_plainly(one, upload)) - reference).max()
+        for one in (roles, replace(roles, evaluator=late))
+    ]
+    assert 8 * errors[0] < errors[1]
 
 
 @pytest.mark.parametrize("name", [*CHAINS, *COARSE])
