@@ -1,4 +1,4 @@
-"""Private parts on ciphertexts: benchmarks/private_block.py [NAME ...] [--frames 5] [--ours] [--json] [--write].
+"""Private parts on ciphertexts: private_block.py [NAME ...] [--frames 5] [--ours] [--json] [--write].
 
 Processor times of one thread, predicted and measured, sizes, error against the same layers in float64, and by
 how many bits the flooding noise exceeds the evaluation noise: as planned (for the largest features, six
