@@ -31,7 +31,7 @@ from pvcnn.he.encryption_plan import (
     LayerReport,
     SwitchingKey,
 )
-from pvcnn.he.levels import Level, Rescaling, dropped, levels, prime_bits, rescalings
+from pvcnn.he.levels import Level, Rescaling, dropped, folding_early, levels, prime_bits, rescalings
 from pvcnn.he.precision import TAIL, NoiseModel, Reach, estimates, reach
 from pvcnn.he.primes import MAX_PRIME_BITS, MODULUS_BUDGET, transform_primes
 from pvcnn.he.schedule import Chain, Stage, chain, primes_used
@@ -243,8 +243,9 @@ def _times(degree: int, stages: Chain, keeping: Rescaling) -> tuple[tuple[float,
     costs, drops = Costs(degree), dropped(stages, keeping)
     primes = 1 + sum(drops)
     found = []
-    for stage, drop in zip(stages.stages, drops, strict=True):
-        found.append(stage.cost(costs, primes))
+    early = folding_early(stages, keeping)
+    for index, (stage, drop) in enumerate(zip(stages.stages, drops, strict=True)):
+        found.append(stage.cost(costs, primes, index in early))
         primes -= drop
     return tuple(found), sum(found)
 

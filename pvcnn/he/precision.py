@@ -213,9 +213,12 @@ def _affine_noise(
     summed = math.sqrt(2.0 ** len(diagonals.folds)) * (2.0 if diagonals.conjugates else 1.0)
     coded = math.sqrt(products) * model.encoding(math.hypot(before, turned.total), level.plaintext_scale)
     moved = model.key_switch(level.primes, level.scale * level.plaintext_scale).times(math.sqrt(giants))
-    rounded = Noise(math.hypot(coded, model.rounding(after.scale)))
+    rounded, rounding = Noise(coded), Noise(model.rounding(after.scale))
+    if level.folds_early:
+        switched = model.key_switch(level.primes, level.scale * level.plaintext_scale).times(math.sqrt(late))
+        return carried.plus(moved.plus(rounded, switched).times(summed), rounding)
     switched = model.key_switch(after.primes, after.scale).times(math.sqrt(late))
-    return carried.plus(moved.plus(rounded, switched).times(summed))
+    return carried.plus(moved.plus(rounded, rounding, switched).times(summed))
 
 
 def _power_noise(
