@@ -40,6 +40,7 @@ def read_plan(data: bytes) -> tuple[list[int], list[int], list[str]]:
 
 def read_figures(data: bytes) -> Fields:
     """A leak summary whose figures are in their ranges."""
+    well_formed(len(data) <= 1 << 14, "leak figures: too long")
     figures = decode(data, "pvcnn-leak-summary")
     texts = [figures[name] for name in ("cut", "private", "data", "weights_method")]
     shares = [figures[name] for name in SHARES]
