@@ -14,9 +14,9 @@ import tenseal.sealapi as seal
 from numpy.typing import NDArray
 
 from pvcnn.errors import VerificationError
-from pvcnn.he.checks import features_content
+from pvcnn.he.checks import ANSWER_PRIMES
 from pvcnn.he.context import EncryptionContext, open_context
-from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.keyed_plan import KeyedPlan
 from pvcnn.he.keys import PublicKey, SecretKey
 from pvcnn.he.residues import Residues, add, expand, multiply
 from pvcnn.he.streams import load, secret_key_stream
@@ -27,9 +27,9 @@ MAX_ERROR = 21
 _TOLERANCE = 2.0**-10
 
 
-def check_secret_key(plan: EncryptionPlan, public_key: PublicKey, secret_key: SecretKey) -> None:
+def check_secret_key(plan: KeyedPlan, public_key: PublicKey, secret_key: SecretKey) -> None:
     """Raises VerificationError unless the secret key is the one that the public key was made with."""
-    primes = features_content(plan).primes
+    primes = ANSWER_PRIMES
     moduli = plan.moduli[:primes]
     context = open_context(plan)
     secret = secret_key.polynomial[:primes]

@@ -140,7 +140,6 @@ NO_COINS = {
     "pvcnn/ceremony/drawing.py",
     "pvcnn/compute/environment.py",
     "pvcnn/compute/job_board.py",
-    "pvcnn/he/frame_slots/evaluation.py",
     "pvcnn/he/keys.py",
     "pvcnn/partition/emitter.py",
 }
