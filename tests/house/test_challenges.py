@@ -135,6 +135,7 @@ NO_COINS = {
     "pvcnn/campaign/commitments.py",
     "pvcnn/campaign/owner.py",
     "pvcnn/campaign/prover.py",
+    "pvcnn/campaign/sealed_rows.py",
     "pvcnn/campaign/tester.py",
     "pvcnn/ceremony/description.py",
     "pvcnn/ceremony/drawing.py",

@@ -55,6 +55,11 @@ def check_frames(plan: FrameSlotsPlan, frames: NDArray[np.float64]) -> None:
         raise ValueError(
             f"a batch has 1 to {most} frames of shape {plan.input_shape}: {frames.shape} is not its shape"
         )
+    check_pixels(plan, frames)
+
+
+def check_pixels(plan: FrameSlotsPlan, frames: NDArray[np.float64]) -> None:
+    """Raises RangeError for a pixel of (frames, channels, rows, columns) out of bounds or not a number."""
     within = np.abs(frames) <= plan.pixel_bound  # False for what is not a number
     if not within.all():
         position = tuple(int(i) for i in np.argwhere(~within)[0])
