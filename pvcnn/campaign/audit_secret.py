@@ -54,7 +54,7 @@ class AuditSecret:
         return digest("pvcnn/answer-seed", self.value, registry_digest, _eight(index), upload_digest)
 
     def batch_seed(self, registry_digest: bytes, tester_key: bytes, batch: bytes) -> bytes:
-        """The owner's seed of the answer to a batch of frames in slots (docs/protocol.md, eq. (26b))."""
+        """The owner's seed of the answer to a batch of frames in slots (docs/protocol.md, eq. (32))."""
         return digest("pvcnn/batch-seed", self.value, registry_digest, tester_key, batch)
 
     def features_blinding(self, context: bytes) -> int:
@@ -76,7 +76,7 @@ def frame_seed(answer_seed: bytes, registry_digest: bytes, index: int, frame: in
 
 
 def batch_hiding(batch_seed: bytes, registry_digest: bytes, batch: bytes) -> bytes:
-    """What hides the answer to a batch (docs/protocol.md, eq. (27b)); as `frame_seed`, for a batch."""
+    """What hides the answer to a batch (docs/protocol.md, eq. (33)); as `frame_seed`, for a batch."""
     return digest("pvcnn/batch-hiding", batch_seed, registry_digest, batch)
 
 

@@ -38,7 +38,7 @@ class BatchRandomness:
 
 
 def ciphertext_seed(seed: bytes, row: int, number: int) -> bytes:
-    """What hides one ciphertext of a batch's answer (docs/protocol.md, eq. (27b))."""
+    """What hides one ciphertext of a batch's answer (docs/protocol.md, eq. (34))."""
     return digest(
         "pvcnn/slots-ciphertext-seed", seed, row.to_bytes(8, "little"), number.to_bytes(8, "little")
     )
