@@ -117,8 +117,12 @@ class _Evaluation:
 
         indices = range(count)
         if frames_in_slots(CampaignFolder(self.directory).public) is not None:
-            elsewhere = self.address is not None or self.time_limit is not None
-            return self._on_workers(indices) if elsewhere else self._here(indices)
+            if self.address is not None or self.time_limit is not None:
+                raise click.UsageError(
+                    "frames in slots are evaluated on this machine, by the batch: --address and --time-limit "
+                    "are for frames that were encrypted one by one"
+                )
+            return self._here(indices)
         left = [index for index in indices if self.owner.ledger.answered(index) is None]
         if left and (self.address is not None or self.time_limit is not None):
             return self._on_workers(indices)
