@@ -189,6 +189,7 @@ class _Search:
                 BlockReport(
                     name=block.name,
                     weight_bits=found.weight_bits[index],
+                    squares=block.squares,
                     primes=found.primes_before(index + 1),
                     headroom_bits=math.floor(rooms[index]),
                     precision_bits=math.floor(-math.log2(TAIL * noises[index])),

@@ -47,7 +47,8 @@ _MAX_ANSWER_SCALE_BITS = 56
 class BlockReport:
     """What a block leaves, in whole bits (the plan is public, the weights behind it are not).
 
-    weight_bits      its weights are multiples of 2^-weight_bits
+    weight_bits      its weights are multiples of 2^-weight_bits; 0 if it has none of its own
+    squares          whether its weighted sums are squared
     primes           data primes left
     headroom_bits    from the largest possible value to where decryption would wrap around
     precision_bits   p: the noise of a value stays below 2^-p
@@ -55,6 +56,7 @@ class BlockReport:
 
     name: str
     weight_bits: int
+    squares: bool
     primes: int
     headroom_bits: int
     precision_bits: int
@@ -127,6 +129,14 @@ class FrameSlotsPlan:
     @property
     def chain_bits(self) -> tuple[int, ...]:
         return tuple(modulus.bit_length() for modulus in self.moduli)
+
+    @property
+    def layer_kinds(self) -> tuple[str, ...]:
+        """What the blocks hold besides means, named as an encryption plan of single frames names it."""
+        kinds: list[str] = []
+        for block in self.blocks:
+            kinds += ["convolution"] * (block.weight_bits > 0) + ["square"] * block.squares
+        return tuple(kinds)
 
     @property
     def flooding_amplitude(self) -> float:
@@ -244,6 +254,7 @@ def _report(fields: Fields) -> BlockReport:
     report = BlockReport(
         name=fields.text("name"),
         weight_bits=fields.integer("weight_bits", 0, MAX_WEIGHT_BITS + 1),
+        squares=fields.boolean("squares"),
         primes=fields.integer("primes", 1, MAX_PRIMES),
         headroom_bits=fields.integer("headroom_bits", -4096, 4096),
         precision_bits=fields.integer("precision_bits", -4096, 4096),
