@@ -81,16 +81,16 @@ def integer_weights(block: Block, weight_bits: int) -> NDArray[np.int64]:
     integers = np.rint(block.weight * 2.0**weight_bits).astype(np.int64)
     kernel, (_, height, width) = block.weight.shape[2], block.input_shape
     rows, columns = (_least_taps(kernel, block.padding, side) for side in (height, width))
-    present = integers.any(axis=1)
-    met = [present[:, top:bottom, left:right].any((1, 2)) for top, bottom in rows for left, right in columns]
-    bare = np.logical_not(np.all(np.stack(met), axis=0)).nonzero()[0]
+    present = (integers != 0).sum(axis=1)
+    met = [present[:, top:bottom, left:right].sum((1, 2)) for top, bottom in rows for left, right in columns]
+    bare = np.min(met, axis=0) == 0
     first = integers[bare, 0]
     integers[bare, 0] = np.where(first == 0, 1, first)
     return integers
 
 
 def _least_taps(kernel: int, padding: int, side: int) -> list[tuple[int, int]]:
-    """Of an axis: the spans of taps with which outputs meet the frame, but for those that hold another one."""
+    """Of an axis: the spans of taps with which outputs meet the frame, the smallest alone."""
     outputs = range(side + 2 * padding - kernel + 1)
     spans = {(max(0, padding - i), min(kernel, side + padding - i)) for i in outputs}
     return [
