@@ -123,7 +123,12 @@ def test_audits(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         status, report = call(capsys, "audit", role, tmp_path / "auditor", opening, *choice)
         assert status == 0
         assert [each["index"] for each in report["findings"]] == chosen["indices"]
-        told = (report["record_demanded"], report["auditable"], report["missing"], report["chance_of_one_lie"])
+        told = (
+            report["record_demanded"],
+            report["auditable"],
+            report["missing"],
+            report["chance_of_one_lie"],
+        )
         assert told == (True, 3, [], 2 / 3)
         assert run(["audit", role, str(finished), str(opening), *choice]) == 0
         said = capsys.readouterr()
