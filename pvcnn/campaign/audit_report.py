@@ -60,6 +60,8 @@ class AuditReport:
             "record": self.choice.record.digest.hex(),
             "beacon": self.choice.beacon.hex(),
             "auditable": len(self.choice.record.auditable),
+            "missing": list(self.choice.record.missing),
+            "chance_of_one_lie": self.choice.chance(1),
             "findings": [
                 {"index": each.index, "status": str(each.status), "what": each.what} for each in self.findings
             ],

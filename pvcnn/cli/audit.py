@@ -111,8 +111,7 @@ def choose_command(
         )
         return
     results.print(f"record: {choice.record.digest.hex()}", soft_wrap=True)
-    if record is None:
-        notes.print("Was this record written down before the beacon was known? --record HEX demands it.")
+    _ask_for_the_record(record)
     results.print(f"chosen of {auditable}: {' '.join(map(str, choice.indices))}", soft_wrap=True)
     for lies, chance in chances.items():
         said = "one lie is" if lies == 1 else f"of {lies} lies one or more is"
@@ -190,7 +189,7 @@ def owner_command(
     opened = OwnerOpening.from_bytes(read_bounded(opening, OwnerOpening.MAX_BYTES))
     with notes.status(f"evaluating {len(choice.indices)} submissions again"):
         report = audit_owner(CampaignFolder(directory), choice, opened)
-    return _print(report, as_json)
+    return _print(report, record, as_json)
 
 
 @audit_command.command("cluster")
@@ -218,12 +217,17 @@ def cluster_command(
     opened = ClusterOpening.from_bytes(read_bounded(opening, ClusterOpening.MAX_BYTES))
     with notes.status(f"decrypting {len(choice.indices)} answers again"):
         report = audit_cluster(CampaignFolder(directory), choice, opened)
-    return _print(report, as_json)
+    return _print(report, record, as_json)
 
 
-def _print(report: AuditReport, as_json: bool) -> int:
+def _ask_for_the_record(record: bytes | None) -> None:
+    if record is None:
+        notes.print("Was this record written down before the beacon was known? --record HEX demands it.")
+
+
+def _print(report: AuditReport, record: bytes | None, as_json: bool) -> int:
     if as_json:
-        print_json(report.to_json())
+        print_json(report.to_json() | {"record_demanded": record is not None})
         return 0 if report.honest else 1
     shown = table(f"Audit of the {report.role}", ">#", "", "what came out")
     for finding in report.findings:
@@ -237,4 +241,13 @@ def _print(report: AuditReport, as_json: bool) -> int:
         results.print(f"[bold green]HONEST[/]: all {len(report.findings)} that the beacon chose")
     else:
         results.print("[bold red]DISHONEST[/]")
+    choice = report.choice
+    results.print(
+        f"  one lie among {len(choice.record.auditable)} is caught with probability {choice.chance(1):.4f}"
+    )
+    if choice.record.missing:
+        results.print(
+            f"  {len(choice.record.missing)} more without an answer or an outcome could not be chosen"
+        )
+    _ask_for_the_record(record)
     return 0 if report.honest else 1

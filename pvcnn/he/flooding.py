@@ -7,8 +7,8 @@ octets that a secret seed expands to (`pvcnn.he.answer_randomness`):
 - On the outputs themselves, as much as their quantisation step hides. That is `plan.flooding_bits`
   bits above the worst-case evaluation noise: a heuristic, not a statistical guarantee, which would
   take some 40 bits and the logarithm of the number of values released.
-- Everywhere else, where no precision is to be lost, as much as the last prime has room for: some 28
-  bits above the evaluation noise at degree 8192.
+- Everywhere else, where no precision is to be lost, as much as the last prime and the encoder's
+  doubles have room for: 17 bits and more above the worst case, for features of twelve bits.
 
 The map from slots to coefficients is linear and invertible, so noise that covers the evaluation noise
 slot by slot covers it altogether. It passes through the encoder's double-precision numbers unharmed:

@@ -123,8 +123,20 @@ def test_audits(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         status, report = call(capsys, "audit", role, tmp_path / "auditor", opening, *choice)
         assert status == 0
         assert [each["index"] for each in report["findings"]] == chosen["indices"]
+        told = (
+            report["record_demanded"],
+            report["auditable"],
+            report["missing"],
+            report["chance_of_one_lie"],
+        )
+        assert told == (True, 3, [], 2 / 3)
         assert run(["audit", role, str(finished), str(opening), *choice]) == 0
-        assert "HONEST" in capsys.readouterr().out
+        said = capsys.readouterr()
+        assert "HONEST" in said.out
+        assert "one lie among 3 is caught with probability 0.6667" in said.out
+        assert "written down before" not in said.err
+        assert run(["audit", role, str(finished), str(opening), *choice[:4]]) == 0
+        assert "written down before the beacon was known?" in capsys.readouterr().err
 
     other = ("--beacon", "11" * 16, *choice[2:])
     assert call(capsys, "audit", "owner", finished, openings["owner"], *other)[0] == 1

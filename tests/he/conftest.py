@@ -17,7 +17,7 @@ from pvcnn.he.evaluation import Evaluator
 from pvcnn.he.keys import EvaluationKeys, PublicKey, SecretKey, generate
 from pvcnn.he.parameters import FEATURE_LIMIT, plan
 from pvcnn.program.private import PrivatePart
-from tests.he.parts import random_frame, small_part, two_blocks
+from tests.he.parts import cubic_block, random_frame, small_part, two_blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +61,12 @@ def small() -> Roles:
 def deep() -> Roles:
     """Two blocks, the second on multiplexed slots; takes a few seconds."""
     return Roles.of(two_blocks())
+
+
+@pytest.fixture(scope="session")
+def cubic() -> Roles:
+    """A polynomial of degree three between convolution and pooling."""
+    return Roles.of(*cubic_block())
 
 
 @pytest.fixture(scope="session")

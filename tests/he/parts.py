@@ -14,6 +14,7 @@ from pvcnn.program.private import (
     PrivateLayer,
     PrivateLinear,
     PrivatePart,
+    PrivatePolynomial,
     Square,
     private_evaluate,
 )
@@ -95,6 +96,17 @@ def default_part() -> PrivatePart:
 def two_blocks() -> PrivatePart:
     """1x16x16 to 4x4x4 by way of 3x8x8."""
     return calibrated(private_part((1, 16, 16), [*block(3, 2), *block(4, 2, 3, 1)]))
+
+
+def cubic_block() -> tuple[PrivatePart, int]:
+    """1x16x16 to 3x8x8 by way of a cubic, and the limit of its features: five bits, for a small degree."""
+    cubic = PrivatePolynomial("cubic", np.array([0.1, 0.5, 0.3, 0.1]))
+    part = calibrated(
+        private_part(
+            (1, 16, 16), [convolution("filters", 3, 1), cubic, PrivateAveragePool.disjoint("pooling", 2)]
+        )
+    )
+    return replace(part, feature_step=part.ranges[-1] / 16), 16
 
 
 def random_frame(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float64]:

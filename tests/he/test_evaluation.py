@@ -183,7 +183,7 @@ def test_two_blocks(deep: Roles) -> None:
     assert abs(found - reference).max() < deep.plan.feature_step / 4
 
 
-@pytest.mark.parametrize("which", ["small", "deep"])
+@pytest.mark.parametrize("which", ["small", "deep", "cubic"])
 def test_slots_that_are_no_output_are_zero(which: str, request: pytest.FixtureRequest) -> None:
     """Before flooding. An unmasked slot holds products of single weights and pixels."""
     roles: Roles = request.getfixturevalue(which)
@@ -272,7 +272,7 @@ def test_answers_are_randomised(small: Roles, upload: bytes) -> None:
     np.testing.assert_array_equal(first, second)  # without it, evaluation is a function of its input
 
 
-@pytest.mark.parametrize("which", ["small", "deep"])
+@pytest.mark.parametrize("which", ["small", "deep", "cubic"])
 def test_a_guess_of_the_weights_is_confirmed_by_plain_answers_only(
     which: str, request: pytest.FixtureRequest
 ) -> None:

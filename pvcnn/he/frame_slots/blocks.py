@@ -118,6 +118,8 @@ def _checked(layer: PrivateConvolution) -> PrivateConvolution:
             f"{layer.name}: frames in slots take convolutions of one group, with square kernels, equal"
             " padding on all sides, stride 1 and dilation 1"
         )
+    if windows.padding[0] >= windows.kernel[0]:
+        raise ParameterError(f"{layer.name}: frames in slots have no outputs that meet nothing but padding")
     return layer
 
 

@@ -74,13 +74,30 @@ def scales(chain: tuple[Block, ...], found: Chain, data_moduli: tuple[int, ...])
 def integer_weights(block: Block, weight_bits: int) -> NDArray[np.int64]:
     """(out, in, rows, columns) multiples of 2^-weight_bits.
 
-    A filter whose weights all round to zero gets one of the smallest: SEAL refuses a ciphertext that such
-    a filter leaves, as transparent, and leaving it out would show, in time, that it is zero.
+    A filter of which some output would meet zeros and padding alone gets the smallest weight in the place
+    of its first channel's zeros: SEAL refuses a ciphertext that such a filter leaves, as transparent, and
+    leaving it out would show, in time, that it is zero.
     """
     integers = np.rint(block.weight * 2.0**weight_bits).astype(np.int64)
-    empty = ~integers.any(axis=(1, 2, 3))
-    integers[empty, 0, 0, 0] = 1
+    kernel, (_, height, width) = block.weight.shape[2], block.input_shape
+    rows, columns = (_least_taps(kernel, block.padding, side) for side in (height, width))
+    present = (integers != 0).sum(axis=1)
+    met = [present[:, top:bottom, left:right].sum((1, 2)) for top, bottom in rows for left, right in columns]
+    bare = np.min(met, axis=0) == 0
+    first = integers[bare, 0]
+    integers[bare, 0] = np.where(first == 0, 1, first)
     return integers
+
+
+def _least_taps(kernel: int, padding: int, side: int) -> list[tuple[int, int]]:
+    """Of an axis: the spans of taps with which outputs meet the frame, the smallest alone."""
+    outputs = range(side + 2 * padding - kernel + 1)
+    spans = {(max(0, padding - i), min(kernel, side + padding - i)) for i in outputs}
+    return [
+        span
+        for span in spans
+        if not any(span[0] <= other[0] and other[1] <= span[1] for other in spans - {span})
+    ]
 
 
 def make_chain(

@@ -85,6 +85,23 @@ def test_a_filter_of_zeros_is_evaluated_like_any_other() -> None:
     assert error_in_steps(roles, frames, answer) < 1 / 4
 
 
+@pytest.mark.parametrize("tap", [(0, 0), (1, 0), (0, 1)])
+def test_filters_that_meet_padding_alone_are_evaluated_like_any_other(tap: tuple[int, int]) -> None:
+    """Of the second layer, which is not cut into tiles: whole batches were refused, for their weights."""
+    weight = np.zeros((2, 2, 2, 2))
+    weight[0, 1, tap[0], tap[1]] = 0.5
+    weight[1] = 0.25
+    layers: list[PrivateLayer] = [
+        convolution("first", 2, 1),
+        Square("square"),
+        PrivateConvolution("second", weight, np.array([0.1, 0.0]), Windows.square(2, 1, 1)),
+    ]
+    roles = BatchRoles.of(private_part((1, 3, 3), layers, step=0.05), 2)
+    frames = random_frames(roles.plan)
+    answer = list(roles.evaluator.rows(list(roles.encryptor.rows(frames))))
+    assert error_in_steps(roles, frames, answer) < 1 / 4
+
+
 def test_evaluation_noise_is_below_what_the_plan_says_and_not_by_much(
     batch: BatchRoles, frames: NDArray[np.float64], upload: list[bytes]
 ) -> None:

@@ -128,6 +128,7 @@ def test_numbers_beyond_all_moduli_are_refused_by_name(
         convolution("odd", 2, 2, windows=Windows.square(3, 1, 2, 2)),
         convolution("odd", 2, 2, windows=Windows((1, 3), padding=(0, 0, 1, 1))),
         convolution("odd", 2, 2, groups=2),
+        convolution("odd", 2, 2, windows=Windows.square(2, 1, 2)),
         PrivateAveragePool("odd", Windows.square(3, 1, 1), 9),
         PrivateAveragePool("odd", Windows.disjoint(2), 3),
         linear("odd", 3, 72),
