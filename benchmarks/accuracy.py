@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
+from pvcnn.bench.documents import replace_measured
 from pvcnn.campaign.auditor import verify
 from pvcnn.data.evaluation import (
     Evaluation,
@@ -63,7 +64,6 @@ ROWS = (
     ("self-blends, degraded frames", Kind.SELF_BLEND, True),
     ("all", None, None),
 )
-END = "<!-- to here -->"
 #: By the networks' names: how weights are loaded, and the cut behind all that is made to be private.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "default": (load_detector, PRIVATE_BLOCKS),
@@ -195,17 +195,6 @@ def campaign_sentence(directory: Path) -> str:
     )
 
 
-def replace_table(path: Path, network: str, table: str) -> None:
-    """Raises ValueError if the file lacks the two marks."""
-    begin = f"<!-- benchmarks/accuracy.py --network {network} writes from here -->"
-    text = path.read_text()
-    if text.count(begin) != 1 or END not in text.split(begin)[1]:
-        raise ValueError(f"{path} lacks the marks {begin!r} and {END!r}")
-    before, rest = text.split(begin)
-    _, after = rest.split(END, 1)
-    path.write_text(f"{before}{begin}\n{table}\n{END}{after}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", choices=tuple(NETWORKS), default="default")
@@ -239,7 +228,8 @@ def main() -> None:
             report["measured"]["encrypted"] = measured(evaluation, restored)
     report["sentences"] += [campaign_sentence(directory) for directory in arguments.campaign]
     if arguments.write:
-        replace_table(arguments.write, arguments.network, markdown(report))
+        script = f"benchmarks/accuracy.py --network {arguments.network}"
+        replace_measured(arguments.write, script, markdown(report))
     print(markdown(report), file=sys.stderr)
     print(json.dumps(report))
 

@@ -8,7 +8,6 @@ Each line is a run of `pvcnn bench aggregate` in a process of its own, so that p
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import subprocess
@@ -16,11 +15,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pvcnn.bench.measure import machine
+from pvcnn.bench.documents import measured_here, replace_measured
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- benchmarks/large_aggregates.py writes from here -->", "<!-- to here -->"
 PROOFS = (1, 16, 64, 128, 256, 1024, 4096)
 WITHOUT_NUMBA = (64, 1024)
 
@@ -71,11 +69,8 @@ def main() -> None:
             lines.append(line(measure(count, options.repeat, numba), numba))
             print(lines[-1], flush=True)
     if options.write:
-        today = datetime.datetime.now(datetime.UTC).date().isoformat()
         text = "\n".join(lines)
-        before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{today}, {machine()}.\n\n{text}\n{END}{after}")
+        replace_measured(DOCUMENT, "benchmarks/large_aggregates.py", f"{measured_here()}\n\n{text}")
 
 
 if __name__ == "__main__":

@@ -10,20 +10,18 @@ tests/models/circuit_sizes.json.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from pvcnn.bench.measure import machine
+from pvcnn.bench.documents import measured_here, replace_measured
 from pvcnn.models.catalogue import CATALOGUE
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "networks.md"
-BEGIN, END = "<!-- benchmarks/networks.py writes from here -->", "<!-- to here -->"
 #: Those that are proved with committed weights, too: the others have millions of them.
-COMMITTED = ("deepfake", "article", "lenet5", "densenet")
+COMMITTED = ("deepfake", "deepfake-one-block", "article", "lenet5", "densenet")
 
 Row = dict[str, Any]
 
@@ -77,10 +75,7 @@ def main() -> None:
     text = table(rows)
     print(text)
     if options.write:
-        today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{today}, {machine()}.\n\n{text}\n{END}{after}")
+        replace_measured(DOCUMENT, "benchmarks/networks.py", f"{measured_here()}\n\n{text}")
 
 
 if __name__ == "__main__":

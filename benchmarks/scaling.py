@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from scheduling import ROOT, in_new_process, play_demo, proving_runs
 from simulated_dispatcher import Costs, Run, simulate
 
+from pvcnn.bench.documents import replace_measured
 from pvcnn.bench.measure import machine
 
 DOCUMENT = ROOT / "docs" / "scaling.md"
 PICTURE = ROOT / "docs" / "scaling.svg"
-BEGIN, END = "<!-- benchmarks/scaling.py writes from here -->", "<!-- to here -->"
 TESTERS, FRAMES = 4, 4
 AGGREGATES = (16, 64, 256, 1024)
 CAMPAIGNS = (10**3, 10**4, 10**5, 10**6)
@@ -280,9 +280,7 @@ def main() -> None:
     )
     print(text)
     if options.write:
-        before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        replace_measured(DOCUMENT, "benchmarks/scaling.py", text)
         plot(measured, PICTURE)
 
 

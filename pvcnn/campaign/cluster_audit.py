@@ -17,14 +17,14 @@ from pvcnn.campaign.audit_software import Software
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
 from pvcnn.campaign.decrypting import feature_decryption
-from pvcnn.campaign.evaluator import read_card
+from pvcnn.campaign.evaluator import read_card, read_evaluation_keys
 from pvcnn.campaign.folder import ENCRYPTION_PLAN, PROGRAM, VERIFICATION_KEY, CampaignFolder
 from pvcnn.campaign.ledger import ROLE
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.opened_answer import AnswerReader, OpenedAnswer, open_public_part, read_label_key
 from pvcnn.campaign.signed import digest_of_file, file_digest
 from pvcnn.errors import DecodeError, RangeError, SubmissionRefused, VerificationError
-from pvcnn.he.key_opening import check_secret_key
+from pvcnn.he.key_opening import check_evaluation_keys, check_secret_key
 from pvcnn.he.keys import PublicKey, SecretKey
 from pvcnn.he.plans import FramePlan, read_plan
 from pvcnn.program.program import Program
@@ -39,6 +39,8 @@ from pvcnn.qmp.published import check_published_weights
 def audit_cluster(folder: CampaignFolder, choice: AuditChoice, opening: ClusterOpening) -> AuditReport:
     """Decrypts the answers to the chosen submissions again, and compares D_in; refusals must be due.
 
+    A cluster whose evaluation keys were not made with its secret key is honest in none of them.
+
     Needs DIR/public, DIR/mail/cluster and DIR/keys. Raises VerificationError for an opening that is not of
     this cluster, campaign and choice, CampaignError for what is missing, and DecodeError.
     """
@@ -46,6 +48,10 @@ def audit_cluster(folder: CampaignFolder, choice: AuditChoice, opening: ClusterO
     audited = _Audited(folder, choice, opening)
     here = Software.here()
     found = []
+    fault = audited.fault_of_keys()
+    if fault:
+        found = [Finding.of(index, False, fault) for index in choice.indices]
+        return AuditReport(ROLE, choice, tuple(found), opening.software, here)
     for index in choice.indices:
         reproduced, what = audited.repeat(choice.record.fixed[index], opening.blinding(index))
         found.append(Finding.of(index, reproduced, what, here == opening.software))
@@ -98,15 +104,24 @@ class _Audited:
         self._verification_key = VerificationKey.from_bytes(key_bytes)
         self._proving_key = ProvingKey.load(folder.proving_key)
         self._sealing_key = opening.open_mail(card.sealing_key)
-        plan = read_plan(plan_bytes)
-        decryption = feature_decryption(plan, _secret_key(plan, card, opening), self._sealing_key)
+        self._plan = read_plan(plan_bytes)
+        self._evaluation_keys = read_evaluation_keys(folder, card, self._plan)
+        self._decryption_key = _secret_key(self._plan, card, opening)
         self._reader = AnswerReader(
             self._sealing_key,
-            decryption,
-            plan.feature_step,
+            feature_decryption(self._plan, self._decryption_key, self._sealing_key),
+            self._plan.feature_step,
             Program.from_bytes(program_bytes),
             self._label_key() if manifest.takes_labels else None,
         )
+
+    def fault_of_keys(self) -> str:
+        """What is wrong with the keys that the owner evaluated with; empty if nothing is."""
+        try:
+            check_evaluation_keys(self._plan, self._evaluation_keys, self._decryption_key)
+        except VerificationError as error:
+            return str(error)
+        return ""
 
     def repeat(self, fixed: Fixed, blinding: int) -> tuple[bool, str]:
         """Whether the outcome is what the answer gives, and in words what it gives."""

@@ -190,13 +190,18 @@ def open_evaluator(
 
     `processes`, for frames in slots: None takes as many as save time.
     """
-    data = read_from_step(folder.evaluation_keys, MAX_EVALUATION_KEYS, "keygen")
-    if file_digest(data) != card.evaluation_keys_digest:
-        raise VerificationError("the evaluation keys are not those on the cluster's card")
     plan = read_plan(folder.public.read(ENCRYPTION_PLAN))
     public_key = PublicKey.from_bytes(plan, card.encryption_key)
-    evaluation_keys = EvaluationKeys.from_bytes(plan, data)
+    evaluation_keys = read_evaluation_keys(folder, card, plan)
     if isinstance(plan, EncryptionPlan):
         return Evaluator(plan, public_key, evaluation_keys, private)
     several = processes or worthwhile_processes(plan)
     return ParallelEvaluator(plan, public_key, evaluation_keys, private, several)
+
+
+def read_evaluation_keys(folder: CampaignFolder, card: ClusterCard, plan: FramePlan) -> EvaluationKeys:
+    """The cluster's, as its card names them. Raises VerificationError for others."""
+    data = read_from_step(folder.evaluation_keys, MAX_EVALUATION_KEYS, "keygen")
+    if file_digest(data) != card.evaluation_keys_digest:
+        raise VerificationError("the evaluation keys are not those on the cluster's card")
+    return EvaluationKeys.from_bytes(plan, data)

@@ -29,7 +29,7 @@ class Costs:
 
     def product(self, primes: int) -> float:
         """With a plaintext, and the addition that follows."""
-        return self._size * 0.115 * primes
+        return self._size * 0.21 * primes
 
     def square(self, primes: int) -> float:
         return self._size * 0.145 * primes

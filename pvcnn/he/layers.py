@@ -52,6 +52,7 @@ class EncryptedAffine:
         self._evaluator = context.evaluator
         self._galois = galois
         self._folds, self._conjugates = plan.diagonals.folds, plan.diagonals.conjugates
+        self._folds_early = before.folds_early
         slot_count = context.plan.slot_count
         self._plaintexts: dict[Term, seal.Plaintext] = {}
         for term in plan.diagonals.terms:
@@ -94,7 +95,16 @@ class EncryptedAffine:
         return [totals[output] for output in sorted(totals)]
 
     def _finished(self, total: seal.Ciphertext, bias: seal.Plaintext) -> seal.Ciphertext:
+        if self._folds_early:
+            self._fold(total)
         self._evaluator.rescale_to_next_inplace(total)
+        if not self._folds_early:
+            self._fold(total)
+        total.scale = bias.scale  # equal but for the last bits of a double
+        self._evaluator.add_plain_inplace(total, bias)
+        return total
+
+    def _fold(self, total: seal.Ciphertext) -> None:
         turned = seal.Ciphertext()
         for step in self._folds:
             self._evaluator.rotate_vector(total, step, self._galois, turned)
@@ -102,9 +112,6 @@ class EncryptedAffine:
         if self._conjugates:
             self._evaluator.complex_conjugate(total, self._galois, turned)
             self._evaluator.add_inplace(total, turned)
-        total.scale = bias.scale  # equal but for the last bits of a double
-        self._evaluator.add_plain_inplace(total, bias)
-        return total
 
     def _rotated(self, ciphertext: seal.Ciphertext, step: int) -> seal.Ciphertext:
         if step == 0:

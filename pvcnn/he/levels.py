@@ -5,6 +5,9 @@ power can also keep its doubled scale, 2^2t, until the affine map, with plaintex
 is rescaled to 2^s by one prime of 60 bits; t, the scale before the power, is then less than s. The chain is
 shorter by a prime, and everything before it cheaper, at the price of precision. Which powers do so is a
 `Rescaling`; the planner takes the cheapest that is precise enough.
+
+At a scale of 2^t, key switching would leave too much noise. The affine map before such a power therefore
+folds its sums and adds their conjugate before it rescales them.
 """
 
 from __future__ import annotations
@@ -29,12 +32,13 @@ class Level:
     """Before a stage: data primes that are left, and the ciphertexts' scale.
 
     `plaintext_scale` is the scale of an affine map's weights, chosen such that the product, rescaled,
-    comes out at the nominal scale.
+    comes out at the nominal scale. `folds_early`: whether an affine map folds before it rescales.
     """
 
     primes: int
     scale: float
     plaintext_scale: float
+    folds_early: bool = False
 
 
 def rescalings(chain: Chain) -> Iterator[Rescaling]:
@@ -93,6 +97,7 @@ def levels(
     """
     primes, scale = len(moduli) - 1, nominal_scale
     found = []
+    early = folding_early(chain, keeping)
     for index, drops in enumerate(dropped(chain, keeping)):
         last = [float(modulus) for modulus in moduli[primes - drops : primes]][::-1]
         operation = chain.stages[index].step.operation
@@ -104,10 +109,19 @@ def levels(
             plaintext_scale = following * last[0] / scale
         elif isinstance(operation, Power):
             following = power_scales(operation, scale, last)[-1]
-        found.append(Level(primes, scale, plaintext_scale))
+        found.append(Level(primes, scale, plaintext_scale, index in early))
         scale = following
         primes -= drops
     return (*found, Level(primes, scale, nominal_scale))
+
+
+def folding_early(chain: Chain, keeping: Rescaling) -> frozenset[int]:
+    """The stages whose affine maps fold before they rescale."""
+    return frozenset(
+        index
+        for index, stage in enumerate(chain.stages)
+        if isinstance(stage.step.operation, Affine) and _next_power(chain.stages, index) in keeping
+    )
 
 
 def _next_power(stages: tuple[Stage, ...], index: int) -> int:

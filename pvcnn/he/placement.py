@@ -116,8 +116,6 @@ def place_affine(
     )
     if not all(len(axis.tap) for axis in axes):
         raise DoesNotFitError("all windows meet nothing but padding")
-    if not all(len(axis.tap) for axis in axes):
-        raise DoesNotFitError("all windows meet nothing but padding")
     spread = [
         fold_steps(np.unique(axis.place - places[0]), slot_count) if count == 1 else ()
         for axis, places, count in zip(axes, anchors, (height, width), strict=True)

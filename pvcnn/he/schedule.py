@@ -112,7 +112,7 @@ class Stage:
             elements.add(2 * degree - 1)
         return elements
 
-    def cost(self, costs: Costs, primes: int) -> float:
+    def cost(self, costs: Costs, primes: int, folds_early: bool = False) -> float:
         """Milliseconds, with so many data primes left before it."""
         switch = costs.key_switch(primes)
         match self.plan:
@@ -121,7 +121,7 @@ class Stage:
                 early = len(diagonals.babies) + len(diagonals.giants)
                 return (
                     early * switch
-                    + late * costs.key_switch(primes - 1)
+                    + late * costs.key_switch(primes if folds_early else primes - 1)
                     + self.products * costs.product(primes)
                     + diagonals.outputs * costs.rescale(primes)
                 )
