@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from pvcnn.cli.main import run
-from pvcnn.data.frames import demo_frames, prepare
+from pvcnn.data.frames import prepare
 from tests.cli.test_cli import MODEL, call
 
 
 def test_from_split_to_infer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    frames = np.stack([frame for frame, _, _ in demo_frames(1, 3, seed=1)[0]])
+    frames = np.random.default_rng(1).integers(0, 256, (3, 64, 64), np.uint8)
     np.save(tmp_path / "calibration.npy", prepare(frames))
     np.save(tmp_path / "frames.npy", frames)
     (tmp_path / "labels.txt").write_text("real\nfake\nreal\n")
@@ -29,6 +29,9 @@ def test_from_split_to_infer(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "1 to 3 frames, not 4" in " ".join(capsys.readouterr().err.split())
     assert call(capsys, "setup", directory, "--max-proofs", "4")[0] == 0
 
+    status, plan = call(capsys, "inspect", directory / "public" / "encryption_plan.cbor")
+    assert (status, plan["format"], plan["frames"]) == (0, "pvcnn-frame-slots-plan", 3)
+
     submit = ["encrypt", str(directory), "--tester", "ann"]
     submit += ["--cluster-fingerprint", card["cluster_fingerprint"]]
     given = ["--frames-from", str(tmp_path / "frames.npy")]
@@ -43,6 +46,9 @@ def test_from_split_to_infer(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     status, made = call(capsys, *submit, *given)
     assert (status, made["submissions"], len(set(made["uploads"]))) == (0, 3, 3)
     assert len(list((directory / "mail" / "owner").glob("*.rows"))) == 1
+
+    status, report = call(capsys, "status", directory)
+    assert (status, "3 delivered" in str(report["steps"])) == (0, True)
 
     assert run(["infer", str(directory), "--time-limit", "9"]) == 2
     assert "on this machine" in " ".join(capsys.readouterr().err.split())
