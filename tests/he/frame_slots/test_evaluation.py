@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pvcnn.errors import ParameterError, SubmissionRefused
+from pvcnn.errors import CampaignError, ParameterError, SubmissionRefused
 from pvcnn.he.frame_slots.evaluation import BatchEvaluator
 from pvcnn.he.frame_slots.parameters import ROUNDING_FRACTION, plan
 from pvcnn.he.frame_slots.processes import ParallelEvaluator, _spread, encrypt_batch
@@ -191,6 +192,18 @@ def test_no_more_rows_are_begun_than_are_about_to_be_fetched() -> None:
     assert next(made) == bytes([0])
     assert len(begun) <= 4
     assert list(made) == [bytes([row]) for row in range(1, 20)]
+
+
+def test_a_process_that_ends_is_said_to_have(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CampaignError, match="fewer --workers"):
+        list(_spread(_Ending, [[0], [1]], 2))
+
+
+class _Ending:
+    """As a process that was killed."""
+
+    def __call__(self, rows: Sequence[int]) -> list[bytes]:
+        os._exit(1)
 
 
 class _Echo:
