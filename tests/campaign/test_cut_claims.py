@@ -20,8 +20,10 @@ from pvcnn.campaign.signed import file_digest
 from pvcnn.campaign.status import read_status
 from pvcnn.errors import CampaignError, DecodeError, PvcnnError, VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.frame_slots.parameters import plan as plan_frames_in_slots
 from pvcnn.he.parameters import plan
 from pvcnn.leak.summary import LeakSummary
+from pvcnn.program.private_rules import broken_rules
 from tests.aggregate import standalone
 from tests.campaign.figures import FIGURES, linear_part
 from tests.campaign.tiny import Played, frames, play, prepare, private_part
@@ -207,6 +209,33 @@ def test_figures_that_are_too_long_are_refused_by_both() -> None:
     with pytest.raises(DecodeError):
         LeakSummary.from_bytes(data)
     assert standalone.exit_code(lambda: script.describe_cut([], layout, data)) == 2
+
+
+def test_plans_of_frames_in_slots_show_the_same() -> None:
+    """As broken as the layers are, to both verifiers, however frames are packed."""
+    convolution, square, pool = private_part(1).layers
+    linear = replace(private_part(1), layers=(convolution, pool))
+    widened = replace(private_part(1), layers=(convolution, square), output_shape=(2, 16, 16))
+    for private, letters in ((private_part(1), ()), (linear, ("a",)), (widened, ("b",))):
+        assert tuple(broken_rules(private.layers, private.input_shape, private.output_shape)) == letters
+        single, slots = plan(private), plan_frames_in_slots(private, 3)
+        assert visibly_broken(single) == visibly_broken(slots) == letters
+        read = script.read_plan(slots.to_bytes())
+        assert read == script.read_plan(single.to_bytes())
+        assert read == (list(private.input_shape), list(private.output_shape), list(letters))
+
+
+def test_the_second_verifier_refuses_what_is_no_plan_of_frames_in_slots() -> None:
+    """Every bit of it: nothing but the two exits of the program, as the rest is the owner's claim."""
+    honest = plan_frames_in_slots(private_part(1), 3).to_bytes()
+    refused = 0
+    for bit in range(0, 8 * len(honest), 5):
+        data = bytearray(honest)
+        data[bit // 8] ^= 1 << bit % 8
+        code = standalone.exit_code(lambda data=data: script.describe_cut([], bytes(data), None))  # type: ignore[misc]
+        assert code in (0, 1, 2)
+        refused += code > 0
+    assert refused > len(honest) / 2
 
 
 def test_a_leaky_cut_is_announced_by_everyone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

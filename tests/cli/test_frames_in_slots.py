@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from pvcnn.cli.main import run
-from pvcnn.data.frames import demo_frames, prepare
+from pvcnn.data.frames import prepare
 from tests.cli.test_cli import MODEL, call
 
 
 def test_from_split_to_infer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    frames = np.stack([frame for frame, _, _ in demo_frames(1, 3, seed=1)[0]])
+    frames = np.random.default_rng(1).integers(0, 256, (3, 64, 64), np.uint8)
     np.save(tmp_path / "calibration.npy", prepare(frames))
     np.save(tmp_path / "frames.npy", frames)
     (tmp_path / "labels.txt").write_text("real\nfake\nreal\n")
@@ -22,12 +22,15 @@ def test_from_split_to_infer(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert run([*map(str, split), "--frames-in-slots", "2", "--cut", "auto"]) == 2
     assert "name a cut" in " ".join(capsys.readouterr().err.split())
     assert not directory.exists()
-    assert call(capsys, *split, "--frames-in-slots", "2")[0] == 0
+    assert call(capsys, *split, "--frames-in-slots", "3")[0] == 0
     status, card = call(capsys, "keygen", directory)
     assert status == 0
-    assert run(["setup", str(directory), "--batch", "3"]) == 2
-    assert "1 to 2 frames, not 3" in " ".join(capsys.readouterr().err.split())
+    assert run(["setup", str(directory), "--batch", "4"]) == 2
+    assert "1 to 3 frames, not 4" in " ".join(capsys.readouterr().err.split())
     assert call(capsys, "setup", directory, "--max-proofs", "4")[0] == 0
+
+    status, plan = call(capsys, "inspect", directory / "public" / "encryption_plan.cbor")
+    assert (status, plan["format"], plan["frames"]) == (0, "pvcnn-frame-slots-plan", 3)
 
     submit = ["encrypt", str(directory), "--tester", "ann"]
     submit += ["--cluster-fingerprint", card["cluster_fingerprint"]]
@@ -42,7 +45,10 @@ def test_from_split_to_infer(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     given += ["--labels-from", str(tmp_path / "labels.txt"), "--workers", "1"]
     status, made = call(capsys, *submit, *given)
     assert (status, made["submissions"], len(set(made["uploads"]))) == (0, 3, 3)
-    assert len(list((directory / "mail" / "owner").glob("*.rows"))) == 2
+    assert len(list((directory / "mail" / "owner").glob("*.rows"))) == 1
+
+    status, report = call(capsys, "status", directory)
+    assert (status, "3 delivered" in str(report["steps"])) == (0, True)
 
     assert run(["infer", str(directory), "--time-limit", "9"]) == 2
     assert "on this machine" in " ".join(capsys.readouterr().err.split())

@@ -38,6 +38,9 @@ SPECIAL_PRIME_BITS = 30
 #: for at degree 8192. Every further bit takes three of the modulus.
 FLOODING_BITS = 8
 
+#: By what factor an answer's scale may exceed the power of two that it is planned as.
+_ABOVE = 1.05
+
 #: Rounded weights may move a feature by this fraction of its step, besides flooding's eighth.
 ROUNDING_FRACTION = 1 / 16
 
@@ -113,7 +116,8 @@ class _Search:
     @property
     def headroom(self) -> int:
         """Bits by which the modulus exceeds the answer's scale: for features, for all values, for noise."""
-        features = math.ceil(math.log2(self.feature_bound)) + OUTPUT_HEADROOM_BITS
+        # The answer's scale comes out of divisions by primes, which are a little below powers of two.
+        features = math.ceil(math.log2(_ABOVE * self.feature_bound)) + OUTPUT_HEADROOM_BITS
         return max(MIN_HEADROOM_BITS, features, math.ceil(math.log2(max(self.reach[-1], 1.0))) + 2)
 
     @property

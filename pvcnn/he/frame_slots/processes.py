@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
 from typing import Any, Final
@@ -18,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pvcnn.errors import CampaignError
 from pvcnn.he.frame_slots.encryption import BatchEncryptor, check_frames
 from pvcnn.he.frame_slots.evaluation import BatchEvaluator
 from pvcnn.he.frame_slots.plan import FrameSlotsPlan
@@ -117,6 +119,10 @@ def _spread(
                 yield from begun.popleft().result()
         while begun:
             yield from begun.popleft().result()
+    except BrokenProcessPool as error:
+        raise CampaignError(
+            f"one of {processes} processes ended, for lack of memory perhaps: try again with fewer --workers"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

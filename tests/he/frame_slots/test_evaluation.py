@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pvcnn.errors import ParameterError, SubmissionRefused
+from pvcnn.errors import CampaignError, ParameterError, SubmissionRefused
 from pvcnn.he.frame_slots.evaluation import BatchEvaluator
 from pvcnn.he.frame_slots.parameters import ROUNDING_FRACTION, plan
-from pvcnn.he.frame_slots.processes import ParallelEvaluator, encrypt_batch
+from pvcnn.he.frame_slots.processes import ParallelEvaluator, _spread, encrypt_batch
 from pvcnn.he.frame_slots.rows import feature_rows, read_row
 from pvcnn.he.precision import TAIL
 from pvcnn.program.private import (
@@ -176,6 +177,57 @@ def test_rows_missing_or_exchanged_are_refused(batch: BatchRoles, upload: list[b
         list(batch.evaluator.rows(upload[:-1], SEED))
     with pytest.raises(SubmissionRefused, match="row 0 of the batch: row 1 is in the place of row 0"):
         list(batch.evaluator.rows([upload[1], upload[0], *upload[2:]], SEED))
+
+
+def test_a_batch_that_is_partly_filled_and_partly_asked_for(
+    batch: BatchRoles, frames: NDArray[np.float64]
+) -> None:
+    """Four frames of five, of which the first and the last are to be answered: nothing is in the others."""
+    upload = list(batch.encryptor.rows(frames[:4]))
+    asked = [0, 3]
+    features = batch.decryptor.features(list(batch.unhidden().rows(upload, SEED, asked)))
+    exact = private_evaluate(batch.private, frames)
+    error = np.abs(features - exact).max((1, 2, 3)) / batch.private.feature_step
+    assert error[asked].max() < 1 / 4
+    assert error[[1, 2]].min() > 1  # without their biases
+    planned = batch.plan.flooding_amplitude / 2.0**batch.plan.flooding_bits
+    assert np.abs(features[4]).max() < planned
+    hidden = batch.decryptor.features(list(batch.evaluator.rows(upload, SEED, asked)))
+    assert np.abs(hidden - exact)[asked].max() < batch.private.feature_step / 4
+    assert np.abs(hidden[[1, 2, 4]]).max() > batch.plan.outer_flooding_amplitude / 2
+
+
+def test_no_more_rows_are_begun_than_are_about_to_be_fetched() -> None:
+    begun: list[int] = []
+
+    def tasks() -> Iterator[list[int]]:
+        for row in range(20):
+            begun.append(row)
+            yield [row]
+
+    made = _spread(_Echo, tasks(), 2)
+    assert next(made) == bytes([0])
+    assert len(begun) <= 4
+    assert list(made) == [bytes([row]) for row in range(1, 20)]
+
+
+def test_a_process_that_ends_is_said_to_have(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CampaignError, match="fewer --workers"):
+        list(_spread(_Ending, [[0], [1]], 2))
+
+
+class _Ending:
+    """As a process that was killed."""
+
+    def __call__(self, rows: Sequence[int]) -> list[bytes]:
+        os._exit(1)
+
+
+class _Echo:
+    """Rows that are their numbers, in another process."""
+
+    def __call__(self, rows: Sequence[int]) -> list[bytes]:
+        return [bytes([row]) for row in rows]
 
 
 def test_processes_do_the_same() -> None:
