@@ -107,6 +107,16 @@ class _Builder:
         self._offset = np.zeros(shape)
 
     def add(self, index: int, layer: PrivateLayer) -> None:
+        """Raises ParameterError for numbers that, joined with earlier ones, leave the range of doubles."""
+        try:
+            with np.errstate(over="raise", divide="raise", invalid="raise"):
+                self._add(index, layer)
+        except ArithmeticError as error:
+            raise _out_of_range(layer) from error
+        if self._factor == 0 or not (np.isfinite(self._factor) and np.isfinite(self._offset).all()):
+            raise _out_of_range(layer)
+
+    def _add(self, index: int, layer: PrivateLayer) -> None:
         match layer:
             case PrivateConvolution():
                 self._convolution(index, layer)
@@ -191,3 +201,10 @@ class _Builder:
         moved = replace(last.operation, bias=last.operation.bias + addend)
         self.steps[-1] = replace(last, operation=moved, offset=-addend)
         return None
+
+
+def _out_of_range(layer: PrivateLayer) -> ParameterError:
+    return ParameterError(
+        f"{layer.name}: together with the layers before it, weights or coefficients are too large or too"
+        " small for double precision; scale them, or leave the layer out"
+    )

@@ -200,7 +200,7 @@ def meetings(met: NDArray[np.int64], inputs: tuple[int, ...], outputs: tuple[int
     output, tap = np.nonzero(met >= 0)
     source = np.array(inputs)[met[output, tap]]
     place = np.array(outputs)[output]
-    if folded:
+    if folded and len(source):
         place = place + source - inputs[met[0][met[0] >= 0][0]]
     return Axis(tap, place, output, source - place)
 

@@ -27,6 +27,7 @@ MAX_SIDE = 1 << 12
 MAX_KEYS = 1 << 10
 MAX_PRIMES = 32
 MAX_SCALE_BITS = 50
+MAX_FEATURE_LIMIT = 1 << 31
 
 #: Noise that hides evaluation noise reaches this fraction of a feature step: it moves about one
 #: feature in sixteen to the neighbouring integer, and none further.
@@ -100,7 +101,9 @@ class EncryptionPlan:
             check_moduli(self.degree, self.moduli)
         except ValueError as error:
             raise ParameterError(str(error)) from error
-        _require(3 <= len(self.moduli) <= MAX_PRIMES, "a chain has three primes or more")
+        _require(3 <= len(self.moduli) <= MAX_PRIMES, f"a chain has three to {MAX_PRIMES} primes")
+        _require(len(self.layers) <= MAX_LAYERS, f"a plan has at most {MAX_LAYERS} layers")
+        _require(len(self.keys) <= MAX_KEYS, f"a plan has at most {MAX_KEYS} keys")
         _require(1 <= self.scale_bits <= MAX_SCALE_BITS, "the scale is out of range")
         _require(self.scale_bits < self.moduli[0].bit_length(), "the first prime is below the scale")
         for value in (self.pixel_bound, self.feature_step):
@@ -112,6 +115,8 @@ class EncryptionPlan:
         reach = self.feature_limit * self.feature_step * self.scale
         fits = reach * 2**OUTPUT_HEADROOM_BITS <= 2 ** self.moduli[0].bit_length()
         _require(self.feature_limit >= 1 and fits, "the features exceed the first prime")
+        limit = f"{self.feature_limit}, the limit of features, is not below {MAX_FEATURE_LIMIT}"
+        _require(self.feature_limit < MAX_FEATURE_LIMIT, limit)
         elements = [key.element for key in self.keys]
         ordered = all(a < b for a, b in pairwise(elements))
         _require(ordered, "Galois elements ascend")
@@ -204,7 +209,7 @@ class EncryptionPlan:
                 pixel_bound=_double(fields, "pixel_bound"),
                 output_layout=_layout(fields, "output_layout"),
                 feature_step=_double(fields, "feature_step"),
-                feature_limit=fields.integer("feature_limit", 1, 1 << 31),
+                feature_limit=fields.integer("feature_limit", 1, MAX_FEATURE_LIMIT),
                 keys=tuple(_key(item) for item in fields.mappings("keys", MAX_KEYS)),
                 flooding_bits=fields.integer("flooding_bits", 0, 64),
                 layers=tuple(_report(item) for item in fields.mappings("layers", MAX_LAYERS)),
@@ -224,6 +229,7 @@ def _check_layout(layout: Layout, slot_count: int) -> None:
     channels, rows, columns = layout.shape
     _require(min(channels, rows, columns, len(layout.copies)) >= 1, "a layout has channels, rows and columns")
     _require(channels <= MAX_CHANNELS, "there are too many channels")
+    _require(max(rows, columns) <= MAX_SIDE, "there are too many rows or columns")
     _require(rows * columns * len(layout.copies) <= slot_count, "a channel exceeds the slots")
     _require(channels * rows * columns * len(layout.copies) <= MAX_ENTRIES, "a tensor has too many entries")
     used = {place.ciphertext for place in layout.channels}

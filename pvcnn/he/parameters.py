@@ -9,6 +9,7 @@ tensors and to rescale, the one that is predicted to take least time.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,11 +18,14 @@ from itertools import product
 import numpy as np
 
 from pvcnn.errors import ParameterError
-from pvcnn.he.circuit import steps
+from pvcnn.he.circuit import Affine, Power, steps
 from pvcnn.he.costs import Costs
 from pvcnn.he.encryption_plan import (
     FLOODING_FRACTION,
+    MAX_CHANNELS,
+    MAX_LAYERS,
     MAX_SCALE_BITS,
+    MAX_SIDE,
     OUTPUT_HEADROOM_BITS,
     EncryptionPlan,
     LayerReport,
@@ -53,6 +57,9 @@ SPECIAL_PRIME_MARGINS = range(-2, 9)
 
 #: Weights are never rounded to less than this many bits behind the point.
 MIN_PLAINTEXT_BITS = 16
+
+#: Degree of all powers in a row: the scale's deviation from the primes is taken to it, and so are values.
+MAX_POWER = 1 << 16
 
 #: So many cuts are tried where the one at hand does not fit.
 _CUTS_TRIED = 2
@@ -104,6 +111,20 @@ def design(
         if fitting is None:
             raise
         raise ParameterError(f"{error}; cut behind {fitting!r}, which fits") from error
+
+
+def _check_size(private: PrivatePart) -> None:
+    """Raises ParameterError, naming the layer, for what a plan has no place for at any degree."""
+    for index, layer in enumerate(private.layers):
+        if index == MAX_LAYERS:
+            raise ParameterError(f"{layer.name}: a plan has at most {MAX_LAYERS} layers; leave some out")
+    shapes = private.shapes()
+    for layer, (channels, *sides) in ((private.layers[0], shapes[0]), (private.layers[-1], shapes[-1])):
+        if channels > MAX_CHANNELS or max(sides) > MAX_SIDE:
+            raise ParameterError(
+                f"{layer.name}: a plan has at most {MAX_CHANNELS} channels of at most {MAX_SIDE} rows and"
+                f" columns, not {channels} of {sides[0]}x{sides[1]}"
+            )
 
 
 def _nearest_cut(private: PrivatePart, feature_limit: int) -> str | None:
@@ -167,8 +188,10 @@ class _Choice:
         return math.hypot(self.noises[-1], rounding)
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what is infinite is refused, by name
 def _design_at(degree: int, private: PrivatePart, feature_limit: int, packs: bool) -> Design:
     _check_depth(degree, private)
+    _check_size(private)
     try:
         stages = chain(private, degree, packs)
     except ParameterError as error:
@@ -191,9 +214,19 @@ def _design_at(degree: int, private: PrivatePart, feature_limit: int, packs: boo
 
 
 def _check_depth(degree: int, private: PrivatePart) -> None:
-    depth = 1  # the final mask
+    depth, power = 1, 1  # the final mask
     for step in steps(private):
         depth += primes_used(step.operation)
+        match step.operation:
+            case Affine():
+                power = 1
+            case Power(degree=factor):
+                power *= factor
+        if power > MAX_POWER:
+            raise _TooSmallError(
+                f"{step.operation.name}: powers in a row have degree {power}, and {MAX_POWER} is the most"
+                " that is planned for; put a convolution or linear layer between them"
+            )
         if (MODULUS_BUDGET[degree] - 2 * MIN_HEADROOM_BITS) // (depth + 2) < MIN_SCALE_BITS:
             raise _TooSmallError(_too_deep(step.operation.name, depth, degree))
 
@@ -230,10 +263,13 @@ def _quietest(
         model = NoiseModel(degree, moduli)
         for bits in product(range(MIN_SCALE_BITS + 8, scale_bits + 1, 2), repeat=len(keeping)):
             inner = dict(zip(sorted(keeping), bits, strict=True))
-            track = levels(stages, keeping, moduli, 2.0**scale_bits, inner)
-            if min(level.plaintext_scale for level in track) < 2.0**MIN_PLAINTEXT_BITS:
+            try:
+                track = levels(stages, keeping, moduli, 2.0**scale_bits, inner)
+                if min(level.plaintext_scale for level in track) < 2.0**MIN_PLAINTEXT_BITS:
+                    continue
+                noises = tuple(estimates(stages, keeping, track, model, reaches.relevant))
+            except ArithmeticError:  # a scale or noise beyond all doubles
                 continue
-            noises = tuple(estimates(stages, keeping, track, model, reaches.relevant))
             choice = _Choice(degree, scale_bits, moduli, track, noises)
             if best is None or choice.answer_noise < best.answer_noise:
                 best = choice
@@ -247,7 +283,7 @@ def _lengths(
     degree: int, stages: Chain, keeping: Rescaling, feature_bound: float
 ) -> Iterator[tuple[int, tuple[int, ...]]]:
     """(bits of the scale, of all primes) within the budget: the largest scale for a key-switching prime."""
-    feature_bits = math.ceil(math.log2(feature_bound))
+    feature_bits = math.ceil(math.log2(min(feature_bound, sys.float_info.max)))
     headroom = max(MIN_HEADROOM_BITS, feature_bits + OUTPUT_HEADROOM_BITS)
     if headroom + MIN_SCALE_BITS > MAX_PRIME_BITS:
         raise _TooSmallError(
@@ -279,13 +315,13 @@ def _rooms(stages: Chain, choice: _Choice, reaches: Reach) -> list[float]:
 
 def _flooding_bits(stages: Chain, choice: _Choice, private: PrivatePart) -> int:
     noise = TAIL * choice.answer_noise
-    bits = math.floor(math.log2(private.feature_step * FLOODING_FRACTION / noise))
-    if bits < MIN_FLOODING_BITS:
+    room = private.feature_step * FLOODING_FRACTION
+    if not room >= noise * 2.0**MIN_FLOODING_BITS:
         raise _TooSmallError(
             f"{_lossiest(stages, choice.noises)}: loses the precision that features of step"
             f" {private.feature_step:.3g} need: noise may reach {noise:.1g} at degree {choice.degree}"
         )
-    return bits
+    return math.floor(math.log2(room / noise))
 
 
 def _lossiest(stages: Chain, noises: tuple[float, ...]) -> str:

@@ -108,15 +108,19 @@ def reach(chain: Chain, private: PrivatePart, feature_bound: float) -> Reach:
     """Raises ParameterError, naming the layer, for values that no modulus could hold."""
     values, proved = [private.pixel_bound], [True]
     for stage in chain.stages:
-        value = _largest(stage, values[-1])
+        try:
+            value = _largest(stage, values[-1])
+        except OverflowError:
+            value = math.inf
         known = proved[-1]
         if private.ranges and stage is not chain.stages[-1]:
             step = stage.step
             taken = (private.ranges[step.layer] + float(np.abs(step.offset).max())) / abs(step.factor)
             if taken < value:
                 value, known = taken, False
-        if value > _BEYOND_ANY_MODULUS:
-            raise ParameterError(f"{stage.name}: values may reach {value:.1g}")
+        if not value <= _BEYOND_ANY_MODULUS:
+            layer = chain.stages[-2] if stage is chain.stages[-1] else stage
+            raise ParameterError(f"{layer.name}: values may reach {value:.1g}")
         values.append(value)
         proved.append(known)
     return Reach(tuple(values), _relevant(chain, values, feature_bound), tuple(proved[1:]))

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pvcnn.errors import UnsupportedLayer
 from pvcnn.partition.cut import cut_graph
-from pvcnn.partition.fold import fold_batch_norms
-from pvcnn.partition.graph import (
+from pvcnn.partition.float_graph.fold import fold_batch_norms
+from pvcnn.partition.float_graph.graph import (
     AveragePool,
     BatchNorm,
     Conv2d,
@@ -24,7 +24,7 @@ from pvcnn.partition.graph import (
     type_name,
 )
 from pvcnn.partition.split import Split
-from pvcnn.partition.trace import trace
+from pvcnn.partition.torch_import.trace import trace
 
 #: Frames put through at once.
 BATCH = 128
@@ -156,7 +156,7 @@ def _graph(model: nn.Module | str | os.PathLike[str], frames: Tensor) -> FloatGr
     few = frames[:_TRACED].double()
     if isinstance(model, nn.Module):
         return trace(model, few)
-    from pvcnn.partition.onnx_import import load_onnx  # of the extra `onnx`
+    from pvcnn.partition.onnx_import.translate import load_onnx  # of the extra `onnx`
 
     graph = load_onnx(model)
     if graph.input_shape != tuple(frames.shape[1:]):

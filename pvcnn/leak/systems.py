@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
 from pvcnn.leak.private import FeaturesFunction
-from pvcnn.partition.graph import Activation, AveragePool, Conv2d, FloatLayer, apply
+from pvcnn.partition.float_graph.graph import Activation, AveragePool, Conv2d, FloatLayer, apply
 
 #: Equations for each unknown, and the most unknowns that are solved for.
 _EQUATIONS, MAX_UNKNOWNS = 12, 2500

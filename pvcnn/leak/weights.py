@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pvcnn.leak import budget
 from pvcnn.leak.private import BATCH, FeaturesFunction, Private, in_parts, of_layers
 from pvcnn.leak.systems import LINEAR, nonlinearity, solve_affine, solve_squares, squares_of
-from pvcnn.partition.graph import BatchNorm, Conv2d, FloatLayer, Linear, apply
+from pvcnn.partition.float_graph.graph import BatchNorm, Conv2d, FloatLayer, Linear, apply
 
 _STEP = 16
 #: What an entry that a layer makes costs, beside multiplications: memory, in multiplications.

@@ -11,15 +11,15 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from pvcnn.partition.calibrate import ValueRange, calibrate
 from pvcnn.partition.cut import CutGraph, outputs_are_nonnegative
-from pvcnn.partition.emitter import Quantised
-from pvcnn.partition.fold import activations_first, fold_batch_norms
-from pvcnn.partition.graph import Flatten, FloatGraph, FloatLayer
-from pvcnn.partition.quantize import feature_scale, quantise
-from pvcnn.partition.scale_plan import FeatureScale
-from pvcnn.partition.tables import HEADROOM
-from pvcnn.partition.trace import trace
+from pvcnn.partition.float_graph.fold import activations_first, fold_batch_norms
+from pvcnn.partition.float_graph.graph import Flatten, FloatGraph, FloatLayer
+from pvcnn.partition.quantisation.calibrate import ValueRange, calibrate
+from pvcnn.partition.quantisation.emitter import Quantised
+from pvcnn.partition.quantisation.quantize import feature_scale, quantise
+from pvcnn.partition.quantisation.scale_plan import FeatureScale
+from pvcnn.partition.quantisation.tables import HEADROOM
+from pvcnn.partition.torch_import.trace import trace
 from pvcnn.program.private import PrivateLayer, PrivatePart
 
 
@@ -89,7 +89,7 @@ def _float_graph(model: nn.Module | str | os.PathLike[str], frames: Tensor) -> F
     if isinstance(model, nn.Module):
         _check_finite(model)
         return trace(model, frames)
-    from pvcnn.partition.onnx_import import load_onnx  # of the extra `onnx`
+    from pvcnn.partition.onnx_import.translate import load_onnx  # of the extra `onnx`
 
     graph = load_onnx(model)
     if graph.input_shape != tuple(frames.shape[1:]):

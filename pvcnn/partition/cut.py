@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pvcnn.errors import CutRefused, UnsupportedLayer
-from pvcnn.partition.graph import (
+from pvcnn.partition.float_graph.graph import (
     FRAMES,
     Activation,
     AveragePool,

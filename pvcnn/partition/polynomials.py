@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from pvcnn.errors import UnsupportedLayer
 from pvcnn.models.layers import Polynomial
-from pvcnn.partition.activations import Activation
 from pvcnn.partition.cut import cut_graph
-from pvcnn.partition.fold import activations_first, fold_batch_norms
-from pvcnn.partition.graph import FloatGraph, FloatNode
-from pvcnn.partition.trace import trace
+from pvcnn.partition.float_graph.activations import Activation
+from pvcnn.partition.float_graph.fold import activations_first, fold_batch_norms
+from pvcnn.partition.float_graph.graph import FloatGraph, FloatNode
+from pvcnn.partition.torch_import.trace import trace
 
 Floats = NDArray[np.float64]
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from pvcnn.errors import CutRefused
 from pvcnn.partition.calibrated import Calibrated, checked_frames
 from pvcnn.partition.cut import cut_graph, private_layers, refuse_broken
-from pvcnn.partition.measure import measure, round_features
-from pvcnn.partition.quantize import REVEAL
-from pvcnn.partition.report import Report
-from pvcnn.partition.scale_plan import FeatureScale
+from pvcnn.partition.quantisation.measure import measure, round_features
+from pvcnn.partition.quantisation.quantize import REVEAL
+from pvcnn.partition.quantisation.report import Report
+from pvcnn.partition.quantisation.scale_plan import FeatureScale
 from pvcnn.program.private import PrivatePart, private_evaluate
 from pvcnn.program.private_rules import broken_rules
 from pvcnn.program.public_part import PublicPart

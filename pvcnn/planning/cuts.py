@@ -16,12 +16,12 @@ from pvcnn.leak.data import LeakData
 from pvcnn.leak.measure import measure
 from pvcnn.leak.private import described, of_layers
 from pvcnn.leak.summary import LeakSummary
-from pvcnn.partition.calibrate import calibrate
 from pvcnn.partition.calibrated import Calibrated, checked_frames
 from pvcnn.partition.cut import CutGraph, blocks_before, crossings, cut_at, private_layers
-from pvcnn.partition.graph import FRAMES, type_name
+from pvcnn.partition.float_graph.graph import FRAMES, type_name
 from pvcnn.partition.polynomials import fit_activations
-from pvcnn.partition.quantize import REVEAL
+from pvcnn.partition.quantisation.calibrate import calibrate
+from pvcnn.partition.quantisation.quantize import REVEAL
 from pvcnn.planning.costs import encrypted_cost, measured_on, public_cost
 from pvcnn.planning.limits import Choice, Limits, cheapest
 from pvcnn.planning.rows import CutPlan, CutRow

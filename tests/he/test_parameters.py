@@ -16,7 +16,15 @@ from pvcnn.he.encryption_plan import EncryptionPlan, SwitchingKey
 from pvcnn.he.layout import Layout, Place
 from pvcnn.he.parameters import MIN_FLOODING_BITS, plan
 from pvcnn.he.primes import MODULUS_BUDGET
-from pvcnn.program.private import PrivateAveragePool, PrivateConvolution, PrivateLayer, PrivatePart, Square
+from pvcnn.program.private import (
+    PrivateAveragePool,
+    PrivateConvolution,
+    PrivateLayer,
+    PrivatePart,
+    PrivatePolynomial,
+    Square,
+)
+from pvcnn.program.windows import Windows
 from tests.he.parts import convolution, default_part, private_part, small_part
 
 
@@ -107,6 +115,94 @@ def test_values_beyond_the_modulus_name_the_layer() -> None:
 def test_features_beyond_any_prime_name_the_layer() -> None:
     with pytest.raises(ParameterError, match=r"pooling: features may reach"):
         plan(small_part(), 1 << 60)
+
+
+def polynomial(name: str, *coefficients: float) -> PrivatePolynomial:
+    return PrivatePolynomial(name, np.array(coefficients))
+
+
+ONE = Windows.square(1)
+EXTREMES: dict[str, tuple[PrivatePart, int, str]] = {
+    "many squares in a row": (
+        private_part((1, 8, 8), [convolution("filters", 1, 1), *(Square(f"square{i}") for i in range(24))]),
+        4,
+        r"^square16: powers in a row have degree 131072",
+    ),
+    "values beyond doubles": (
+        private_part(
+            (1, 4, 4),
+            [convolution("filters", 1, 1), *(polynomial(f"p{i}", 0, 0, 0, 0, 1e9) for i in "abcdef")],
+        ),
+        4,
+        r"^p[a-f]: (values may reach|together with the layers before it)",
+    ),
+    "a square of a factor that underflows": (
+        private_part(
+            (1, 8, 8),
+            [convolution("filters", 1, 1), polynomial("tiny", 1e-300, -1e-300, -7e-301), Square("s")],
+        ),
+        4096,
+        r"^s: together with the layers before it",
+    ),
+    "coefficients out of all proportion": (
+        private_part((1, 8, 8), [convolution("filters", 1, 1), polynomial("p", 1.0, 1e300, 1e-300)]),
+        4096,
+        r"^p: together with the layers before it",
+    ),
+    "large weights on small pixels": (
+        replace(
+            private_part(
+                (1, 4, 4), [PrivateConvolution("filters", np.full((1, 1, 1, 1), 1e300), np.zeros(1), ONE)]
+            ),
+            pixel_bound=1e-300,
+        ),
+        4096,
+        r"^filters: loses the precision",
+    ),
+    "features beyond doubles": (
+        private_part((1, 4, 4), [convolution("filters", 1, 1)], step=1e300),
+        1 << 40,
+        r"^filters: features may reach 2\^1024",
+    ),
+    "a factor that the answer's mask takes": (
+        private_part((1, 4, 4), [convolution("filters", 1, 1), polynomial("p", 0, 0, 1e300)], step=1e-3),
+        4096,
+        r"^p: (values may reach|loses the precision)",
+    ),
+    "more layers than a plan has": (
+        private_part(
+            (1, 4, 4),
+            [convolution("filters", 1, 1), *(PrivateAveragePool(f"pool{i}", ONE, 1) for i in range(32))],
+        ),
+        4,
+        r"^pool31: a plan has at most 32 layers",
+    ),
+    "more channels than a plan has": (
+        private_part((1100, 1, 1), [convolution("filters", 1, 1100, windows=ONE)]),
+        4,
+        r"^filters: a plan has at most 1024 channels",
+    ),
+    "longer rows than a plan has": (
+        private_part((1, 1, 5000), [convolution("filters", 1, 1, windows=ONE)]),
+        4,
+        r"^filters: .* not 1 of 1x5000",
+    ),
+    "windows in the padding": (
+        private_part(
+            (1, 3, 1), [convolution("filters", 1, 1, windows=Windows((2, 2), (3, 3), (0, 0, 2, 0)))]
+        ),
+        4096,
+        r"^filters: all windows meet nothing but padding",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_what_no_parameters_fit_is_refused_by_name(name: str) -> None:
+    """Not by an error of the arithmetic's, whatever weights, coefficients, bounds and steps are."""
+    part, limit, message = EXTREMES[name]
+    with pytest.raises(ParameterError, match=message):
+        plan(part, limit)
 
 
 def test_wrong_channels_name_the_layer() -> None:

@@ -142,7 +142,7 @@ NO_COINS = {
     "pvcnn/compute/job_board.py",
     "pvcnn/he/frame_slots/evaluation.py",
     "pvcnn/he/keys.py",
-    "pvcnn/partition/emitter.py",
+    "pvcnn/partition/quantisation/emitter.py",
 }
 _GENERATORS = {
     "secrets.randbits",

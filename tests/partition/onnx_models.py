@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from pvcnn.partition.graph import FloatGraph
-from pvcnn.partition.onnx_import import load_onnx
+from pvcnn.partition.float_graph.graph import FloatGraph
+from pvcnn.partition.onnx_import.translate import load_onnx
 
 Array = NDArray[Any]
 SHAPE = (4, 7, 6)

@@ -10,8 +10,8 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
 from pvcnn.errors import UnsupportedLayer
-from pvcnn.partition.graph import Activation, Conv2d, FloatGraph, apply, type_name
-from pvcnn.partition.trace import trace
+from pvcnn.partition.float_graph.graph import Activation, Conv2d, FloatGraph, apply, type_name
+from pvcnn.partition.torch_import.trace import trace
 from tests.partition.networks import Functional, Square, chain, smooth_frames
 
 FRAMES = smooth_frames(3).double()

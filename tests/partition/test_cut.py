@@ -13,10 +13,10 @@ from pvcnn.errors import CutRefused, UnsupportedLayer
 from pvcnn.models.deepfake import OneBlockDetector
 from pvcnn.models.layers import Polynomial
 from pvcnn.partition.cut import CutGraph, check_rules, cut_graph, outputs_are_nonnegative, private_layers
-from pvcnn.partition.fold import activations_first, fold_batch_norms
-from pvcnn.partition.graph import FRAMES as WHOLE_FRAMES
-from pvcnn.partition.graph import FloatGraph
-from pvcnn.partition.trace import trace
+from pvcnn.partition.float_graph.fold import activations_first, fold_batch_norms
+from pvcnn.partition.float_graph.graph import FRAMES as WHOLE_FRAMES
+from pvcnn.partition.float_graph.graph import FloatGraph
+from pvcnn.partition.torch_import.trace import trace
 from pvcnn.program.private import PrivatePart, private_evaluate
 from tests.partition.networks import Square, chain, smooth_frames, stem
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
-from pvcnn.partition.fold import activations_first, fold_batch_norms
-from pvcnn.partition.graph import Activation, Add, Conv2d, FloatGraph, type_name
-from pvcnn.partition.trace import trace
+from pvcnn.partition.float_graph.fold import activations_first, fold_batch_norms
+from pvcnn.partition.float_graph.graph import Activation, Add, Conv2d, FloatGraph, type_name
+from pvcnn.partition.torch_import.trace import trace
 from tests.partition.networks import chain, smooth_frames, trained
 from tests.partition.random_networks import RandomNetwork
 

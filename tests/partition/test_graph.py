@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pvcnn.errors import UnsupportedLayer
-from pvcnn.partition.draft import Draft
-from pvcnn.partition.graph import (
+from pvcnn.partition.float_graph.draft import Draft
+from pvcnn.partition.float_graph.graph import (
     FRAMES,
     Activation,
     Add,

@@ -13,12 +13,12 @@ import torch
 from onnx import ModelProto, TensorProto, helper
 
 from pvcnn.errors import CampaignError, DecodeError, UnsupportedLayer
-from pvcnn.partition import onnx_model
-from pvcnn.partition.draft import Draft
-from pvcnn.partition.graph import BatchNorm
-from pvcnn.partition.onnx_import import load_onnx
-from pvcnn.partition.onnx_tensors import TensorReader
-from pvcnn.partition.onnx_values import Translation
+from pvcnn.partition.float_graph.draft import Draft
+from pvcnn.partition.float_graph.graph import BatchNorm
+from pvcnn.partition.onnx_import import model as onnx_model
+from pvcnn.partition.onnx_import.tensors import TensorReader
+from pvcnn.partition.onnx_import.translate import load_onnx
+from pvcnn.partition.onnx_import.values import Translation
 from tests.partition.onnx_models import SHAPE, imported, integers, model_of, random, save, single
 
 KERNEL = random(8, 4, 3, 3)

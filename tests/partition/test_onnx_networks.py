@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pvcnn.models.catalogue import create, frames
-from pvcnn.partition.graph import BatchNorm, FloatGraph
-from pvcnn.partition.onnx_import import load_onnx
+from pvcnn.partition.float_graph.graph import BatchNorm, FloatGraph
+from pvcnn.partition.onnx_import.translate import load_onnx
 
 
 def exported(
@@ -105,6 +105,6 @@ def test_shapes_that_are_computed(opset: int, dynamic: bool, tmp_path: Path) -> 
 
 
 def test_without_onnx_the_remedy_is_named() -> None:
-    code = "import sys; sys.modules['onnx'] = None; import pvcnn.partition.onnx_import"
+    code = "import sys; sys.modules['onnx'] = None; import pvcnn.partition.onnx_import.translate"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'pvcnn[onnx]'" in done.stderr

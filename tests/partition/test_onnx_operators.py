@@ -11,12 +11,12 @@ import pytest
 import torch
 from onnx import ModelProto, helper
 
-from pvcnn.partition.graph import Activation, FloatGraph
-from pvcnn.partition.onnx_folding import MOVES
-from pvcnn.partition.onnx_model import MAX_BYTES, MAX_LIST, MAX_SIDE, OPSETS
-from pvcnn.partition.onnx_operators import OPERATORS
-from pvcnn.partition.onnx_tensors import MAX_ENTRIES, MAX_RANK
-from pvcnn.partition.onnx_wire import MAX_DEPTH, MAX_FIELDS, MAX_LOOSE_BYTES
+from pvcnn.partition.float_graph.graph import Activation, FloatGraph
+from pvcnn.partition.onnx_import.folding import MOVES
+from pvcnn.partition.onnx_import.model import MAX_BYTES, MAX_LIST, MAX_SIDE, OPSETS
+from pvcnn.partition.onnx_import.operators import OPERATORS
+from pvcnn.partition.onnx_import.tensors import MAX_ENTRIES, MAX_RANK
+from pvcnn.partition.onnx_import.wire import MAX_DEPTH, MAX_FIELDS, MAX_LOOSE_BYTES
 from pvcnn.program.program import MAX_NODES
 from tests.partition.onnx_models import SHAPE, Array, imported, integers, model_of, outputs, random, single
 

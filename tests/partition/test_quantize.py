@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from pvcnn.errors import RangeError, UnsupportedLayer
-from pvcnn.partition.calibrate import calibrate
-from pvcnn.partition.fold import fold_batch_norms
-from pvcnn.partition.measure import round_features
-from pvcnn.partition.quantize import quantise, quantise_graph
-from pvcnn.partition.scale_plan import FeatureScale
+from pvcnn.partition.float_graph.fold import fold_batch_norms
+from pvcnn.partition.quantisation.calibrate import calibrate
+from pvcnn.partition.quantisation.measure import round_features
+from pvcnn.partition.quantisation.quantize import quantise, quantise_graph
+from pvcnn.partition.quantisation.scale_plan import FeatureScale
+from pvcnn.partition.quantisation.tables import HEADROOM, activation_table
 from pvcnn.partition.split import Split, split
-from pvcnn.partition.tables import HEADROOM, activation_table
-from pvcnn.partition.trace import trace
+from pvcnn.partition.torch_import.trace import trace
 from pvcnn.program import layers as integer
 from pvcnn.program.inference import trace as run
 from tests.partition.networks import Square, chain, decides_alike, smooth_frames, stem, trained

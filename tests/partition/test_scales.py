@@ -8,10 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvcnn.partition import scales, tables
-from pvcnn.partition.accumulators import find_accumulators, with_own_scales, without_batch_norms
-from pvcnn.partition.activations import Activation
-from pvcnn.partition.graph import (
+from pvcnn.partition.float_graph.activations import Activation
+from pvcnn.partition.float_graph.graph import (
     Add,
     AveragePool,
     BatchNorm,
@@ -23,8 +21,10 @@ from pvcnn.partition.graph import (
     MaxPool,
     Multiply,
 )
-from pvcnn.partition.rounding import finest_scale, integer_layer, round_weights
-from pvcnn.partition.ties import find_ties
+from pvcnn.partition.quantisation import scales, tables
+from pvcnn.partition.quantisation.accumulators import find_accumulators, with_own_scales, without_batch_norms
+from pvcnn.partition.quantisation.rounding import finest_scale, integer_layer, round_weights
+from pvcnn.partition.quantisation.ties import find_ties
 from pvcnn.program.layers import MAX_MULTIPLIER, MAX_SHIFT, Convolution
 from pvcnn.program.windows import Windows
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from pvcnn.errors import UnsupportedLayer
 from pvcnn.models.deepfake import OneBlockDetector
-from pvcnn.partition.graph import Add, BatchNorm, FloatGraph, type_name
-from pvcnn.partition.trace import trace
+from pvcnn.partition.float_graph.graph import Add, BatchNorm, FloatGraph, type_name
+from pvcnn.partition.torch_import.trace import trace
 from tests.partition.networks import Functional, chain, smooth_frames
 from tests.partition.random_networks import RandomNetwork
 

@@ -1,0 +1,1 @@
+"""Float layers as a directed acyclic graph: what every import makes and every cut starts from."""
