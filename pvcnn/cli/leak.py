@@ -179,7 +179,8 @@ def _write(folder: Path, reports: list[LeakReport]) -> None:
 
 def _show(model: str, reports: list[LeakReport]) -> None:
     """Two shares in a cell: those of the decoder and of the strongest attack."""
-    names = ("cut", ">features", ">dB", ">SSIM", ">frame", ">person", ">chance", ">copy's error")
+    kind = reports[0].identity or "person"
+    names = ("cut", ">features", ">dB", ">SSIM", ">frame", f">{kind}", ">chance", ">copy's error")
     shown = table(f"What the features of {plain(model)} give away", *names)
     for column in shown.columns:
         column.overflow = "fold"

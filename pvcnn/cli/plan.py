@@ -192,9 +192,9 @@ def show(plan: CutPlan) -> None:
         notes_below.append("--polynomials 2 plans as if activations before each cut were polynomials.")
     if any(row.leak for row in plan.rows):
         notes_below.append(
-            f"Frame, person: found by decoder / strongest attack, with {plan.budget_seconds:g} s. Attack the "
-            "cut that you choose for longer, pvcnn leak, before you trust it. Privacy against the cluster: "
-            "not proved."
+            f"Frame, {_kind(plan)}: found by decoder / strongest attack, with {plan.budget_seconds:g} s of "
+            "one thread. Attack the cut that you choose for longer, pvcnn leak, before you trust it. "
+            "Privacy against the cluster: not proved."
         )
     costs = [(row.cut, row.encrypted) for row in plan.rows if row.encrypted is not None]
     if any(cost.measured for _, cost in costs):
@@ -223,8 +223,8 @@ def _private_table(plan: CutPlan, rows: list[CutRow]) -> Table:
 
 
 def _public_table(plan: CutPlan) -> Table:
-    names = ["cut", "features", ">ratio", ">constraints", ">proof", ">frame", ">person"]
     title = f"What is left to prove ({plan.weights} weights)"
+    names = ["cut", "features", ">ratio", ">constraints", ">proof", ">frame", f">{_kind(plan)}"]
     is_attacked = any(row.leak for row in plan.rows)
     if is_attacked:
         title += ", and what features give away"
@@ -235,6 +235,11 @@ def _public_table(plan: CutPlan) -> Table:
             cells = _public_cells(row, row.public)
             public.add_row(_named(row), *(cells if is_attacked else cells[:-2]))
     return public
+
+
+def _kind(plan: CutPlan) -> str:
+    """What is shown by the frames that were attacked."""
+    return next((row.leak.people.kind for row in plan.rows if row.leak and row.leak.people), "person")
 
 
 def _keep_names(names: Table) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Columns of a sheet: of all attacked frames the worst reconstructed, those about the median, the best.
 COLUMNS = {"worst": 3, "median": 4, "best": 3}
-_CELL, _GAP, _LINE, _SIDE = 128, 4, 18, 270
+_CELL, _GAP, _LINE, _SIDE, _BETWEEN = 128, 4, 18, 270, 16
 _FONT = 12
 _INK, _PAPER = 0, 255
 
@@ -47,7 +47,7 @@ def draw(reports: Sequence[LeakReport]) -> bytes:
         raise ValueError("the reports are on different frames: draw a picture for each")
     chosen = _chosen(first)
     band = _CELL + _LINE + _GAP
-    width = _SIDE + sum(map(len, chosen.values())) * (_CELL + _GAP)
+    width = _SIDE + sum(map(len, chosen.values())) * (_CELL + _GAP) + (len(chosen) - 1) * _BETWEEN
     sheet = Image.new("L", (width, _LINE + (1 + len(reports)) * band), _PAPER)
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(_FONT)
@@ -68,6 +68,7 @@ def draw(reports: Sequence[LeakReport]) -> bytes:
                 sheet.paste(_image(report.decoder.pictures[number]), (left, top))
                 text(left, top + _CELL, [f"{float(report.decoder.decibels[number]):.1f} dB"])
             left += _CELL + _GAP
+        left += _BETWEEN
     stream = io.BytesIO()
     sheet.save(stream, "PNG", optimize=True)
     return stream.getvalue()
@@ -96,16 +97,21 @@ def _caption(report: LeakReport) -> list[str]:
     lines = [
         f"cut {report.cut}: {'x'.join(map(str, report.feature_shape))} features",
         f"{summary.psnr / 1000:.1f} dB, similarity {summary.similarity / 1000:.2f}",
-        f"frame among {summary.candidates}: {summary.frames_by_decoder / 10:.0f}%"
-        f" (best {summary.frames_by_best / 10:.0f}%)",
+        f"frame of {summary.candidates}: decoder {_percent(summary.frames_by_decoder)},"
+        f" strongest {_percent(summary.frames_by_best)}",
     ]
     people = summary.people
     if people is not None:
-        lines.append(
-            f"{people.kind} among {people.count}: {people.by_decoder / 10:.0f}%"
-            f" (best {people.by_best / 10:.0f}%, chance {people.chance / 10:.0f}%)"
-        )
+        lines += [
+            f"{people.kind} of {people.count}: decoder {_percent(people.by_decoder)},"
+            f" strongest {_percent(people.by_best)}",
+            f"{people.kind} by chance {_percent(people.chance)}",
+        ]
     return [*lines, f"budget {report.budget_seconds:g} s"]
+
+
+def _percent(share: int) -> str:
+    return f"{share / 10:.0f}%"
 
 
 def _image(picture: Tensor) -> Image.Image:
