@@ -16,7 +16,7 @@ from pvcnn.campaign.audit_report import AuditReport, Finding, demand_honest
 from pvcnn.campaign.audit_software import Software
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.evaluator import read_card
+from pvcnn.campaign.evaluator import read_card, read_evaluation_keys
 from pvcnn.campaign.folder import ENCRYPTION_PLAN, PROGRAM, VERIFICATION_KEY, CampaignFolder
 from pvcnn.campaign.ledger import ROLE
 from pvcnn.campaign.manifest import Manifest
@@ -24,7 +24,7 @@ from pvcnn.campaign.opened_answer import AnswerReader, OpenedAnswer, open_public
 from pvcnn.campaign.signed import digest_of_file, file_digest
 from pvcnn.errors import DecodeError, RangeError, SubmissionRefused, VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
-from pvcnn.he.key_opening import check_secret_key
+from pvcnn.he.key_opening import check_evaluation_keys, check_secret_key
 from pvcnn.he.keys import PublicKey, SecretKey
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
@@ -38,6 +38,8 @@ from pvcnn.qmp.published import check_published_weights
 def audit_cluster(folder: CampaignFolder, choice: AuditChoice, opening: ClusterOpening) -> AuditReport:
     """Decrypts the answers to the chosen submissions again, and compares D_in; refusals must be due.
 
+    A cluster whose evaluation keys were not made with its secret key is honest in none of them.
+
     Needs DIR/public, DIR/mail/cluster and DIR/keys. Raises VerificationError for an opening that is not of
     this cluster, campaign and choice, CampaignError for what is missing, and DecodeError.
     """
@@ -45,6 +47,10 @@ def audit_cluster(folder: CampaignFolder, choice: AuditChoice, opening: ClusterO
     audited = _Audited(folder, choice, opening)
     here = Software.here()
     found = []
+    fault = audited.fault_of_keys()
+    if fault:
+        found = [Finding.of(index, False, fault) for index in choice.indices]
+        return AuditReport(ROLE, choice, tuple(found), opening.software, here)
     for index in choice.indices:
         reproduced, what = audited.repeat(choice.record.fixed[index], opening.blinding(index))
         found.append(Finding.of(index, reproduced, what, here == opening.software))
@@ -98,6 +104,7 @@ class _Audited:
         self._proving_key = ProvingKey.load(folder.proving_key)
         self._sealing_key = opening.open_mail(card.sealing_key)
         plan = EncryptionPlan.from_bytes(plan_bytes)
+        self._evaluation_keys = read_evaluation_keys(folder, card, plan)
         self._reader = AnswerReader(
             self._sealing_key,
             plan,
@@ -105,6 +112,14 @@ class _Audited:
             Program.from_bytes(program_bytes),
             self._label_key() if manifest.takes_labels else None,
         )
+
+    def fault_of_keys(self) -> str:
+        """What is wrong with the keys that the owner evaluated with; empty if nothing is."""
+        try:
+            check_evaluation_keys(self._reader.plan, self._evaluation_keys, self._reader.decryption)
+        except VerificationError as error:
+            return str(error)
+        return ""
 
     def repeat(self, fixed: Fixed, blinding: int) -> tuple[bool, str]:
         """Whether the outcome is what the answer gives, and in words what it gives."""

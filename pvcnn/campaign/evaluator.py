@@ -175,13 +175,18 @@ def read_card(public: PublicFolder) -> ClusterCard:
 
 def open_evaluator(folder: CampaignFolder, card: ClusterCard, private: PrivatePart) -> Evaluator:
     """The private part under the evaluation keys that the card names. Raises VerificationError for others."""
-    data = read_from_step(folder.evaluation_keys, MAX_EVALUATION_KEYS, "keygen")
-    if file_digest(data) != card.evaluation_keys_digest:
-        raise VerificationError("the evaluation keys are not those on the cluster's card")
     plan = EncryptionPlan.from_bytes(folder.public.read(ENCRYPTION_PLAN))
     return Evaluator(
         plan,
         PublicKey.from_bytes(plan, card.encryption_key),
-        EvaluationKeys.from_bytes(plan, data),
+        read_evaluation_keys(folder, card, plan),
         private,
     )
+
+
+def read_evaluation_keys(folder: CampaignFolder, card: ClusterCard, plan: EncryptionPlan) -> EvaluationKeys:
+    """The cluster's, as its card names them. Raises VerificationError for others."""
+    data = read_from_step(folder.evaluation_keys, MAX_EVALUATION_KEYS, "keygen")
+    if file_digest(data) != card.evaluation_keys_digest:
+        raise VerificationError("the evaluation keys are not those on the cluster's card")
+    return EvaluationKeys.from_bytes(plan, data)

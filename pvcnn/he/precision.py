@@ -18,7 +18,7 @@ import numpy as np
 
 from pvcnn.errors import ParameterError
 from pvcnn.he.circuit import Affine, Power, WindowSum
-from pvcnn.he.levels import Level, Rescaling
+from pvcnn.he.levels import Level, Rescaling, power_scales
 from pvcnn.he.placement import AffinePlan, SumPlan
 from pvcnn.he.schedule import Chain, PowerPlan, Stage
 from pvcnn.program.private import PrivatePart
@@ -60,6 +60,10 @@ class NoiseModel:
     def __init__(self, degree: int, moduli: tuple[int, ...]) -> None:
         self._degree = degree
         self._moduli = moduli
+
+    def prime(self, primes: int) -> float:
+        """The one that a rescaling divides by, with `primes` data primes left."""
+        return float(self._moduli[primes - 1])
 
     def _slot(self, coefficient_variance: float, scale: float) -> float:
         """Deviation of a slot's real part from the variance of each coefficient."""
@@ -234,12 +238,15 @@ def _power_noise(
     switched = model.key_switch(level.primes, level.scale**2)
     if power.degree == 2:
         return carried.plus(switched, last)
-    scale = level.scale
-    inner = switched.plus(Noise(model.rounding(scale)))
-    tail = abs(power.lower[0])
+    # A square whose power keeps its scale at the end has a scale below the level's.
+    square_scale, product_scale = power_scales(power, level.scale, [model.prime(level.primes)])
+    rounding = model.rounding(square_scale)
+    inner = switched.plus(Noise(rounding))
+    other = magnitude + abs(power.lower[0])
+    coded = model.encoding(magnitude, product_scale / level.scale)
     if power.degree == 4:
-        tail = 2 * magnitude**2 + tail * magnitude + abs(power.lower[1])
-    other = magnitude + tail if power.degree == 3 else tail
-    coded = Noise(model.encoding(magnitude, scale) * (1.0 + magnitude**2))
-    again = model.key_switch(level.primes - 1, scale**2)
-    return carried.plus(inner.times(other), again, coded, last)
+        other = 2 * magnitude**2 + abs(power.lower[0]) * magnitude + abs(power.lower[1])
+        middle = math.hypot(model.encoding(magnitude, level.scale), rounding)
+        coded = math.hypot(coded, middle * magnitude**2)
+    again = model.key_switch(level.primes - 1, product_scale)
+    return carried.plus(inner.times(other), again, Noise(coded), last)

@@ -19,13 +19,14 @@ from pvcnn.campaign.audit_software import Software
 from pvcnn.campaign.cluster import ClusterRole
 from pvcnn.campaign.cluster_audit import audit_cluster, open_for_audit
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.evaluator import read_card, read_evaluation_keys
 from pvcnn.campaign.folder import ENCRYPTION_PLAN, REFUSALS, STATEMENTS, CampaignFolder
 from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.outcome import ClusterOutcome
 from pvcnn.errors import CampaignError, RangeError, SubmissionRefused, VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.keys import SecretKey
-from pvcnn.he.residues import subtract
+from pvcnn.he.residues import add, subtract
 from pvcnn.program.public_part import PublicPart
 from pvcnn.qmp.commitments import commit_features
 from pvcnn.qmp.proving_key import ProvingKey
@@ -163,6 +164,29 @@ def test_refusals_without_a_cause_are_caught(folder: CampaignFolder, monkeypatch
     report = audit(folder)
     assert report.honest
     assert "12345" not in report.findings[1].what, "values stay with the auditor"
+
+
+def test_evaluation_keys_that_move_features_are_caught(
+    folder: CampaignFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the card had always named them: everything else is as the answers say."""
+    plan = EncryptionPlan.from_bytes(folder.public.read(ENCRYPTION_PLAN))
+    keys = read_evaluation_keys(folder, read_card(folder.public), plan)
+    body = keys.bodies[-1].copy()
+    body[0] = add(body[0], np.full_like(body[0], 1 << 30), plan.key_moduli(plan.keys[-1]))
+    forged = replace(keys, bodies=(*keys.bodies[:-1], body))
+    with monkeypatch.context() as patched:
+        patched.setattr("pvcnn.campaign.cluster_audit.read_evaluation_keys", lambda *_: forged)
+        report = audit(folder)
+        assert {each.status for each in report.findings} == {Status.DISHONEST}
+        assert "was not made with the cluster's secret key" in report.findings[0].what
+        other = audit(folder, software=replace(Software.here(), numpy="1.0"))
+        assert {each.status for each in other.findings} == {Status.DISHONEST}
+        with pytest.raises(CampaignError, match="would not pass"):
+            open_for_audit(folder, choose(folder))
+    folder.evaluation_keys.write_bytes(forged.to_bytes(plan))
+    with pytest.raises(VerificationError, match="not those on the cluster's card"):
+        audit(folder)
 
 
 def test_openings_of_something_else_are_refused(folder: CampaignFolder) -> None:

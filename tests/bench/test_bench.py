@@ -123,3 +123,17 @@ def test_threads_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_machine_names_no_host() -> None:
     assert Path("/etc/hostname").read_text().strip() not in measure.machine()
+
+
+def test_private_reports_what_was_planned_and_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    report = call(capsys, "private", "one", "--frames", "1")
+    for side in ("ours", "reference"):
+        assert {"keygen", "encrypt", "evaluate", "decrypt"} <= report[side]["processor_seconds"].keys()
+        assert report[side]["error_in_steps"]["flooded"] < 0.25
+    times = [report[side]["processor_seconds"]["evaluate"] for side in ("reference", "ours")]
+    assert report["ratio"]["evaluate"] == pytest.approx(times[0] / times[1])
+
+
+def test_an_unknown_private_part_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "private", "four"]) == 2
+    assert "choose one of one, two, three, detector" in capsys.readouterr().err

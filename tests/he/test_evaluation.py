@@ -101,6 +101,9 @@ COARSE = {
     ),
     "quartic, merged": coarse(convolution("filters", 9, 1), QUARTIC, limit=16),
     "powers behind a pool": coarse(LAYERS["filters"], LAYERS["pooling"], CUBIC, limit=16),
+    # The square within is rescaled to less than the scale before, where rounding counts for more.
+    "cubic that keeps its scale": coarse(LAYERS["filters"], CUBIC, limit=256),
+    "quartic that keeps its scale": coarse(LAYERS["filters"], QUARTIC, limit=256),
     "linear": coarse(LAYERS["filters"], LAYERS["square"], linear("linear", 5, 3 * 256), limit=16),
     "strides and groups": coarse(
         convolution("one", 4, 1, windows=Windows.square(3, 2, 1)),
@@ -137,6 +140,12 @@ def test_folding_before_a_kept_power_is_quieter() -> None:
         for one in (roles, replace(roles, evaluator=late))
     ]
     assert 8 * errors[0] < errors[1]
+
+
+@pytest.mark.parametrize("name", ["cubic that keeps its scale", "quartic that keeps its scale"])
+def test_powers_of_higher_degree_keep_their_scale(name: str) -> None:
+    made = design(*COARSE[name])
+    assert len(made.plan.data_moduli) == sum(stage.rescalings for stage in made.chain.stages) == 4
 
 
 @pytest.mark.parametrize("name", [*CHAINS, *COARSE])
