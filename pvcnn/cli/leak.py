@@ -135,6 +135,8 @@ def model_and_data(model: str, data: str, shape: str | None, seed: int) -> tuple
     frame_shape = known.input_shape if known is not None else (1, 64, 64)
     if shape is not None:
         frame_shape = parsed_shape(shape)
+        if known is not None and frame_shape != known.input_shape:
+            raise click.UsageError(f"--shape {shape!r}: {model} takes {known.input_shape}; leave out --shape")
     loaded = network(model, seed)
     match data:
         case "faces":
@@ -149,7 +151,7 @@ def model_and_data(model: str, data: str, shape: str | None, seed: int) -> tuple
     if known is not None and found != known.input_shape:
         raise click.UsageError(
             f"frames to attack ({attacked.name}) have the shape {found}, {model} takes {known.input_shape}: "
-            "choose others by --data, or leave out --data and --shape"
+            "choose others by --data, or leave it out"
         )
     return loaded, attacked
 
