@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pvcnn.cli.inputs import read_array
@@ -243,7 +244,8 @@ def _kind(plan: CutPlan) -> str:
 
 
 def _keep_names(names: Table) -> None:
-    """Folded where there is little room, never cut short: whoever chooses a cut has to copy its name."""
+    """Room for whole names in 80 columns; longer ones are folded, never cut short: they have to be copied."""
+    names.box, names.pad_edge, names.padding = SIMPLE_HEAD, False, (0, 1, 0, 0)
     for column in names.columns:
         column.overflow = "fold"
 
@@ -258,12 +260,17 @@ def _private_cells(cost: EncryptedCost, is_measured: bool) -> tuple[str, ...]:
     return (
         duration(cost.seconds),
         *(["" if found is None else duration(found.evaluate_seconds)] if is_measured else []),
-        size(cost.evaluation_keys),
-        size(cost.upload),
-        size(cost.download),
+        *map(_short_size, (cost.evaluation_keys, cost.upload, cost.download)),
         f"{cost.error_steps if found is None else found.error_steps:.3f}",
         f"{cost.headroom_bits}{'' if cost.proved else '*'}",
     )
+
+
+def _short_size(count: int) -> str:
+    """Three digits will do."""
+    if count >= 10**8:
+        return f"{count / 1e6:.0f} MB"
+    return size(count) if count >= 10**6 else f"{count / 1e3:.0f} kB"
 
 
 def _public_cells(row: CutRow, cost: PublicCost) -> tuple[str, ...]:

@@ -121,14 +121,15 @@ def test_names_of_cuts_are_never_cut_short(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cost = EncryptedCost(8192, 1.0, 10**8, 10**6, 10**6, 0.1, 0.125, 30, False, 8, 10**9)
-    row = CutRow(1, "a.very.long.name.of.one.convolution", "Conv2d", None, "", (1, 8, 8), (2, 8, 8))
+    row = CutRow(
+        1, "a.name.of.one.convolution.that.is.longer.than.most", "Conv2d", None, "", (1, 8, 8), (2, 8, 8)
+    )
     row = replace(row, encrypted=cost, public=PublicCost(10**6, 1 << 20, 3.0))
     monkeypatch.setattr(output.results, "width", 70)
     plan_command.show(CutPlan("model", "committed", None, 0, 0.0, (row,)))
     printed = capsys.readouterr().out
     assert "\N{HORIZONTAL ELLIPSIS}" not in printed
-    columns = [line.split("\N{BOX DRAWINGS LIGHT VERTICAL}") for line in printed.splitlines()]
-    assert "".join(cells[1].strip() for cells in columns if len(cells) > 1) == 2 * row.cut
+    assert row.cut in "".join(line.split()[0] for line in printed.splitlines() if line.strip())
 
 
 def split_arguments(folder: Path, *more: str) -> list[str]:
