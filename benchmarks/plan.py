@@ -1,28 +1,32 @@
 """What cuts of our networks cost and give away: the tables of docs/plan.md, and docs/plan.svg.
 
-    python benchmarks/plan.py [--budget SECONDS] [--only NAME] [--results FOLDER] [--write]
+    python benchmarks/plan.py [--budget SECONDS] [--only NAME] [--results FOLDER] [--note TEXT] [--write]
 
-Plans the shipped detector as it is, and LeNet-5, pvCNN's own order of layers and VGG-11 as if activations
-before a cut were polynomials of degree two. `--results` keeps what was measured in a folder, or takes it from
-there.
+Plans the shipped detector as it is; LeNet-5 and a network of ten layers (benchmarks/ten_layers.py), which is
+trained first, as if activations before a cut were polynomials of degree two. `--results` keeps what was
+measured in a folder, or takes it from there. `--note` says what else is to be said of the machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from ten_layers import NAME as TEN_LAYERS
+from ten_layers import ten_layers
+from torch import nn
 
-from pvcnn.bench.measure import machine
+from pvcnn.bench.documents import measured_here, replace_measured
 from pvcnn.data.frames import CALIBRATION_FRAMES, PIXEL_BOUND
-from pvcnn.leak.data import data_for
-from pvcnn.models.catalogue import CATALOGUE, create, frames
+from pvcnn.leak.data import LeakData, digit_data, face_data
+from pvcnn.models.catalogue import create, frames
 from pvcnn.planning.cuts import DEFAULT_BUDGET, Settings, plan_cuts
 from pvcnn.planning.limits import merged
 from pvcnn.planning.picture import draw
@@ -30,31 +34,57 @@ from pvcnn.planning.picture import draw
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "plan.md"
 PICTURE = ROOT / "docs" / "plan.svg"
-BEGIN, END = "<!-- benchmarks/plan.py writes from here -->", "<!-- to here -->"
-#: Networks, and the degree of polynomials in place of their activations.
-NETWORKS: dict[str, int | None] = {"deepfake": None, "lenet5": 2, "article": 2, "vgg11": 2}
+SCRIPT = "benchmarks/plan.py"
 #: The network of docs/plan.svg.
 PICTURED = "deepfake"
 
 
+@dataclass(frozen=True)
+class Network:
+    """`calibrated_as`: a network of the catalogue, whose frames it takes; `polynomials`: their degree."""
+
+    title: str
+    make: Callable[[], nn.Module]
+    calibrated_as: str
+    frames: int
+    data: Callable[[], LeakData]
+    polynomials: int | None = None
+    pixel_bound: float | None = None
+
+
+NETWORKS = {
+    "deepfake": Network(
+        "The demo's deepfake detector",
+        lambda: create("deepfake"),
+        "deepfake",
+        CALIBRATION_FRAMES,
+        face_data,
+        pixel_bound=PIXEL_BOUND,
+    ),
+    "lenet5": Network("LeNet-5", lambda: create("lenet5"), "lenet5", 64, digit_data, 2),
+    TEN_LAYERS: Network("Eight convolutions, two linear layers", ten_layers, "lenet5", 64, digit_data, 2),
+}
+
+
 def planned(name: str, budget: float) -> tuple[dict[str, Any], bytes]:
-    """The plan of one network with date, machine and wall seconds, and its picture."""
-    is_detector = name == "deepfake"
-    calibration = frames(name, CALIBRATION_FRAMES if is_detector else 64)
-    start = time.perf_counter()
+    """The plan of one network with date and machine, processor and wall seconds, and its picture."""
+    network = NETWORKS[name]
+    made, data = network.make(), network.data()
+    calibration = frames(network.calibrated_as, network.frames)
+    start, wall = time.process_time(), time.perf_counter()
     plan = plan_cuts(
-        create(name),
+        made,
         calibration,
-        data_for(name, CATALOGUE[name].input_shape),
-        Settings(polynomials=NETWORKS[name], budget=budget),
+        data,
+        Settings(polynomials=network.polynomials, budget=budget),
         name=name,
-        pixel_bound=PIXEL_BOUND if is_detector else None,
+        pixel_bound=network.pixel_bound,
         progress=lambda *step: print(name, *step, file=sys.stderr, flush=True),
     )
     found = {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": machine(),
-        "seconds": time.perf_counter() - start,
+        "measured": measured_here(),
+        "processor_seconds": time.process_time() - start,
+        "wall_seconds": time.perf_counter() - wall,
         **plan.to_dict(),
     }
     return found, draw(plan)
@@ -118,21 +148,22 @@ def _row(cut: dict[str, Any]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def document(results: dict[str, Any]) -> str:
-    """What stands between the markers of docs/plan.md."""
-    parts = [BEGIN]
+def document(results: dict[str, Any], note: str) -> str:
+    """What stands between the marks of docs/plan.md."""
+    parts: list[str] = []
     for name, found in results.items():
         degree = found["polynomials"]
         counted = "" if degree is None else f", activations before a cut counted as degree {degree}"
+        minutes = [found[seconds] / 60 for seconds in ("processor_seconds", "wall_seconds")]
         parts += [
-            "",
-            f"{CATALOGUE[name].description.capitalize()} (`{name}`{counted}): {found['date']},"
-            f" {found['machine']}, {found['seconds'] / 60:.1f} minutes, budget {found['budget_seconds']:g} s"
-            " a cut.",
+            f"**{NETWORKS[name].title}** (`{name}`{counted}). {found['measured'].removesuffix('.')}: "
+            f"{minutes[0]:.1f} minutes of one processor, {minutes[1]:.1f} by the clock; budget"
+            f" {found['budget_seconds']:g} s a cut.{f' {note}' if note else ''}",
             "",
             table(found),
+            "",
         ]
-    return "\n".join([*parts, "", END])
+    return "\n".join(parts[:-1])
 
 
 def main() -> None:
@@ -142,19 +173,21 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=DEFAULT_BUDGET)
     parser.add_argument("--only", choices=[*NETWORKS], action="append")
     parser.add_argument("--results", type=Path, help="a folder: what lies there is not measured again")
+    parser.add_argument("--note", default="", help="a sentence about the machine for the document")
     parser.add_argument("--write", action="store_true", help="change docs/plan.md and docs/plan.svg")
     options = parser.parse_args()
+    if options.write and options.only:
+        parser.error("--write replaces all tables: leave out --only, or measure into --results before")
     torch.set_num_threads(1)
     results = {}
     for name in options.only or NETWORKS:
         results[name], picture = kept(name, options.budget, options.results)
         if options.write and name == PICTURED:
             PICTURE.write_bytes(picture)
-    text = document(results)
+    text = document(results, options.note)
     print(text)
     if options.write:
-        before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-        DOCUMENT.write_text(before + text + rest.partition(END)[2])
+        replace_measured(DOCUMENT, SCRIPT, text)
 
 
 if __name__ == "__main__":

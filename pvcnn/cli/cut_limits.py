@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, TypeVar
 
 import click
 
 from pvcnn.cli.output import duration, notes, plain
-from pvcnn.cli.plan import DEFAULT_BUDGET, PlanProgress
-from pvcnn.planning.limits import Limits
+from pvcnn.cli.plan import DEFAULT_BUDGET
+from pvcnn.cli.progress import CutProgress
+from pvcnn.planning.limits import Choice, Limits
+from pvcnn.planning.rows import CutRow
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -81,17 +83,43 @@ def chosen_cut(
 ) -> int | str:
     """The cheapest cut within the limits, as `split` takes it. Raises CutRefused, with all reasons."""
     from pvcnn.leak.data import data_for
+    from pvcnn.partition.calibrated import checked_frames
     from pvcnn.planning.cuts import Settings, automatic_cut
 
-    data = data_for("", tuple(frames.shape[1:])) if limits.need_attacks else None
+    channels, height, width = checked_frames(frames).shape[1:]
+    data = data_for("", (channels, height, width)) if limits.need_attacks else None
     settings = Settings(weights, reveal, measures=False, budget=budget)
-    with PlanProgress() as progress:
-        row = automatic_cut(model, frames, limits, data, settings, pixel_bound=bound, progress=progress.show)
+    with CutProgress("planning") as progress:
+        choice = automatic_cut(
+            model, frames, limits, data, settings, pixel_bound=bound, progress=progress.show
+        )
+    for line in _described(choice):
+        notes.print(plain(line), soft_wrap=True)
+    row = choice.row
+    return row.layer if row.blocks is None else row.blocks
+
+
+def _described(choice: Choice) -> Iterator[str]:
+    """What the cut costs and leaks, beside those around it."""
+    yield f"cut {_costs(choice.row)}"
+    leak = choice.row.leak
+    if leak is not None:
+        people = leak.people
+        named = "" if people is None else f", right {people.kind} named for {people.by_best / 1000:.1%}"
+        yield (
+            f"  attacked for {leak.budget_milliseconds / 1000:g} s, {leak.data}: right frame found for "
+            f"{leak.frames_by_best / 1000:.1%}{named}; pvcnn leak attacks it for longer"
+        )
+    for row, exceeded in choice.cheaper:
+        yield f"  cheaper, but too much: {_costs(row)}; {exceeded}"
+    if choice.dearer is not None:
+        yield f"  next dearer: {_costs(choice.dearer)}"
+
+
+def _costs(row: CutRow) -> str:
     assert row.encrypted is not None
     assert row.public is not None
-    notes.print(
-        f"cut {plain(row.cut)}: {row.features} features, {duration(row.encrypted.seconds)} encrypted, "
-        f"{row.public.constraints:,} constraints, {duration(row.public.prove_seconds)} a proof, predicted",
-        soft_wrap=True,
+    return (
+        f"{row.cut}: {row.features} features, {duration(row.encrypted.seconds)} encrypted, "
+        f"{row.public.constraints:,} constraints, {duration(row.public.prove_seconds)} a proof, predicted"
     )
-    return row.layer if row.blocks is None else row.blocks

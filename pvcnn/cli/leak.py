@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pvcnn.cli.inputs import load_model
-from pvcnn.cli.options import json_option, usage_errors, use_one_torch_thread
+from pvcnn.cli.options import check_folder, json_option, usage_errors, use_one_torch_thread
 from pvcnn.cli.output import notes, plain, print_json, results, table
+from pvcnn.cli.progress import CutProgress
 
 if TYPE_CHECKING:
+    from pvcnn.leak.data import LeakData
+    from pvcnn.leak.private import Private
     from pvcnn.leak.report import LeakReport
 
 #: As pvcnn.leak.budget has it, which needs torch.
@@ -75,50 +78,82 @@ def leak_command(
     torch module, or an ONNX model. Attackers train on other people (or pictures) than those attacked.
     """
     use_one_torch_thread()
-    from pvcnn.leak.measure import measure
-    from pvcnn.leak.private import behind_cut, whole
+    from pvcnn.leak.measure import STAGES, measure
+    from pvcnn.leak.picture import check_drawable
 
-    network, attacked = model_and_data(model, data, shape, seed)
+    if out is not None:
+        check_drawable()
+        check_folder(out, "--out")
     reports = []
     with usage_errors():
-        for cut in cuts:
-            if cut == "whole":
-                private = whole(network, attacked.attacked.inputs)
-            else:
-                private = behind_cut(network, attacked.attacked.inputs, int(cut) if cut.isdecimal() else cut)
-            with notes.status(f"cut {plain(cut)}") as status:
+        with notes.status("reading the model and frames"):
+            loaded, attacked = model_and_data(model, data, shape, seed)
+            parts = [_private(loaded, attacked, cut) for cut in cuts]
+        with CutProgress("attacking") as progress:
+            for number, (cut, private) in enumerate(zip(cuts, parts, strict=True)):
 
-                def show(stage: str, cut: str = cut) -> None:
-                    status.update(f"cut {plain(cut)}: {stage}")
+                def show(stage: str, number: int = number, cut: str = cut) -> None:
+                    share = STAGES.index(stage) / len(STAGES)
+                    progress.show(number, len(cuts), cut, stage, share)
 
                 reports.append(measure(private, attacked, budget, seed, cut=cut, progress=show))
-            notes.print(f"cut {plain(cut)}: attacked")
-        if out is not None:
-            _write(out, reports)
+    if out is not None:
+        _write(out, reports)
     if as_json:
         print_json({"model": model, "cuts": [report.to_dict() for report in reports]})
     else:
         _show(model, reports)
 
 
-def model_and_data(model: str, data: str, shape: str | None, seed: int) -> tuple[Any, Any]:
-    from pvcnn.leak.data import data_for, digit_data, face_data, random_data
+def _private(loaded: Any, attacked: LeakData, cut: str) -> Private:
+    from pvcnn.leak.private import behind_cut, whole
+
+    inputs = attacked.attacked.inputs
+    if cut == "whole":
+        return whole(loaded, inputs)
+    return behind_cut(loaded, inputs, int(cut) if cut.isdecimal() else cut)
+
+
+def network(model: str, seed: int) -> Any:
+    """A torch module, or the path of an ONNX file."""
     from pvcnn.models.catalogue import CATALOGUE, create
 
+    if model in CATALOGUE:
+        return create(model, seed)
+    if ":" not in model and not model.endswith(".onnx"):
+        known = ", ".join(CATALOGUE)
+        raise click.UsageError(f"{model!r}: neither MODULE:FUNCTION nor FILE.onnx nor one of {known}")
+    return load_model(model)
+
+
+def model_and_data(model: str, data: str, shape: str | None, seed: int) -> tuple[Any, LeakData]:
+    """The model, as of `network`, and frames to attack it with."""
+    from pvcnn.leak.data import data_for, digit_data, face_data, random_data
+    from pvcnn.models.catalogue import CATALOGUE
+
     known = CATALOGUE.get(model)
-    network = load_model(model) if known is None else create(model, seed)
     frame_shape = known.input_shape if known is not None else (1, 64, 64)
     if shape is not None:
         frame_shape = parsed_shape(shape)
+        if known is not None and frame_shape != known.input_shape:
+            raise click.UsageError(f"--shape {shape!r}: {model} takes {known.input_shape}; leave out --shape")
+    loaded = network(model, seed)
     match data:
         case "faces":
-            return network, face_data(seed)
+            attacked = face_data(seed)
         case "digits":
-            return network, digit_data(seed)
+            attacked = digit_data(seed)
         case "random":
-            return network, random_data(frame_shape, seed)
+            attacked = random_data(frame_shape, seed)
         case _:
-            return network, data_for(model, frame_shape, seed)
+            attacked = data_for(model, frame_shape, seed)
+    found = tuple(attacked.attacked.inputs.shape[1:])
+    if known is not None and found != known.input_shape:
+        raise click.UsageError(
+            f"frames to attack ({attacked.name}) have the shape {found}, {model} takes {known.input_shape}: "
+            "choose others by --data, or leave it out"
+        )
+    return loaded, attacked
 
 
 def parsed_shape(text: str) -> tuple[int, int, int]:
@@ -135,18 +170,22 @@ def _write(folder: Path, reports: list[LeakReport]) -> None:
     from pvcnn.files import write_atomically
     from pvcnn.leak.picture import draw
 
+    picture = draw(reports)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps([report.to_dict() for report in reports], indent=1, sort_keys=True) + "\n"
     write_atomically(folder / "leak.json", text.encode())
-    write_atomically(folder / "leak.png", draw(reports))
+    write_atomically(folder / "leak.png", picture)
     for number, report in enumerate(reports):
         write_atomically(folder / f"leak-{number}.cbor", report.summary().to_bytes())
 
 
 def _show(model: str, reports: list[LeakReport]) -> None:
     """Two shares in a cell: those of the decoder and of the strongest attack."""
-    names = ("cut", ">features", ">dB", ">similarity", ">frame", ">person", ">chance", ">copy's error")
+    kind = reports[0].identity or "person"
+    names = ("cut", ">features", ">dB", ">SSIM", ">frame", f">{kind}", ">chance", ">copy's error")
     shown = table(f"What the features of {plain(model)} give away", *names)
+    for column in shown.columns:
+        column.overflow = "fold"
     for report in reports:
         summary = report.summary()
         people = summary.people

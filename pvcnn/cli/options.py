@@ -118,6 +118,15 @@ def usage_errors() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
+def check_folder(folder: Path, option: str) -> None:
+    """Raises UsageError for a folder that cannot be made or written to: to be called before long work."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise click.UsageError(f"{option} {folder}: {there} is a file; name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise click.UsageError(f"{option} {folder}: no right to write in {there}; name another folder")
+
+
 def use_one_torch_thread() -> None:
     """Small convolutions are several times slower when torch spreads them over threads."""
     import torch

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 
-from pvcnn.cli.inputs import load_model, read_array
-from pvcnn.cli.leak import model_and_data, parsed_shape, two_shares
+from pvcnn.cli.inputs import read_array
+from pvcnn.cli.leak import model_and_data, network, parsed_shape, two_shares
 from pvcnn.cli.options import (
+    check_folder,
     json_option,
     reveal_option,
     usage_errors,
@@ -19,6 +21,7 @@ from pvcnn.cli.options import (
     weights_option,
 )
 from pvcnn.cli.output import duration, notes, plain, print_json, results, size, table
+from pvcnn.cli.progress import CutProgress
 from pvcnn.planning.limits import merged
 from pvcnn.planning.rows import CutPlan, CutRow, EncryptedCost, PublicCost
 
@@ -107,12 +110,14 @@ def plan_command(
 
     if out is not None:
         check_drawable()
+        check_folder(out, "--out")
     with usage_errors():
         settings = Settings(weights, reveal, polynomials, measures, budget, seed)
-        network, attacked, frames, bound = _inputs(model, calibration, data, shape, budget, seed)
-        with PlanProgress() as progress:
+        with notes.status("reading the model and frames"):
+            loaded, attacked, frames, bound = _inputs(model, calibration, data, shape, budget, seed)
+        with CutProgress("planning") as progress:
             plan = plan_cuts(
-                network, frames, attacked, settings, name=model, pixel_bound=bound, progress=progress.show
+                loaded, frames, attacked, settings, name=model, pixel_bound=bound, progress=progress.show
             )
     if out is not None:
         _write(out, plan, draw(plan))
@@ -122,38 +127,6 @@ def plan_command(
         show(plan)
 
 
-class PlanProgress:
-    """A bar over all cuts, with the one that is worked on; a line a cut where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("planning"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.description}[/]"),
-            console=notes,
-        )
-        self._task = self._progress.add_task("", total=None)
-        self._last = ""
-
-    def __enter__(self) -> PlanProgress:
-        if notes.is_terminal:
-            self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, number: int, count: int, cut: str, stage: str) -> None:
-        """A `pvcnn.planning.cuts.Progress`."""
-        described = f"cut {plain(cut)}: {stage}"
-        self._progress.update(self._task, total=count, completed=number, description=described)
-        if not notes.is_terminal and cut != self._last:
-            notes.print(f"cut {plain(cut)} ({number + 1} of {count})")
-        self._last = cut
-
-
 def _inputs(
     model: str, calibration: Path | None, data: str, shape: str | None, budget: float, seed: int
 ) -> tuple[Any, LeakData | None, Any, float | None]:
@@ -161,26 +134,30 @@ def _inputs(
     from pvcnn.data.frames import CALIBRATION_FRAMES as DETECTOR_FRAMES
     from pvcnn.data.frames import PIXEL_BOUND
     from pvcnn.data.smooth import smooth_frames
-    from pvcnn.models.catalogue import CATALOGUE, create, frames
+    from pvcnn.models.catalogue import CATALOGUE, frames
 
-    known = model in CATALOGUE
+    known = CATALOGUE.get(model)
     given = None if calibration is None else read_array(calibration)
     if given is not None:
-        if given.ndim != 4:
-            raise click.UsageError(f"--calibration {calibration}: expected (N, channels, height, width)")
+        if given.ndim != 4 or 0 in given.shape:
+            raise click.UsageError(
+                f"--calibration {calibration}: has the shape {given.shape}; "
+                "(N, channels, height, width) is wanted, with one frame at least"
+            )
+        if known is not None and given.shape[1:] != known.input_shape:
+            raise click.UsageError(
+                f"--calibration {calibration}: frames have the shape {given.shape[1:]}, "
+                f"{model} takes {known.input_shape}"
+            )
         shape = shape or ",".join(map(str, given.shape[1:]))
-    network, attacked = (
-        model_and_data(model, data, shape, seed)
-        if budget
-        else (create(model, seed) if known else load_model(model), None)
-    )
+    loaded, attacked = model_and_data(model, data, shape, seed) if budget else (network(model, seed), None)
     if given is not None:
-        return network, attacked, given, None
-    if model.startswith("deepfake") and known:  # as pvcnn split calibrates it
-        return network, attacked, frames(model, DETECTOR_FRAMES), PIXEL_BOUND
-    if known:
-        return network, attacked, frames(model, CALIBRATION_FRAMES, seed), None
-    return network, attacked, smooth_frames(CALIBRATION_FRAMES, parsed_shape(shape or "1,64,64"), seed), None
+        return loaded, attacked, given, None
+    if model.startswith("deepfake") and known is not None:  # as pvcnn split calibrates it
+        return loaded, attacked, frames(model, DETECTOR_FRAMES), PIXEL_BOUND
+    if known is not None:
+        return loaded, attacked, frames(model, CALIBRATION_FRAMES, seed), None
+    return loaded, attacked, smooth_frames(CALIBRATION_FRAMES, parsed_shape(shape or "1,64,64"), seed), None
 
 
 def _write(folder: Path, plan: CutPlan, picture: bytes) -> None:
@@ -200,29 +177,25 @@ def show(plan: CutPlan) -> None:
             "train on (pvcnn.partition.polynomials) before you split.",
             soft_wrap=True,
         )
-    if any(row.fits for row in plan.rows):
-        names = ("cut", ">predicted", ">measured", ">keys", ">up", ">down", ">error", ">room")
-        private = table(f"Private parts of {plain(plan.model)} on ciphertexts, a frame", *names)
-        for row in plan.rows:
-            if row.encrypted is not None:
-                private.add_row(_named(row), *_private_cells(row.encrypted))
-        results.print(private)
-    columns = ("cut", "features", ">ratio", ">constraints", ">proof", ">frame", ">person")
-    public = table(f"What is left to prove ({plan.weights} weights), and what features give away", *columns)
-    for row in plan.rows:
-        if row.public is not None:
-            public.add_row(_named(row), *_public_cells(row, row.public))
-    results.print(public)
-    notes_below = [
-        "Times of one thread, of proofs predicted for two. Error: of a feature, in quantisation steps, "
-        "flooding included. Room: bits below the modulus, * for frames like those of the calibration. "
-        "Ratio: features over pixels."
-    ]
+    fitting = [row for row in plan.rows if row.fits]
+    if fitting:
+        results.print(_private_table(plan, fitting))
+    else:
+        results.print("No cut fits.", style="bold yellow")
+    results.print(_public_table(plan))
+    notes_below = ["Ratio: features over pixels. Proof: predicted, for two threads."]
+    if fitting:
+        notes_below.append(
+            "Predicted, measured: one thread. Error: of a feature, in quantisation steps, flooding included. "
+            "Room: bits below the modulus, * for frames like those of the calibration."
+        )
+    elif plan.polynomials is None and any("replace_activations" in row.refused for row in plan.rows):
+        notes_below.append("--polynomials 2 plans as if activations before each cut were polynomials.")
     if any(row.leak for row in plan.rows):
         notes_below.append(
-            f"Frame, person: found by decoder / strongest attack, with {plan.budget_seconds:g} s. Attack the "
-            "cut that you choose for longer, pvcnn leak, before you trust it. Privacy against the cluster: "
-            "not proved."
+            f"Frame, {_kind(plan)}: found by decoder / strongest attack, with {plan.budget_seconds:g} s of "
+            "one thread. Attack the cut that you choose for longer, pvcnn leak, before you trust it. "
+            "Privacy against the cluster: not proved."
         )
     costs = [(row.cut, row.encrypted) for row in plan.rows if row.encrypted is not None]
     if any(cost.measured for _, cost in costs):
@@ -237,22 +210,67 @@ def show(plan: CutPlan) -> None:
         results.print(plain(line), soft_wrap=True)
 
 
+def _private_table(plan: CutPlan, rows: list[CutRow]) -> Table:
+    names = ["cut", ">predicted", ">measured", ">keys", ">up", ">down", ">error", ">room"]
+    is_measured = any(row.encrypted is not None and row.encrypted.measured for row in rows)
+    if not is_measured:
+        names.remove(">measured")
+    private = table(f"Private parts of {plain(plan.model)} on ciphertexts, a frame", *names)
+    _keep_names(private)
+    for row in rows:
+        if row.encrypted is not None:
+            private.add_row(plain(row.cut), *_private_cells(row.encrypted, is_measured))
+    return private
+
+
+def _public_table(plan: CutPlan) -> Table:
+    title = f"What is left to prove ({plan.weights} weights)"
+    names = ["cut", "features", ">ratio", ">constraints", ">proof", ">frame", f">{_kind(plan)}"]
+    is_attacked = any(row.leak for row in plan.rows)
+    if is_attacked:
+        title += ", and what features give away"
+    public = table(title, *(names if is_attacked else names[:-2]))
+    _keep_names(public)
+    for row in plan.rows:
+        if row.public is not None:
+            cells = _public_cells(row, row.public)
+            public.add_row(_named(row), *(cells if is_attacked else cells[:-2]))
+    return public
+
+
+def _kind(plan: CutPlan) -> str:
+    """What is shown by the frames that were attacked."""
+    return next((row.leak.people.kind for row in plan.rows if row.leak and row.leak.people), "person")
+
+
+def _keep_names(names: Table) -> None:
+    """Room for whole names in 80 columns; longer ones are folded, never cut short: they have to be copied."""
+    names.box, names.pad_edge, names.padding = SIMPLE_HEAD, False, (0, 1, 0, 0)
+    for column in names.columns:
+        column.overflow = "fold"
+
+
 def _named(row: CutRow) -> str:
     """What --cut takes; with blocks, the layer that ends the last of them too."""
     return plain(f"{row.cut}: {row.layer}" if row.blocks else row.cut)
 
 
-def _private_cells(cost: EncryptedCost) -> tuple[str, ...]:
+def _private_cells(cost: EncryptedCost, is_measured: bool) -> tuple[str, ...]:
     found = cost.measured
     return (
         duration(cost.seconds),
-        "" if found is None else duration(found.evaluate_seconds),
-        size(cost.evaluation_keys),
-        size(cost.upload),
-        size(cost.download),
+        *(["" if found is None else duration(found.evaluate_seconds)] if is_measured else []),
+        *map(_short_size, (cost.evaluation_keys, cost.upload, cost.download)),
         f"{cost.error_steps if found is None else found.error_steps:.3f}",
         f"{cost.headroom_bits}{'' if cost.proved else '*'}",
     )
+
+
+def _short_size(count: int) -> str:
+    """Three digits will do."""
+    if count >= 10**8:
+        return f"{count / 1e6:.0f} MB"
+    return size(count) if count >= 10**6 else f"{count / 1e3:.0f} kB"
 
 
 def _public_cells(row: CutRow, cost: PublicCost) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Live progress on stderr: a row a step, with what is happening to which tester beside it."""
+"""Live progress on stderr: a row a step or a bar over cuts, with what is happening beside it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from pvcnn.cli.output import duration, notes
+from pvcnn.cli.output import duration, notes, plain
 
 
 class StepProgress:
@@ -75,3 +75,38 @@ class StepProgress:
         self._progress.update(task, completed=total, detail="")
         if not self._live:
             notes.print(f"{self._titles[step]:<{self._width}}  {duration(seconds)}")
+
+
+class CutProgress:
+    """A bar over cuts, with the one that is worked on; a line a cut where stderr is no terminal."""
+
+    def __init__(self, title: str) -> None:
+        self._progress = Progress(
+            TextColumn(title),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[place]}"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.description}[/]"),
+            console=notes,
+        )
+        self._task = self._progress.add_task("", total=None, place="")
+        self._last = ""
+
+    def __enter__(self) -> CutProgress:
+        if notes.is_terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, number: int, count: int, cut: str, stage: str, share: float = 0.0) -> None:
+        """The cut after `number` of `count` is worked on, `share` of it being done: a
+        `pvcnn.planning.cuts.Progress`."""
+        described = f"cut {plain(cut)}: {stage}"
+        place = f"{number + 1}/{count}"
+        done = number + share
+        self._progress.update(self._task, total=count, completed=done, description=described, place=place)
+        if not notes.is_terminal and cut != self._last:
+            notes.print(f"cut {plain(cut)} ({number + 1} of {count})")
+        self._last = cut

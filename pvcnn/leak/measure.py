@@ -46,7 +46,7 @@ def measure(
     and features that are not finite or do not differ between frames.
     """
     if not (math.isfinite(seconds) and seconds > 0):
-        raise ValueError(f"a budget of {seconds} seconds: it must be positive")
+        raise ValueError(f"a budget of {seconds} seconds: it must be finite and positive")
     subject = _subject(private, data)
     train, attacked = data.train, data.attacked
     progress("features")
@@ -87,6 +87,7 @@ def measure(
         weights=weights,
         dependence=distance_correlation(attacked.inputs, seen, seed),
         pictures=attacked.pictures,
+        identities=attacked.identities,
     )
 
 

@@ -25,7 +25,8 @@ class LeakReport:
     """Of one private part: `cut` names it, `private` describes its layers, `data` the frames.
 
     Shapes are those of one frame and its features. `people` is None where frames show nobody. `pictures`
-    (n, channels, height, width) are the attacked ones, beside which `decoder` holds reconstructions.
+    (n, channels, height, width) are the attacked ones, beside which `decoder` holds reconstructions, and
+    `identities` (n,) say whom or what they show.
     """
 
     cut: str
@@ -46,6 +47,7 @@ class LeakReport:
     weights: Recovery
     dependence: Dependence
     pictures: Tensor = field(repr=False)
+    identities: Tensor = field(repr=False)
 
     @property
     def ratio(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,9 @@ _PROOF, _CONSTRAINT, _DOMAIN_ROW = 0.025, 1.9e-6, 0.4e-6
 
 #: How often the keys lie in memory while they are made, measured at degree 16384.
 _KEY_COPIES = 5.5
-#: No frame is evaluated where that would take more bytes: it could take the machine down.
-MEASURED_MEMORY = 10 * 10**9
+#: No frame is evaluated where that would take more bytes, or more than this share of what is free.
+MEASURED_MEMORY, _FREE_SHARE = 10 * 10**9, 0.8
+_MEMORY = Path("/proc/meminfo")
 
 
 def encrypted_cost(private: PrivatePart) -> EncryptedCost:
@@ -63,9 +65,9 @@ def _memory(made: Design) -> int:
 def measured_on(cost: EncryptedCost, private: PrivatePart, frame: NDArray[np.float64]) -> EncryptedCost:
     """`cost` with what one frame (channels, rows, columns) really takes, up and down, under fresh keys.
 
-    As it is if that would take more than MEASURED_MEMORY.
+    As it is if that would take more memory than may be taken: it could take the machine down.
     """
-    if cost.memory > MEASURED_MEMORY:
+    if cost.memory > min(MEASURED_MEMORY, int(_FREE_SHARE * free_memory())):
         return cost
     found = measure(private, frame[None])
     seconds, octets = found["processor_seconds"], found["bytes"]
@@ -81,6 +83,16 @@ def measured_on(cost: EncryptedCost, private: PrivatePart, frame: NDArray[np.flo
             download=octets["download"],
         ),
     )
+
+
+def free_memory() -> int:
+    """Bytes that programs can still get, as Linux estimates them; elsewhere more than MEASURED_MEMORY."""
+    try:
+        lines = _MEMORY.read_text().splitlines()
+        available = next(line for line in lines if line.startswith("MemAvailable:"))
+        return 1024 * int(available.split()[1])
+    except (OSError, StopIteration, ValueError):
+        return 2 * MEASURED_MEMORY
 
 
 def public_cost(public: PublicPart) -> PublicCost:

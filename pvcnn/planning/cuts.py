@@ -23,7 +23,7 @@ from pvcnn.partition.polynomials import fit_activations
 from pvcnn.partition.quantisation.calibrate import calibrate
 from pvcnn.partition.quantisation.quantize import REVEAL
 from pvcnn.planning.costs import encrypted_cost, measured_on, public_cost
-from pvcnn.planning.limits import Limits, cheapest
+from pvcnn.planning.limits import Choice, Limits, cheapest
 from pvcnn.planning.rows import CutPlan, CutRow
 from pvcnn.program.private import PrivatePart
 from pvcnn.program.private_rules import broken_rules
@@ -65,7 +65,7 @@ class Settings:
         if self.polynomials not in (None, 2, 3, 4):
             raise ValueError(f"polynomials of degree {self.polynomials}: choose 2, 3 or 4")
         if not (math.isfinite(self.budget) and self.budget >= 0):
-            raise ValueError(f"a budget of {self.budget} seconds: it must not be negative")
+            raise ValueError(f"a budget of {self.budget} seconds: it must be finite and not negative")
 
 
 def plan_cuts(
@@ -113,15 +113,21 @@ def automatic_cut(
     *,
     pixel_bound: float | None = None,
     progress: Progress = _silent,
-) -> CutRow:
+) -> Choice:
     """The cheapest cut that keeps to `limits`, by predicted seconds: nothing is measured.
 
     Arguments are those of `plan_cuts`. Cuts are attacked only if `limits` ask for it, cheapest first, until
-    one keeps to them. Raises CutRefused with the reason for each cut if none does.
+    one keeps to them. Raises CutRefused with the reason for each cut if none does, and ValueError for limits
+    that `data` cannot settle.
     """
     settings = settings or Settings()
-    if limits.need_attacks and not (settings.budget and data is not None):
-        raise ValueError("limits on what is found need attacks: give frames, and a budget above 0")
+    if limits.need_attacks:
+        if data is None or not settings.budget:
+            raise ValueError("limits on what is found need attacks: give frames, and a budget above 0")
+        if limits.person_retrieval is not None and not data.identity:
+            raise ValueError(
+                f"person retrieval cannot be limited: nobody is shown by {data.name}; limit frame retrieval"
+            )
     planner = Planner.of(model, calibration_frames, settings, pixel_bound, data)
     count, cuts = len(planner.places), {}
     for number, place in enumerate(planner.places):
@@ -228,10 +234,16 @@ class Planner:
         return replace(cut, row=replace(cut.row, leak=report.summary()))
 
     def _with_polynomials(self, place: int) -> Calibrated:
+        """Raises UnsupportedLayer where an activation's values do not determine a polynomial."""
         degree, known = self.settings.polynomials, self.calibrated
         if degree is None:
             return known
-        graph = fit_activations(known.graph, self.frames[:_FITTED_ON], place, degree)
+        try:
+            graph = fit_activations(known.graph, self.frames[:_FITTED_ON], place, degree)
+        except ValueError as error:
+            raise UnsupportedLayer(
+                f"no polynomial can be fitted before this cut, {error}: calibrate with more varied frames"
+            ) from error
         return Calibrated(graph, calibrate(graph, self.frames), known.pixel_bound)
 
     def _priced(self, row: CutRow, calibrated: Calibrated, parts: CutGraph) -> PlannedCut:

@@ -44,7 +44,7 @@ class Limits:
 
     def exceeded_by_leak(self, leak: LeakSummary) -> Iterator[str]:
         """What the attacks on a cut exceed, in words."""
-        if self.frame_retrieval is not None and leak.frames_by_best > 1000 * self.frame_retrieval:
+        if self.frame_retrieval is not None and leak.frames_by_best / 1000 > self.frame_retrieval:
             yield (
                 f"right frame found for {leak.frames_by_best / 1000:.1%}, "
                 f"at most {self.frame_retrieval:.1%} are allowed"
@@ -53,29 +53,45 @@ class Limits:
             return
         if leak.people is None:
             yield f"nobody is shown by {leak.data}: person retrieval cannot be measured"
-        elif leak.people.by_best > 1000 * self.person_retrieval:
+        elif leak.people.by_best / 1000 > self.person_retrieval:
             yield (
                 f"right {leak.people.kind} named for {leak.people.by_best / 1000:.1%}, "
                 f"at most {self.person_retrieval:.1%} are allowed"
             )
 
 
-def cheapest(plan: CutPlan, limits: Limits, attack: Callable[[CutRow], LeakSummary]) -> CutRow:
+@dataclass(frozen=True)
+class Choice:
+    """The cheapest cut within the limits, and those around it.
+
+    `cheaper` are the cuts that cost less and exceed a limit, each with what it exceeds, cheapest first;
+    `dearer` is the next cut that costs more, whatever it exceeds, if there is one.
+    """
+
+    row: CutRow
+    cheaper: tuple[tuple[CutRow, str], ...]
+    dearer: CutRow | None
+
+
+def cheapest(plan: CutPlan, limits: Limits, attack: Callable[[CutRow], LeakSummary]) -> Choice:
     """The cut of least predicted seconds, encrypted and proving together, that keeps to all limits.
 
-    `attack` is asked for cuts that have no leak figures yet, cheapest first, until one keeps to the limits.
-    Raises CutRefused, with the reason for each cut, if none does.
+    Of equals that with fewer features. `attack` is asked for cuts that have no leak figures yet, cheapest
+    first, until one keeps to the limits. Raises CutRefused, with the reason for each cut, if none does.
     """
     reasons = {row.place: row.refused or "nothing is private" for row in plan.rows if not row.fits}
-    for row in sorted((row for row in plan.rows if row.fits), key=lambda row: row.seconds):
+    by_cost = sorted((row for row in plan.rows if row.fits), key=lambda row: (row.seconds, row.features))
+    cheaper: list[tuple[CutRow, str]] = []
+    for number, row in enumerate(by_cost, 1):
         exceeded = list(limits.exceeded_by_cost(row))
         if not exceeded and limits.need_attacks:
             row = row if row.leak is not None else replace(row, leak=attack(row))
             assert row.leak is not None
             exceeded = list(limits.exceeded_by_leak(row.leak))
         if not exceeded:
-            return row
+            return Choice(row, tuple(cheaper), next(iter(by_cost[number:]), None))
         reasons[row.place] = "; ".join(exceeded)
+        cheaper.append((row, reasons[row.place]))
     listed = merged([(row.cut, reasons[row.place]) for row in plan.rows])
     raise CutRefused(
         "cut=auto: no cut keeps to the limits:\n" + "\n".join(f"  {cuts}: {why}" for cuts, why in listed)

@@ -1,18 +1,24 @@
-"""Encrypted time against what leaks, a point for each cut; and what is left to prove. Drawn by matplotlib."""
+"""A line for each cut that fits: encrypted time, what is left to prove, features, what attacks found."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pvcnn.errors import DependencyMissing
 from pvcnn.planning.rows import CutPlan, CutRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_SIZE = (10.0, 4.6)
+_WIDTH, _LINE, _REST = 12.0, 0.32, 2.0
+#: Lines that are kept free where there are fewer cuts: titles of axes would lie on each other.
+_FEWEST = 3
+_SMALL = 8
+#: Colours that stay apart for those who do not see red or green, and in gray.
+_BLUE, _ORANGE = "#0072b2", "#d55e00"
 
 
 def check_drawable() -> None:
@@ -24,97 +30,148 @@ def check_drawable() -> None:
 
 
 def draw(plan: CutPlan) -> bytes:
-    """An SVG of two panels, the same for the same plan.
+    """An SVG, the same for the same plan: a line for each cut that fits, in the order of the layers.
 
-    Left: seconds of the private part on ciphertexts (measured where they were, else predicted) against the
-    shares of frames that the strongest attack and the decoder find, or features over pixels where nothing
-    was attacked; of people too, where frames show people. Right: those seconds against the constraints of
-    the public part. Raises DependencyMissing without matplotlib.
+    From left to right: seconds of the private part on ciphertexts, predicted and measured; constraints of
+    the public part; features over pixels; and where cuts were attacked, the shares of frames and people
+    that the strongest attack and the decoder find. Raises DependencyMissing without matplotlib.
     """
     check_drawable()
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    fitting = [row for row in plan.rows if row.fits]
-    with mpl.rc_context({"svg.hashsalt": "pvcnn"}):
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        figure.suptitle(f"{plan.model}: cuts that fit, by name" if fitting else f"{plan.model}: no cut fits")
-        left, right = figure.subplots(1, 2)
-        _draw_leak(left, plan, fitting)
-        _draw_constraints(right, plan, fitting)
+    rows = [row for row in plan.rows if row.fits]
+    attacked = bool(rows) and all(row.leak is not None for row in rows)
+    height = _REST + _LINE * max(len(rows), _FEWEST)
+    with mpl.rc_context({"svg.hashsalt": "pvcnn", "font.size": _SMALL + 1}):
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        figure.suptitle(_title(plan, rows))
+        if rows:
+            panels = figure.subplots(1, 3 + attacked, sharey=True)
+            _draw_seconds(panels[0], rows)
+            _draw_constraints(panels[1], plan, rows)
+            _draw_ratios(panels[2], rows)
+            if attacked:
+                _draw_found(panels[3], plan, rows)
+            _name_lines(panels[0], rows)
+            _explain(figure)
         stream = io.BytesIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue()
 
 
-def _seconds(rows: list[CutRow]) -> list[float]:
-    return [row.encrypted.best_seconds for row in rows if row.encrypted is not None]
+def _title(plan: CutPlan, rows: list[CutRow]) -> str:
+    if not rows:
+        return f"{plan.model}: none of {len(plan.rows)} cuts fits"
+    degree = plan.polynomials
+    counted = "" if degree is None else f", activations before a cut as polynomials of degree {degree}"
+    return f"{plan.model}: the cuts that fit, {len(rows)} of {len(plan.rows)}{counted}"
 
 
-def _draw_leak(axes: Axes, plan: CutPlan, rows: list[CutRow]) -> None:
-    seconds = _seconds(rows)
-    leaks = [row.leak for row in rows if row.leak is not None]
-    if len(leaks) == len(rows) and rows:
-        frames = [leak.frames_by_best / 10 for leak in leaks]
-        label = f"right frame of {leaks[0].candidates}"
-        _draw_found(axes, seconds, frames, [leak.frames_by_decoder / 10 for leak in leaks], "o", label)
-        named = [leak.people for leak in leaks if leak.people is not None]
-        if len(named) == len(leaks):
-            label = f"right {named[0].kind} of {named[0].count}"
-            best, decoded = zip(*((each.by_best / 10, each.by_decoder / 10) for each in named), strict=True)
-            _draw_found(axes, seconds, best, decoded, "^", label)
-            axes.axhline(
-                named[0].chance / 10, linestyle=":", color="gray", label=f"{named[0].kind} by chance"
-            )
-        axes.set_ylabel(f"found, % (attackers' budget {plan.budget_seconds:g} s a cut)")
-        axes.set_ylim(-3, 112)
-        _label(axes, rows, seconds, frames)
-        axes.legend(fontsize=7, loc="lower left")
-    else:
-        ratios = [row.ratio for row in rows]
-        axes.scatter(seconds, ratios)
-        axes.set_ylabel("features over pixels (nothing was attacked)")
-        axes.set_yscale("log")
-        _label(axes, rows, seconds, ratios)
-    axes.set_xlabel("private part of a frame on ciphertexts, s")
-    axes.margins(x=0.2)
-    axes.grid(alpha=0.3)
-
-
-def _draw_found(
-    axes: Axes,
-    seconds: Sequence[float],
-    best: Sequence[float],
-    decoded: Sequence[float],
-    marker: str,
-    label: str,
-) -> None:
-    """Full markers for the strongest attack, hollow ones for the decoder."""
-    points = axes.scatter(seconds, best, marker=marker, label=f"{label}, strongest attack")
-    colour = points.get_facecolor()
-    axes.scatter(
-        seconds, decoded, marker=marker, facecolors="none", edgecolors=colour, label=f"{label}, decoder"
-    )
+def _draw_seconds(axes: Axes, rows: list[CutRow]) -> None:
+    costs = [(line, row.encrypted) for line, row in enumerate(rows) if row.encrypted is not None]
+    predicted = [(cost.seconds, line) for line, cost in costs]
+    measured = [(cost.measured.evaluate_seconds, line) for line, cost in costs if cost.measured is not None]
+    _points(axes, predicted, "o", _BLUE, "time: predicted", is_full=False)
+    _points(axes, measured, "o", _BLUE, "time: measured")
+    _logarithmic(axes)
+    axes.set_xlabel("private part on ciphertexts,\nseconds a frame")
 
 
 def _draw_constraints(axes: Axes, plan: CutPlan, rows: list[CutRow]) -> None:
-    seconds = _seconds(rows)
-    constraints = [row.public.constraints for row in rows if row.public is not None]
-    axes.scatter(seconds, constraints)
-    _label(axes, rows, seconds, [float(count) for count in constraints])
+    counts = [
+        (row.public.constraints / 1000, line) for line, row in enumerate(rows) if row.public is not None
+    ]
+    _points(axes, counts, "s", "black")
     reference = plan.rows[0].public
     if reference is not None:
-        axes.axhline(reference.constraints, linestyle=":", color="gray", label="nothing private (cut 0)")
-        axes.legend(fontsize=8)
-    axes.set_yscale("log")
-    axes.set_ylabel(f"constraints of the public part, {plan.weights} weights")
-    axes.set_xlabel("private part of a frame on ciphertexts, s")
-    axes.margins(x=0.2)
+        without = reference.constraints / 1000
+        axes.axvline(without, linestyle="--", color="gray", label="nothing private (cut 0)")
+    _logarithmic(axes)
+    axes.set_xlabel(f"left to prove, thousand constraints\n({plan.weights} weights)")
+
+
+def _draw_ratios(axes: Axes, rows: list[CutRow]) -> None:
+    _points(axes, [(row.ratio, line) for line, row in enumerate(rows)], "s", "black")
+    _logarithmic(axes)
+    axes.set_xlabel("features that the cluster sees,\nover pixels")
+
+
+def _draw_found(axes: Axes, plan: CutPlan, rows: list[CutRow]) -> None:
+    """Full markers for the strongest attack, hollow ones for the decoder; people a little below frames."""
+    leaks = [(line, row.leak) for line, row in enumerate(rows) if row.leak is not None]
+    label = f"right frame of {leaks[0][1].candidates}"
+    best = [(leak.frames_by_best / 10, line - 0.12) for line, leak in leaks]
+    decoded = [(leak.frames_by_decoder / 10, line - 0.12) for line, leak in leaks]
+    _points(axes, best, "o", _BLUE, f"{label}: strongest attack")
+    _points(axes, decoded, "o", _BLUE, f"{label}: decoder", is_full=False)
+    named = [(line, leak.people) for line, leak in leaks if leak.people is not None]
+    if named:
+        people = named[0][1]
+        label = f"right {people.kind} of {people.count}"
+        best = [(each.by_best / 10, line + 0.12) for line, each in named]
+        decoded = [(each.by_decoder / 10, line + 0.12) for line, each in named]
+        _points(axes, best, "^", _ORANGE, f"{label}: strongest attack")
+        _points(axes, decoded, "^", _ORANGE, f"{label}: decoder", is_full=False)
+        by_chance = f"right {people.kind} by chance"
+        axes.axvline(people.chance / 10, linestyle=":", color=_ORANGE, label=by_chance)
+    axes.set_xlim(-4, 104)
+    axes.set_xlabel(f"found by attackers, %\n(budget {plan.budget_seconds:g} s a cut)")
+    _grid(axes)
+
+
+def _points(
+    axes: Axes,
+    points: Sequence[tuple[float, float]],
+    marker: str,
+    colour: str,
+    label: str | None = None,
+    is_full: bool = True,
+) -> None:
+    """Points (value, line)."""
+    if not points:
+        return
+    across, lines = zip(*points, strict=True)
+    filling = colour if is_full else "none"
+    axes.scatter(
+        across, lines, 34, marker=marker, facecolors=filling, edgecolors=colour, label=label, zorder=3
+    )
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Ticks as people write numbers, at 1, 2 and 5 times powers of ten, or powers alone over many of them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.margins(x=0.15)
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=12))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    _grid(axes)
+
+
+def _grid(axes: Axes) -> None:
     axes.grid(alpha=0.3)
+    axes.tick_params(labelsize=_SMALL)
 
 
-def _label(axes: Axes, rows: list[CutRow], across: list[float], up: list[float]) -> None:
-    """Names of cuts, above and below their points by turns: neighbours are often close."""
-    for number, (row, x, y) in enumerate(zip(rows, across, up, strict=True)):
-        offset = (0, 7) if number % 2 == 0 else (0, -13)
-        axes.annotate(row.cut, (x, y), offset, textcoords="offset points", ha="center", fontsize=7)
+def _explain(figure: Figure) -> None:
+    """What markers mean, then lines, below all panels."""
+    from matplotlib.lines import Line2D
+
+    shown = [each for axes in figure.axes for each in zip(*axes.get_legend_handles_labels(), strict=True)]
+    shown.sort(key=lambda each: isinstance(each[0], Line2D))
+    handles, labels = zip(*shown, strict=True)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=_SMALL, frameon=False)
+
+
+def _name_lines(axes: Axes, rows: list[CutRow]) -> None:
+    options: dict[str, Any] = {"labels": [_named(row) for row in rows], "fontsize": _SMALL}
+    axes.set_yticks(range(len(rows)), **options)
+    axes.set_ylim(max(len(rows), _FEWEST) - 0.5, -0.5)
+    axes.set_ylabel("cut")
+
+
+def _named(row: CutRow) -> str:
+    return f"{row.layer}: {row.cut}" if row.blocks else row.cut

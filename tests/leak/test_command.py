@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 
 from pvcnn.cli import leak
 from pvcnn.cli.main import run
-from pvcnn.leak import budget
+from pvcnn.leak import budget, picture
 from pvcnn.leak import data as frames
 from pvcnn.leak.measure import measure
 from pvcnn.leak.picture import COLUMNS, draw
@@ -68,11 +69,32 @@ def test_people_read_a_table_and_warnings(capsys: pytest.CaptureFixture[str]) ->
         ([*MODEL, "--cut", "7"], "cut=7"),
         ([*MODEL, "--cut", "nowhere"], "nowhere"),
         ([*MODEL, "--budget", "0"], "budget"),
+        ([*MODEL, "--budget", "nan"], "finite"),
+        (["leak", "lenet5", "--data", "random", "--shape", "1,64,64"], "lenet5 takes (1, 32, 32)"),
     ],
 )
 def test_mistakes_are_named(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
-    assert error in capsys.readouterr().err
+    assert error in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_folder_that_cannot_be_is_found_before_anything_is_attacked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert run([*MODEL, "--out", str(tmp_path / "file" / "leak")]) == 2
+    printed = capsys.readouterr().err
+    assert "is a file" in printed
+    assert "cut 1" not in printed
+
+
+def test_nothing_is_written_without_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(reports: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(picture, "draw", interrupted)
+    assert run([*MODEL, "--out", str(tmp_path / "leak")]) == 130
+    assert not (tmp_path / "leak").exists()
 
 
 def test_frames_of_another_shape_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +115,15 @@ def test_the_picture_shows_worst_median_and_best() -> None:
     assert twice.width == once.width > 96 * sum(COLUMNS.values())
     assert twice.height > 1.4 * once.height
     assert len(set(once.tobytes())) > 100
+
+
+def test_the_picture_shows_different_people() -> None:
+    report = measure(of_function(lambda x: x[:, :, ::2, ::2]), data(), 0.1)
+    for name, chosen in picture._chosen(report).items():
+        assert len(set(report.identities[chosen].tolist())) == len(chosen) == COLUMNS[name]
+    alone = replace(report, identities=torch.zeros_like(report.identities))
+    order = report.decoder.decibels.argsort(stable=True).tolist()
+    assert picture._chosen(alone)["worst"] == order[: COLUMNS["worst"]]
 
 
 def test_pictures_of_different_frames_are_not_mixed() -> None:

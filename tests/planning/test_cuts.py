@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
+import torch
 from torch import nn
 
 from pvcnn.he.parameters import plan as encryption_plan
@@ -107,6 +110,27 @@ def test_what_would_take_the_machine_down_is_not_measured(
     monkeypatch.setattr(costs, "MEASURED_MEMORY", cost.memory - 1)
     plan = plan_cuts(single(), calibration(), settings=replace(COSTS, measures=True))
     assert row(plan, "1").encrypted == cost
+
+
+def test_what_is_free_is_known(planned: CutPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert costs.free_memory() > 10**8
+    told = tmp_path / "meminfo"
+    monkeypatch.setattr(costs, "_MEMORY", told)
+    assert costs.free_memory() > costs.MEASURED_MEMORY
+    told.write_text("MemTotal: 2 kB\nMemAvailable:       1 kB\n")
+    assert costs.free_memory() == 1024
+    found = row(plan_cuts(single(), calibration(), settings=replace(COSTS, measures=True)), "1")
+    assert found.encrypted == row(planned, "1").encrypted
+
+
+def test_activations_without_a_fit_refuse_the_cut_alone() -> None:
+    model = nn.Sequential(*list(network().children())[:5], nn.ReLU(), nn.Flatten(), nn.Linear(4, 2)).eval()
+    with torch.no_grad():
+        cast(nn.Conv2d, model[3]).weight.zero_()
+    plan = plan_cuts(model, calibration(), settings=replace(COSTS, polynomials=2))
+    assert row(plan, "1").fits
+    assert "do not determine a polynomial" in row(plan, "2").refused
+    assert "more varied frames" in row(plan, "2").refused
 
 
 def test_activations_can_be_counted_as_polynomials() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from pvcnn.errors import CutRefused
 from pvcnn.leak.summary import LeakSummary, PersonFigures
-from pvcnn.planning.cuts import Settings, automatic_cut
+from pvcnn.partition.cut import cut_graph
+from pvcnn.planning.cuts import Planner, Settings, automatic_cut
 from pvcnn.planning.limits import Limits, cheapest
 from pvcnn.planning.rows import CutPlan, CutRow, EncryptedCost, PublicCost
 from tests.leak.synthetic import data
@@ -52,7 +53,7 @@ def chosen(limits: Limits) -> tuple[int, list[int]]:
         attacked.append(row.place)
         return LEAKS[row.place]
 
-    return cheapest(PLAN, limits, attack).place, attacked
+    return cheapest(PLAN, limits, attack).row.place, attacked
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,34 @@ def test_figures_that_are_there_are_taken() -> None:
     def attack(row: CutRow) -> LeakSummary:
         raise AssertionError("it was attacked already")
 
-    assert cheapest(replace(PLAN, rows=rows), Limits(frame_retrieval=0.2), attack).place == 3
+    assert cheapest(replace(PLAN, rows=rows), Limits(frame_retrieval=0.2), attack).row.place == 3
+
+
+def test_those_around_the_choice_are_named() -> None:
+    choice = cheapest(PLAN, Limits(frame_retrieval=0.2, encrypted_seconds=10), lambda row: LEAKS[row.place])
+    assert [(row.place, why) for row, why in choice.cheaper] == [
+        (2, "right frame found for 50.0%, at most 20.0% are allowed"),
+        (1, "right frame found for 90.0%, at most 20.0% are allowed"),
+    ]
+    assert (choice.row.place, choice.dearer) == (3, None)
+    first = cheapest(PLAN, Limits(), lambda row: LEAKS[row.place])
+    assert first.cheaper == ()
+    assert first.dearer is not None
+    assert first.dearer.place == 1
+
+
+def test_of_equals_the_one_with_fewer_features_is_taken() -> None:
+    rows = (NOTHING, cut(1, 1.0, 1.0, 30), cut(2, 1.0, 1.0, 20), cut(3, 1.0, 1.0, 25))
+    assert cheapest(replace(PLAN, rows=rows), Limits(), lambda row: LEAKS[row.place]).row.place == 2
+
+
+@pytest.mark.parametrize("share", [0.001, 0.29, 0.57, 0.999, 1.0])
+def test_a_share_just_at_the_limit_is_allowed(share: float) -> None:
+    found = leak(round(1000 * share), round(1000 * share))
+    limits = Limits(frame_retrieval=share, person_retrieval=share)
+    assert not list(limits.exceeded_by_leak(found))
+    for less in (Limits(frame_retrieval=share - 0.0005), Limits(person_retrieval=share - 0.0005)):
+        assert list(less.exceeded_by_leak(found))
 
 
 def test_every_cut_has_its_reason_if_none_fits() -> None:
@@ -101,12 +129,26 @@ def test_nobody_shown_is_nobody_found() -> None:
 
 def test_automatic_cuts() -> None:
     settings = Settings(budget=0.05)
-    row = automatic_cut(network(), calibration(), Limits(features=8), settings=settings)
+    row = automatic_cut(network(), calibration(), Limits(features=8), settings=settings).row
     assert row.features <= 8
     assert row.leak is None
-    found = automatic_cut(network(), calibration(), Limits(frame_retrieval=1), data(), settings)
+    found = automatic_cut(network(), calibration(), Limits(frame_retrieval=1), data(), settings).row
     assert found.leak is not None
     with pytest.raises(CutRefused, match="features 4, at most 3"):
         automatic_cut(network(), calibration(), Limits(features=3), settings=settings)
     with pytest.raises(ValueError, match="need attacks"):
         automatic_cut(network(), calibration(), Limits(person_retrieval=0.5), settings=settings)
+    strangers = replace(data(), identity="")
+    with pytest.raises(ValueError, match="nobody is shown"):
+        automatic_cut(network(), calibration(), Limits(person_retrieval=0.5), strangers, settings)
+
+
+def test_every_automatic_cut_is_one_that_split_takes() -> None:
+    """Numbers of blocks and names of layers lead back to the value that was planned."""
+    planner = Planner.of(network(), calibration(), Settings(budget=0))
+    for place in planner.places:
+        row = planner.blank(place)
+        assert (
+            cut_graph(planner.calibrated.graph, row.layer if row.blocks is None else row.blocks).place
+            == place
+        )
