@@ -95,8 +95,10 @@ def steps(private: PrivatePart) -> tuple[Step, ...]:
     built = _Builder(private.input_shape)
     for index, layer in enumerate(private.layers):
         built.add(index, layer)
-    if not any(isinstance(step.operation, Affine) for step in built.steps):
-        raise ParameterError("the private part has no convolution: nothing in it would be private")
+    if not any(isinstance(layer, PrivateConvolution | PrivateLinear) for layer in private.layers):
+        raise ParameterError(
+            "the private part has no convolution or linear layer: nothing in it would be private"
+        )
     return tuple(built.steps)
 
 

@@ -96,6 +96,9 @@ def test_too_many_outputs_name_the_layer() -> None:
 def test_no_convolution() -> None:
     with pytest.raises(ParameterError, match="no convolution"):
         plan(private_part((1, 8, 8), [Square("square")]))
+    padded = PrivateAveragePool("pool", Windows.square(2, 2, 1), 4)  # evaluated as an affine map
+    with pytest.raises(ParameterError, match="no convolution"):
+        plan(private_part((1, 8, 8), [padded, Square("square")]))
 
 
 def test_lost_precision_names_the_layer() -> None:
