@@ -1,7 +1,7 @@
 """What an owner's manifest says of its cut, for the second verifier: figures of attacks, and rules that fail.
 
-Of the figures, which are the owner's own claim, only form and shapes can be checked; of the rules, that none
-is concealed which the encryption plan shows to fail.
+Of the figures, which are the owner's own claim, only form, shapes and kinds of layers can be
+checked; of the rules, that none is concealed which the encryption plan shows to fail.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ RULES = {
     "a": "rule (a), a nonlinearity before the cut",
     "b": "rule (b), fewer features than pixels",
 }
+KINDS = {"Conv2d": "convolution", "Linear": "linear", "Square": "square", "Polynomial": "polynomial"}
 SHARES = ("frames_by_decoder", "frames_by_best", "copied_error", "correlation", "shuffled_correlation")
 
 
-def read_plan(data: bytes) -> tuple[list[int], list[int], list[str]]:
-    """Shapes of a frame and its features, and the letters of rules that fail whatever the weights are."""
+def read_plan(data: bytes) -> tuple[list[int], list[int], list[str], list[str]]:
+    """Shapes of a frame and its features, the letters of rules that fail whatever the weights are, and kinds
+    of layers."""
     content, _ = read_value(data, 0)
     in_slots = type(content) is dict and content.get("format") == "pvcnn-frame-slots-plan"
     shapes, kinds = (read_frames_in_slots if in_slots else read_single_frames)(data)
@@ -28,7 +30,8 @@ def read_plan(data: bytes) -> tuple[list[int], list[int], list[str]]:
         "a": not {"square", "polynomial"} & set(behind),
         "b": math.prod(shapes[1]) >= math.prod(shapes[0]),
     }
-    return shapes[0], shapes[1], [letter for letter in RULES if fails[letter]]
+    counted = [kind for kind in kinds if kind in KINDS.values()]
+    return shapes[0], shapes[1], [letter for letter in RULES if fails[letter]], counted
 
 
 def read_single_frames(data: bytes) -> tuple[list[list[int]], list[str]]:
@@ -93,9 +96,16 @@ def read_figures(data: bytes) -> Fields:
     return figures
 
 
+def of_such_layers(private: str, kinds: list[str]) -> bool:
+    """Whether a private part in the words of figures can be one of these layers, means left out."""
+    words = [layer.partition(" ")[0] for layer in private.split(", ")]
+    said = [KINDS[word] for word in words if word in KINDS]
+    return not {*words} <= {*KINDS, "AveragePool"} or said == kinds
+
+
 def describe_cut(broken: list[str], plan: bytes, leak: bytes | None) -> str:
     """What is said of the cut, by a manifest with these broken rules and the file of leak figures, if any."""
-    frame, features, visible = read_plan(plan)
+    frame, features, visible, kinds = read_plan(plan)
     well_formed(broken == [letter for letter in RULES if letter in broken], "broken rules that are none")
     for letter in visible:
         demand(letter in broken, f"the private part fails {RULES[letter]}, which the manifest conceals")
@@ -106,7 +116,7 @@ def describe_cut(broken: list[str], plan: bytes, leak: bytes | None) -> str:
     figures = read_figures(leak)
     flat = features[1:] == [1, 1] and figures["feature_shape"] == features[:1]
     same = figures["input_shape"] == frame and (flat or figures["feature_shape"] == features)
-    demand(same, "the leak figures are of another cut")
+    demand(same and of_such_layers(figures["private"], kinds), "the leak figures are of another cut")
     found = [f"the right frame of {figures['candidates']} for {figures['frames_by_best'] / 10:.1f}%"]
     for person in figures["people"]:
         found.append(f"the right {person['kind']!a} of {person['count']} for {person['by_best'] / 10:.1f}%")

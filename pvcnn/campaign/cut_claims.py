@@ -15,7 +15,7 @@ from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.signed import file_digest
 from pvcnn.errors import VerificationError
 from pvcnn.he.plans import FramePlan, read_plan
-from pvcnn.leak.summary import LeakSummary
+from pvcnn.leak.summary import LAYER_KINDS, LeakSummary
 from pvcnn.program.private_rules import FEWER_FEATURES, NONLINEARITY, RULES
 
 #: Kinds of layers of an encryption plan.
@@ -94,13 +94,19 @@ def claims_of(public: PublicFolder) -> CutClaims:
 
 
 def check_figures(figures: LeakSummary, plan: FramePlan) -> None:
-    """Raises VerificationError if they were measured for other frames or features than the plan's."""
+    """Raises VerificationError if they were measured for other frames, features or layers than the plan's."""
     features: tuple[int, ...] = plan.output_shape
     if len(figures.feature_shape) == 1 and plan.output_shape[1:] == (1, 1):
         features = features[:1]  # (n,) is what the plan calls (n, 1, 1)
     mismatch = figures.mismatch(plan.input_shape, features)
     if mismatch:
         raise VerificationError(mismatch)
+    kinds = tuple(kind for kind in plan.layer_kinds if kind in LAYER_KINDS.values())
+    if figures.layer_kinds not in (None, kinds):
+        raise VerificationError(
+            f"the leak figures are of another cut: behind {figures.private}, and the cut is behind"
+            f" {', '.join(kinds)}; measure this cut with pvcnn leak"
+        )
 
 
 def visibly_broken(plan: FramePlan) -> tuple[str, ...]:

@@ -24,6 +24,10 @@ COPIED = 100
 #: A decoder whose pictures find the right frame more often than this (per mille) restores frames.
 RESTORED = 500
 
+#: Words for the layers that count in a description, and what encryption plans call them.
+LAYER_KINDS = {"Conv2d": "convolution", "Linear": "linear", "Square": "square", "Polynomial": "polynomial"}
+_MEAN = "AveragePool"
+
 
 @dataclass(frozen=True)
 class PersonFigures:
@@ -129,6 +133,14 @@ class LeakSummary:
                     f"and the cut has {other}; measure this cut with pvcnn leak"
                 )
         return ""
+
+    @property
+    def layer_kinds(self) -> tuple[str, ...] | None:
+        """Of the layers in `private` but for means, as encryption plans call them; None for other words."""
+        words = [layer.partition(" ")[0] for layer in self.private.split(", ")]
+        if not set(words) <= {*LAYER_KINDS, _MEAN}:
+            return None
+        return tuple(LAYER_KINDS[word] for word in words if word != _MEAN)
 
     def matches(self, input_shape: tuple[int, ...], feature_shape: tuple[int, ...]) -> bool:
         """Whether `mismatch` finds nothing."""

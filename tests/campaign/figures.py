@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pvcnn.leak.summary import LeakSummary, PersonFigures
@@ -30,6 +32,8 @@ FIGURES = LeakSummary(
     correlation=700,
     shuffled_correlation=640,
 )
+#: The same of `linear_part`.
+LINEAR_FIGURES = replace(FIGURES, private="Conv2d 1-2 4x4 stride 4")
 
 
 def linear_part() -> PrivatePart:

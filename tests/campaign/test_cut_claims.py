@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from pvcnn.he.parameters import plan
 from pvcnn.leak.summary import LeakSummary
 from pvcnn.program.private_rules import broken_rules
 from tests.aggregate import standalone
-from tests.campaign.figures import FIGURES, linear_part
+from tests.campaign.figures import FIGURES, LINEAR_FIGURES, linear_part
 from tests.campaign.tiny import Played, frames, play, prepare, private_part
 
 script = standalone.load_part("cut_claims")
@@ -131,15 +132,38 @@ def test_the_owner_does_not_sign_figures_of_another_cut(tmp_path: Path) -> None:
 def test_features_in_a_row_are_channels_of_one_number() -> None:
     part = linear_part()
     whole = plan(part)
-    assert check_figures(FIGURES, whole) is None  # type: ignore[func-returns-value]
+    assert check_figures(LINEAR_FIGURES, whole) is None  # type: ignore[func-returns-value]
     layout = replace(whole.output_layout, rows=(0,), columns=(0,))
     row = replace(whole, output_layout=layout)
     assert row.output_shape == (2, 1, 1)
     for shape in ((2,), (2, 1, 1)):
-        check_figures(replace(FIGURES, feature_shape=shape), row)
-        script.describe_cut(["a"], row.to_bytes(), replace(FIGURES, feature_shape=shape).to_bytes())
+        check_figures(replace(LINEAR_FIGURES, feature_shape=shape), row)
+        script.describe_cut(["a"], row.to_bytes(), replace(LINEAR_FIGURES, feature_shape=shape).to_bytes())
     with pytest.raises(VerificationError, match="another cut"):
-        check_figures(replace(FIGURES, feature_shape=(1, 2)), row)
+        check_figures(replace(LINEAR_FIGURES, feature_shape=(1, 2)), row)
+
+
+@pytest.mark.parametrize(
+    ("private", "fits"),
+    [
+        ("Conv2d 1-2 3x3, Square, AveragePool 4x4", True),
+        ("Conv2d 1-2 5x5, Square", True),  # kinds are compared, which encryption plans say
+        ("Conv2d 1-2 3x3, AveragePool 4x4", False),
+        ("Conv2d 1-2 3x3, Square, AveragePool 2x2, Conv2d 2-2 3x3, AveragePool 2x2", False),
+        ("Conv2d 1-2 3x3, Polynomial, AveragePool 4x4", False),
+        ("a function of frames", True),  # says nothing of layers
+    ],
+)
+def test_figures_of_other_layers_are_refused_by_both(private: str, fits: bool) -> None:
+    """Another cut may have the same shapes: before and behind a square, say."""
+    figures = replace(FIGURES, private=private)
+    for layout in (plan(private_part(1)), plan_frames_in_slots(private_part(1), 3)):
+        with nullcontext() if fits else pytest.raises(VerificationError, match="another cut: behind"):
+            check_figures(figures, layout)
+        code = standalone.exit_code(
+            lambda layout=layout: script.describe_cut([], layout.to_bytes(), figures.to_bytes())  # type: ignore[misc]
+        )
+        assert code == (0 if fits else 1)
 
 
 def file_gone(folder: CampaignFolder) -> None:
@@ -222,7 +246,7 @@ def test_plans_of_frames_in_slots_show_the_same() -> None:
         assert visibly_broken(single) == visibly_broken(slots) == letters
         read = script.read_plan(slots.to_bytes())
         assert read == script.read_plan(single.to_bytes())
-        assert read == (list(private.input_shape), list(private.output_shape), list(letters))
+        assert read[:3] == (list(private.input_shape), list(private.output_shape), list(letters))
 
 
 def test_the_second_verifier_refuses_what_is_no_plan_of_frames_in_slots() -> None:
@@ -240,7 +264,7 @@ def test_the_second_verifier_refuses_what_is_no_plan_of_frames_in_slots() -> Non
 
 def test_a_leaky_cut_is_announced_by_everyone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And can be proved like any other."""
-    played = play(tmp_path / "campaign", testers=1, each=1, private=linear_part())
+    played = play(tmp_path / "campaign", testers=1, each=1, private=linear_part(), leak=LINEAR_FIGURES)
     folder = played.folder
     assert Manifest.from_bytes(folder.public.read(MANIFEST)).broken_rules == ("a",)
     (warning,) = played.testers[0].cut_claims().warnings
@@ -258,7 +282,7 @@ def test_a_leaky_cut_is_announced_by_everyone(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_leaky_cut_is_not_concealed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, _, _, fingerprint = prepare(tmp_path / "campaign", private=linear_part())
+    folder, _, _, fingerprint = prepare(tmp_path / "campaign", private=linear_part(), leak=LINEAR_FIGURES)
     sign_anew(folder, broken_rules=())
     refused_by_all(folder, fingerprint, capsys, "which the manifest conceals")
 

@@ -200,9 +200,12 @@ def play(
     pictures: list[Frame] | None = None,
     public: PublicPart | None = None,
     private: PrivatePart | None = None,
+    leak: LeakSummary = FIGURES,
 ) -> Played:
     """All steps of a campaign up to the opening of labels."""
-    folder, private, part, fingerprint = prepare(root, seed, batch=batch, public=public, private=private)
+    folder, private, part, fingerprint = prepare(
+        root, seed, batch=batch, public=public, private=private, leak=leak
+    )
     roles, given, labels, uploads = submit(folder, fingerprint, testers, each, seed, batch, pictures)
     owner = OwnerRole.open(root)
     registry, turned_away = owner.close_registry()
