@@ -53,7 +53,8 @@ def read_frames_in_slots(data: bytes) -> tuple[list[list[int]], list[str]]:
     well_formed(sides, "encryption plan: shapes")
     kinds: list[str] = []
     for block in plan["blocks"]:
-        bits, squares = (block.get(n) for n in ("weight_bits", "squares")) if type(block) is dict else (0, 0)
+        well_formed(type(block) is dict, "encryption plan: blocks")
+        bits, squares = block.get("weight_bits"), block.get("squares")
         well_formed(type(bits) is int and type(squares) is bool, "encryption plan: blocks")
         kinds += ["convolution"] * (bits > 0) + ["square"] * squares
     return shapes, kinds
