@@ -56,12 +56,14 @@ def read_frames_in_slots(data: bytes) -> tuple[list[list[int]], list[str]]:
         well_formed(type(block) is dict, "encryption plan: blocks")
         bits, squares = block.get("weight_bits"), block.get("squares")
         well_formed(type(bits) is int and type(squares) is bool, "encryption plan: blocks")
-        kinds += ["convolution"] * (bits > 0) + ["square"] * squares
+        kinds += ["convolution"] if bits else []
+        kinds += ["square"] if squares else []
     return shapes, kinds
 
 
 def read_figures(data: bytes) -> Fields:
     """A leak summary whose figures are in their ranges."""
+    well_formed(len(data) <= 1 << 14, "leak figures: too long")
     figures = decode(data, "pvcnn-leak-summary")
     texts = [figures[name] for name in ("cut", "private", "data", "weights_method")]
     shares = [figures[name] for name in SHARES]

@@ -104,13 +104,14 @@ class _Audited:
         self._verification_key = VerificationKey.from_bytes(key_bytes)
         self._proving_key = ProvingKey.load(folder.proving_key)
         self._sealing_key = opening.open_mail(card.sealing_key)
-        self._plan = read_plan(plan_bytes)
-        self._evaluation_keys = read_evaluation_keys(folder, card, self._plan)
-        self._decryption_key = _secret_key(self._plan, card, opening)
+        self._plan = plan = read_plan(plan_bytes)
+        self._evaluation_keys = read_evaluation_keys(folder, card, plan)
+        self._secret_key = _secret_key(plan, card, opening)
+        decryption = feature_decryption(plan, self._secret_key, self._sealing_key)
         self._reader = AnswerReader(
             self._sealing_key,
-            feature_decryption(self._plan, self._decryption_key, self._sealing_key),
-            self._plan.feature_step,
+            decryption,
+            plan.feature_step,
             Program.from_bytes(program_bytes),
             self._label_key() if manifest.takes_labels else None,
         )
@@ -118,7 +119,7 @@ class _Audited:
     def fault_of_keys(self) -> str:
         """What is wrong with the keys that the owner evaluated with; empty if nothing is."""
         try:
-            check_evaluation_keys(self._plan, self._evaluation_keys, self._decryption_key)
+            check_evaluation_keys(self._plan, self._evaluation_keys, self._secret_key)
         except VerificationError as error:
             return str(error)
         return ""

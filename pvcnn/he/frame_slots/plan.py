@@ -21,7 +21,12 @@ from functools import cached_property
 from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError, ParameterError
-from pvcnn.he.encryption_plan import FLOODING_FRACTION, OUTPUT_HEADROOM_BITS, SwitchingKey
+from pvcnn.he.encryption_plan import (
+    FLOODING_FRACTION,
+    MAX_FEATURE_LIMIT,
+    OUTPUT_HEADROOM_BITS,
+    SwitchingKey,
+)
 from pvcnn.he.frame_slots.tiling import Tiling
 from pvcnn.he.primes import check_moduli
 
@@ -188,7 +193,7 @@ class FrameSlotsPlan:
                 output_shape=_shape(fields, "output_shape"),
                 tiling=_tiling(fields),
                 feature_step=_double(fields, "feature_step"),
-                feature_limit=fields.integer("feature_limit", 1, 1 << 31),
+                feature_limit=fields.integer("feature_limit", 1, MAX_FEATURE_LIMIT),
                 flooding_bits=fields.integer("flooding_bits", 0, 64),
                 blocks=tuple(_report(item) for item in fields.mappings("blocks", MAX_BLOCKS)),
             )
