@@ -29,7 +29,7 @@ from rich.progress import track
 from torch import nn
 
 from pvcnn.bench.documents import replace_measured
-from pvcnn.campaign.auditor import verify
+from pvcnn.campaign.verification.auditor import verify
 from pvcnn.data.evaluation import (
     Evaluation,
     area_under_curve,

@@ -27,7 +27,7 @@ REPEATS = 5
 SAMPLE_SECONDS = 0.5
 
 _VERIFY_ONE = """
-from pvcnn.campaign.outcome import ClusterOutcome
+from pvcnn.campaign.artefacts.outcome import ClusterOutcome
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.proof import Proof
 from pvcnn.qmp.statement import Statement
@@ -55,18 +55,18 @@ def work():
         [Statement.from_bytes(each) for each in statements], Aggregate.from_bytes(aggregate))
 """
 _VERIFY_CAMPAIGN = """
-from pvcnn.campaign.auditor import verify
+from pvcnn.campaign.verification.auditor import verify
 def work():
     verify(root)
 """
 _PRIVATE_PART = """
-from pvcnn.campaign.folder import *
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.mail import collect, upload_info
-from pvcnn.campaign.batch import Batch
-from pvcnn.campaign.evaluator import open_evaluator, read_card
-from pvcnn.campaign.owner_secrets import load_private_part
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.folder import *
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.mail import collect, upload_info
+from pvcnn.campaign.artefacts.batch import Batch
+from pvcnn.campaign.roles.evaluator import open_evaluator, read_card
+from pvcnn.campaign.roles.owner_secrets import load_private_part
+from pvcnn.campaign.artefacts.submission import Proceedings
 folder = CampaignFolder(root)
 proceedings = Proceedings.read(folder.public)
 registration = proceedings.registry.registrations[0]

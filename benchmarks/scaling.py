@@ -34,7 +34,7 @@ CAMPAIGNS = (10**3, 10**4, 10**5, 10**6)
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 #: One way between driver and worker, in seconds: assumed, not measured.
 LATENCIES = {"one machine": 0.0, "one building": 0.0005, "another continent": 0.1}
-#: Most registrations, and proofs, of one campaign (pvcnn/campaign/folder.py, pvcnn/aggregate).
+#: Most registrations, and proofs, of one campaign (pvcnn/campaign/artefacts/folder.py, pvcnn/aggregate).
 ONE_CAMPAIGN = 1 << 14
 _ROUND_TRIPS = 300
 
@@ -62,8 +62,8 @@ def measure_aggregates(directory: Path) -> dict[int, dict[str, float]]:
     from pvcnn.aggregate.aggregator import aggregate
     from pvcnn.aggregate.reference_string import aggregation_setup
     from pvcnn.aggregate.verifier import verify_aggregate
-    from pvcnn.campaign.folder import VERIFICATION_KEY, CampaignFolder
-    from pvcnn.campaign.outcome import ClusterOutcome
+    from pvcnn.campaign.artefacts.folder import VERIFICATION_KEY, CampaignFolder
+    from pvcnn.campaign.artefacts.outcome import ClusterOutcome
     from pvcnn.qmp.keys import VerificationKey
 
     folder = CampaignFolder(directory)

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the tiny campaign is that of the tests
 
 from pvcnn.bench.measure import machine  # noqa: E402
-from pvcnn.campaign.folder import CampaignFolder  # noqa: E402
+from pvcnn.campaign.artefacts.folder import CampaignFolder  # noqa: E402
 
 QUEUES = (16, 256)
 
@@ -95,9 +95,9 @@ def proving_runs(played: Path, scratch: Path) -> dict[int, dict[str, float]]:
 
 def memory_runs(scratch: Path) -> dict[int, int]:
     """Bytes of the driver after so many submissions."""
-    from pvcnn.campaign.cluster import make_keys
-    from pvcnn.campaign.owner import OwnerRole
-    from pvcnn.campaign.setup_party import run_setup
+    from pvcnn.campaign.roles.cluster import make_keys
+    from pvcnn.campaign.roles.owner import OwnerRole
+    from pvcnn.campaign.roles.setup_party import run_setup
     from tests.campaign.tiny import private_part, public_part, submit
 
     played = scratch / "tiny"
@@ -136,7 +136,7 @@ def in_new_process(work: Callable[..., Any], *arguments: Any) -> Any:
 
 def measure_proving(directory: Path, workers: int) -> dict[str, float]:
     """Seconds (medians where there are many), bytes and shares of one run over all submissions."""
-    from pvcnn.campaign.ledger import ClusterLedger
+    from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
     from pvcnn.compute.events import Event, Kind
     from pvcnn.compute.proving import Placement, prove_all
     from pvcnn.compute.proving_worker import SecretsInDirectory
@@ -211,7 +211,7 @@ def memory_of(processes: list[int]) -> dict[str, int]:
 
 def measure_memory(directory: Path, queue: int) -> int:
     """Proportional bytes of the driver after proving so many submissions of the campaign."""
-    from pvcnn.campaign.ledger import ClusterLedger
+    from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
     from pvcnn.compute.proving import Placement, prove_all
     from pvcnn.compute.proving_worker import SecretsInDirectory
     from pvcnn.compute.session import local_session

@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from pvcnn.algebra.points import random_scalar
-from pvcnn.campaign.cluster import make_keys
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.prover import ProverKeys
-from pvcnn.campaign.setup_party import run_setup
-from pvcnn.campaign.submission import Proceedings
-from pvcnn.campaign.tester import TesterRole
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.cluster import make_keys
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.prover import ProverKeys
+from pvcnn.campaign.roles.setup_party import run_setup
+from pvcnn.campaign.roles.tester import TesterRole
 from pvcnn.errors import SubmissionRefused
 from pvcnn.program.layers import Flatten, Linear, Requantise, Sign
 from pvcnn.program.program import Program

@@ -14,10 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pvcnn.algebra.warmup import compile_kernels
-from pvcnn.campaign import auditor
-from pvcnn.campaign.aggregator import Aggregation, aggregate_campaign
-from pvcnn.campaign.cluster import make_keys
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.folder import (
     AGGREGATE,
     CLUSTER_CARD,
     REGISTRY,
@@ -26,14 +23,17 @@ from pvcnn.campaign.folder import (
     WEIGHTS,
     CampaignFolder,
 )
-from pvcnn.campaign.ledger import ROLE as CLUSTER
-from pvcnn.campaign.ledger import ClusterLedger
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.report import Verdict
-from pvcnn.campaign.revealed import Kind
-from pvcnn.campaign.setup_party import DEFAULT_MAX_PROOFS, run_setup
-from pvcnn.campaign.submission import Proceedings
-from pvcnn.campaign.tester import TesterRole
+from pvcnn.campaign.artefacts.revealed import Kind
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.aggregator import Aggregation, aggregate_campaign
+from pvcnn.campaign.roles.cluster import make_keys
+from pvcnn.campaign.roles.cluster_ledger import ROLE as CLUSTER
+from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.setup_party import DEFAULT_MAX_PROOFS, run_setup
+from pvcnn.campaign.roles.tester import TesterRole
+from pvcnn.campaign.verification import auditor
+from pvcnn.campaign.verification.report import Verdict
 from pvcnn.compute.events import FINAL, Event, describe
 from pvcnn.compute.events import Outcome as ProvingOutcome
 from pvcnn.compute.proving import Placement, prove_all

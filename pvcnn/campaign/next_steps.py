@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pvcnn.campaign.folder import CEREMONY, CLUSTER_CARD, MANIFEST, PROGRAM
+from pvcnn.campaign.artefacts.folder import CEREMONY, CLUSTER_CARD, MANIFEST, PROGRAM
 from pvcnn.campaign.status import CampaignStatus, State
 
 

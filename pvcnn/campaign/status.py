@@ -12,9 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pvcnn.campaign import auditor
-from pvcnn.campaign.cut_claims import CutClaims, claims_of
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.cut_claims import CutClaims, claims_of
+from pvcnn.campaign.artefacts.folder import (
     AGGREGATE,
     ANSWERS,
     LABELS,
@@ -26,15 +25,16 @@ from pvcnn.campaign.folder import (
     CampaignFolder,
     PublicFolder,
 )
-from pvcnn.campaign.identity import LOG_NAME
-from pvcnn.campaign.ledger import ROLE as CLUSTER
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.outcome import FORMAT as OUTCOME_FORMAT
-from pvcnn.campaign.outcome import MAX_BYTES as MAX_OUTCOME
-from pvcnn.campaign.outcome import VERSION as OUTCOME_VERSION
-from pvcnn.campaign.report import CLUSTER_REFUSED, Verdict
-from pvcnn.campaign.signed import fingerprint
-from pvcnn.campaign.submission import Proceedings, Submission
+from pvcnn.campaign.artefacts.identity import LOG_NAME
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.outcome import FORMAT as OUTCOME_FORMAT
+from pvcnn.campaign.artefacts.outcome import MAX_BYTES as MAX_OUTCOME
+from pvcnn.campaign.artefacts.outcome import VERSION as OUTCOME_VERSION
+from pvcnn.campaign.artefacts.signed import fingerprint
+from pvcnn.campaign.artefacts.submission import Proceedings, Submission
+from pvcnn.campaign.roles.cluster_ledger import ROLE as CLUSTER
+from pvcnn.campaign.verification import auditor
+from pvcnn.campaign.verification.report import CLUSTER_REFUSED, Verdict
 from pvcnn.encoding import decode
 from pvcnn.errors import CampaignError, PvcnnError
 from pvcnn.files import read_bounded

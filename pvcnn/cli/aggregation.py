@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from pvcnn.aggregate.schemes import Scheme
-from pvcnn.campaign import auditor
-from pvcnn.campaign.joint import JointFolder
-from pvcnn.campaign.joint_auditor import verify_joint
-from pvcnn.campaign.joint_report import JointVerdict
+from pvcnn.campaign.joint.auditor import verify_joint
+from pvcnn.campaign.joint.folder import JointFolder
+from pvcnn.campaign.joint.report import JointVerdict
+from pvcnn.campaign.verification import auditor
 from pvcnn.cli.options import directory_argument, json_option, scheme_option
 from pvcnn.cli.output import notes, plain, print_json, size
 from pvcnn.cli.verdict import print_joint_verdict, print_verdict
@@ -25,8 +25,8 @@ def aggregate_command(directory: Path, scheme: Scheme, as_json: bool) -> None:
     """Make one aggregate of all proofs of the campaign in DIR."""
     from rich.progress import Progress
 
-    from pvcnn.campaign.aggregator import aggregate_campaign, fold_here
-    from pvcnn.campaign.folder import CampaignFolder
+    from pvcnn.campaign.artefacts.folder import CampaignFolder
+    from pvcnn.campaign.roles.aggregator import aggregate_campaign, fold_here
 
     with Progress(console=notes, transient=True) as shown:
         task = shown.add_task("checking the proofs", total=None)

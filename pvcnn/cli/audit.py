@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pvcnn.campaign.audit_choice import AuditChoice, AuditRecord
-from pvcnn.campaign.folder import CampaignFolder, PublicFolder
+from pvcnn.campaign.artefacts.folder import CampaignFolder, PublicFolder
+from pvcnn.campaign.audit.choice import AuditChoice, AuditRecord
 from pvcnn.cli.options import directory_argument, json_option, usage_errors
 from pvcnn.cli.output import done, notes, plain, print_json, results, table
 from pvcnn.errors import CampaignError
 from pvcnn.files import read_bounded, write_once
 
 if TYPE_CHECKING:
-    from pvcnn.campaign.audit_report import AuditReport
+    from pvcnn.campaign.audit.report import AuditReport
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _SHOWN_LIES = (1, 2, 3, 5, 10)
@@ -150,8 +150,9 @@ def open_command(
     as_json: bool,
 ) -> None:
     """Open what a role of DIR committed to, for the submissions chosen; it is tried before it is written."""
-    from pvcnn.campaign import cluster_audit, owner_audit
-    from pvcnn.campaign.identity import SECRET_MODE
+    from pvcnn.campaign.artefacts.identity import SECRET_MODE
+    from pvcnn.campaign.audit import cluster as cluster_audit
+    from pvcnn.campaign.audit import owner as owner_audit
 
     choice = _choose(directory, beacon, count, record, incomplete)
     folder = CampaignFolder(directory)
@@ -182,8 +183,8 @@ def owner_command(
 
     Exit status 0 if it was honest, 1 if not or if that cannot be said here, 2 if something is malformed.
     """
-    from pvcnn.campaign.audit_opening import OwnerOpening
-    from pvcnn.campaign.owner_audit import audit_owner
+    from pvcnn.campaign.audit.opening import OwnerOpening
+    from pvcnn.campaign.audit.owner import audit_owner
 
     choice = _choose(directory, beacon, count, record, incomplete)
     opened = OwnerOpening.from_bytes(read_bounded(opening, OwnerOpening.MAX_BYTES))
@@ -210,8 +211,8 @@ def cluster_command(
 
     Exit status 0 if it was honest, 1 if not or if that cannot be said here, 2 if something is malformed.
     """
-    from pvcnn.campaign.audit_opening import ClusterOpening
-    from pvcnn.campaign.cluster_audit import audit_cluster
+    from pvcnn.campaign.audit.cluster import audit_cluster
+    from pvcnn.campaign.audit.opening import ClusterOpening
 
     choice = _choose(directory, beacon, count, record, incomplete)
     opened = ClusterOpening.from_bytes(read_bounded(opening, ClusterOpening.MAX_BYTES))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from pvcnn.campaign.cut_claims import CutClaims
+from pvcnn.campaign.artefacts.cut_claims import CutClaims
 
 
 def print_claims(claims: CutClaims, console: Console) -> None:

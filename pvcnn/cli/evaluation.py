@@ -22,8 +22,8 @@ from pvcnn.cli.output import done, notes, plain
 from pvcnn.cli.progress import StepProgress
 
 if TYPE_CHECKING:
-    from pvcnn.campaign.owner import OwnerRole
-    from pvcnn.campaign.registry import Registry
+    from pvcnn.campaign.artefacts.registry import Registry
+    from pvcnn.campaign.roles.owner import OwnerRole
     from pvcnn.compute.events import Listener, Outcome
 
 
@@ -56,7 +56,7 @@ def infer_command(
     Exit status 1 if a submission could not be evaluated; one that is refused is no failure.
     """
     use_address(address)
-    from pvcnn.campaign.owner import OwnerRole
+    from pvcnn.campaign.roles.owner import OwnerRole
     from pvcnn.compute.events import FINAL, Event, describe, tell_all
     from pvcnn.compute.logs import EventLog, logged_to
 
@@ -112,8 +112,8 @@ class _Evaluation:
 
         Frames in slots are evaluated by the batch, whose processes the owner starts itself.
         """
-        from pvcnn.campaign.batch import frames_in_slots
-        from pvcnn.campaign.folder import CampaignFolder
+        from pvcnn.campaign.artefacts.batch import frames_in_slots
+        from pvcnn.campaign.artefacts.folder import CampaignFolder
 
         indices = range(count)
         if frames_in_slots(CampaignFolder(self.directory).public) is not None:
@@ -168,7 +168,7 @@ class _Evaluation:
 
 def _registry(owner: OwnerRole, directory: Path, admit: tuple[str, ...]) -> Registry:
     """The registry; closed now, if it is not yet."""
-    from pvcnn.campaign.folder import REGISTRY
+    from pvcnn.campaign.artefacts.folder import REGISTRY
 
     try:
         testers = {bytes.fromhex(key) for key in admit} or None

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from pvcnn.campaign.folder import PublicFolder
-from pvcnn.campaign.joint import JointFolder
+from pvcnn.campaign.artefacts.folder import PublicFolder
+from pvcnn.campaign.joint.folder import JointFolder
 from pvcnn.cli.options import json_option
 from pvcnn.cli.output import plain, print_json, results, size, table
 from pvcnn.encoding import read_json, read_map

@@ -25,7 +25,7 @@ def join_command(target: Path, campaigns: tuple[str, ...], scheme: Scheme, as_js
     """
     from rich.progress import Progress
 
-    from pvcnn.campaign.joiner import Source, join
+    from pvcnn.campaign.joint.joiner import Source, join
 
     with Progress(console=notes, transient=True) as shown:
         task = shown.add_task("reading the campaigns", total=None)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pvcnn.campaign.revealed import Kind
+from pvcnn.campaign.artefacts.revealed import Kind
 from pvcnn.errors import PvcnnError
 
 Command = TypeVar("Command", bound=Callable[..., Any])

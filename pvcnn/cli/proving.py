@@ -63,8 +63,8 @@ def prove_command(
     check_device(device)
     use_address(address)
     from pvcnn.algebra.warmup import compile_kernels
-    from pvcnn.campaign.folder import CampaignFolder
-    from pvcnn.campaign.ledger import ROLE, ClusterLedger
+    from pvcnn.campaign.artefacts.folder import CampaignFolder
+    from pvcnn.campaign.roles.cluster_ledger import ROLE, ClusterLedger
     from pvcnn.compute.dispatcher import Limits
     from pvcnn.compute.events import FINAL, Event, describe, tell_all
     from pvcnn.compute.logs import EventLog, logged_to

@@ -83,8 +83,8 @@ def split_command(
     as_json: bool,
 ) -> None:
     """OWNER: start a campaign in DIR, a new folder: cut and quantise the model."""
-    from pvcnn.campaign.folder import CampaignFolder
-    from pvcnn.campaign.owner import OwnerRole
+    from pvcnn.campaign.artefacts.folder import CampaignFolder
+    from pvcnn.campaign.roles.owner import OwnerRole
     from pvcnn.data.frames import CALIBRATION_FRAMES, PIXEL_BOUND, calibration_frames
     from pvcnn.he.frame_slots.parameters import plan as plan_frames_in_slots
     from pvcnn.he.parameters import plan
@@ -141,8 +141,8 @@ def split_command(
 @json_option
 def keygen_command(directory: Path, as_json: bool) -> None:
     """CLUSTER: make all keys and publish the cluster's card."""
-    from pvcnn.campaign.cluster import make_keys
-    from pvcnn.campaign.folder import CampaignFolder
+    from pvcnn.campaign.artefacts.folder import CampaignFolder
+    from pvcnn.campaign.roles.cluster import make_keys
 
     with notes.status("making keys"):
         card = make_keys(CampaignFolder(directory))
@@ -216,9 +216,9 @@ def encrypt_command(
     Give as many frames as `setup --batch` of the campaign says, all of them different; where `split
     --frames-in-slots` was chosen, those of any number of submissions at once, which saves most of the time.
     """
-    from pvcnn.campaign.folder import CampaignFolder
-    from pvcnn.campaign.identity import FILE_NAME
-    from pvcnn.campaign.tester import TesterRole
+    from pvcnn.campaign.artefacts.folder import CampaignFolder
+    from pvcnn.campaign.artefacts.identity import FILE_NAME
+    from pvcnn.campaign.roles.tester import TesterRole
     from pvcnn.data.frames import demo_frames, prepare
 
     if [bool(frames), bool(demo_numbers), frames_from is not None].count(True) != 1:
@@ -269,8 +269,8 @@ def encrypt_command(
 @json_option
 def open_labels_command(directory: Path, tester: str, as_json: bool) -> None:
     """TESTER: publish the labels of your submissions, once the aggregate is there."""
-    from pvcnn.campaign.folder import CampaignFolder
-    from pvcnn.campaign.tester import TesterRole
+    from pvcnn.campaign.artefacts.folder import CampaignFolder
+    from pvcnn.campaign.roles.tester import TesterRole
 
     done(as_json, {"opened": TesterRole.open(CampaignFolder(directory), tester).open_labels()})
 

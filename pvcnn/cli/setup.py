@@ -71,7 +71,7 @@ def setup_command(
     as_json: bool,
 ) -> None:
     """SETUP PARTY and OWNER: make proof keys, commit to the weights, sign the manifest."""
-    from pvcnn.campaign.manifest import check_setup_party
+    from pvcnn.campaign.artefacts.manifest import check_setup_party
 
     if ceremony is not None and (party is not None or max_proofs is not None):
         raise click.UsageError(
@@ -101,8 +101,8 @@ def setup_command(
 
 def _figures(directory: Path, leak: Path) -> LeakSummary:
     """Those in the file, if they are of this campaign's cut: before keys are made for nothing."""
-    from pvcnn.campaign.cut_claims import check_figures
-    from pvcnn.campaign.folder import ENCRYPTION_PLAN, LEAK, CampaignFolder
+    from pvcnn.campaign.artefacts.cut_claims import check_figures
+    from pvcnn.campaign.artefacts.folder import ENCRYPTION_PLAN, LEAK, CampaignFolder
     from pvcnn.files import read_bounded
     from pvcnn.he.plans import read_plan
     from pvcnn.leak.summary import LeakSummary
@@ -114,8 +114,8 @@ def _figures(directory: Path, leak: Path) -> LeakSummary:
 
 
 def _make_keys(directory: Path, max_proofs: int | None, batch: int) -> None:
-    from pvcnn.campaign.folder import CampaignFolder
-    from pvcnn.campaign.setup_party import DEFAULT_MAX_PROOFS, run_setup
+    from pvcnn.campaign.artefacts.folder import CampaignFolder
+    from pvcnn.campaign.roles.setup_party import DEFAULT_MAX_PROOFS, run_setup
 
     with notes.status("compiling kernels if need be, making proof keys"), usage_errors():
         run_setup(CampaignFolder(directory), max_proofs or DEFAULT_MAX_PROOFS, batch)
@@ -123,8 +123,8 @@ def _make_keys(directory: Path, max_proofs: int | None, batch: int) -> None:
 
 def _take_keys(directory: Path, ceremony: Path, batch: int, only: str | None) -> dict[str, Any]:
     """Verifies a ceremony, and puts its keys into the campaign; those there already must be its own."""
-    from pvcnn.campaign.adopted_keys import adopt_keys, check_adopted
-    from pvcnn.campaign.folder import CampaignFolder
+    from pvcnn.campaign.artefacts.folder import CampaignFolder
+    from pvcnn.campaign.roles.adopted_keys import adopt_keys, check_adopted
 
     take = check_adopted if only == "manifest" else adopt_keys
     with drawn() as progress, usage_errors():
@@ -145,8 +145,8 @@ def _sign(
     figures: LeakSummary | None,
     transcript_verified: bool,
 ) -> dict[str, Any]:
-    from pvcnn.campaign.cut_claims import CutClaims
-    from pvcnn.campaign.owner import OwnerRole
+    from pvcnn.campaign.artefacts.cut_claims import CutClaims
+    from pvcnn.campaign.roles.owner import OwnerRole
 
     if cluster_fingerprint is None:
         notes.print("no --cluster-fingerprint: whoever wrote cluster.cbor will get the weights")

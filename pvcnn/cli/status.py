@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pvcnn.campaign.next_steps import next_commands, steps, unseen
-from pvcnn.campaign.report import SHOWN_DIGITS
 from pvcnn.campaign.status import CampaignStatus, State, read_status
+from pvcnn.campaign.verification.report import SHOWN_DIGITS
 from pvcnn.cli.cut_claims import print_claims
 from pvcnn.cli.options import directory_argument, json_option, use_address
 from pvcnn.cli.output import notes, plain, print_json, results, table

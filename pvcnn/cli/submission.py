@@ -149,7 +149,7 @@ def run_job_command(
 @click.argument("registry")
 def deliver_keys_command(manifest: str, registry: str) -> None:
     """The entrypoint of the job that delivers sealed keys; they are in its working directory."""
-    from pvcnn.campaign.cluster_secrets import MAX_BYTES
+    from pvcnn.campaign.roles.cluster_secrets import MAX_BYTES
     from pvcnn.compute.key_delivery import BLOB_NAME, Place, deliver
     from pvcnn.compute.session import cluster_session
     from pvcnn.files import read_bounded

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from rich.markup import escape
 
-from pvcnn.campaign.joint_report import JointVerdict
-from pvcnn.campaign.report import SHOWN_DIGITS, Outcome, Status, Verdict
-from pvcnn.campaign.revealed import Kind
+from pvcnn.campaign.artefacts.revealed import Kind
+from pvcnn.campaign.joint.report import JointVerdict
+from pvcnn.campaign.verification.report import SHOWN_DIGITS, Outcome, Status, Verdict
 from pvcnn.cli.output import results, table
 
 _SHOWN_LOGITS = 10

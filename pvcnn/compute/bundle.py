@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.folder import (
     AGGREGATE,
     ANSWERS,
     OPTIONAL_FILES,
@@ -21,7 +21,7 @@ from pvcnn.campaign.folder import (
     WEIGHTS,
     CampaignFolder,
 )
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.submission import Proceedings
 from pvcnn.errors import CampaignError
 
 #: Ray's job server takes no more than 100 MiB in one request.

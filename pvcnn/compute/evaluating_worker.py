@@ -25,8 +25,8 @@ class EvaluatingWorker:
             self._unfit = f"on {this_worker().host}: {error}"
 
     def _open(self, directory: Path) -> None:
-        from pvcnn.campaign.evaluator import SubmissionEvaluator
-        from pvcnn.campaign.owner_ledger import ROLE
+        from pvcnn.campaign.roles.evaluator import SubmissionEvaluator
+        from pvcnn.campaign.roles.owner_ledger import ROLE
 
         secrets = directory / "private" / ROLE
         if not secrets.is_dir():

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import ray
 
-from pvcnn.campaign.batch import frames_in_slots
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.mail import MAX_BLOB_BYTES
-from pvcnn.campaign.owner_ledger import OwnerLedger
-from pvcnn.campaign.signed import DIGEST_BYTES
+from pvcnn.campaign.artefacts.batch import frames_in_slots
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.artefacts.mail import MAX_BLOB_BYTES
+from pvcnn.campaign.artefacts.signed import DIGEST_BYTES
+from pvcnn.campaign.roles.owner_ledger import OwnerLedger
 from pvcnn.compute.dispatcher import Dispatcher, Limits
 from pvcnn.compute.evaluating_worker import EvaluatingWorker
 from pvcnn.compute.events import Event, Kind, Listener, Outcome, Report, tell_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from pvcnn.campaign.owner import OwnerRole
+from pvcnn.campaign.roles.owner import OwnerRole
 from pvcnn.compute.events import Event, Kind, Listener, Outcome
 from pvcnn.errors import CampaignError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from pvcnn.campaign.ledger import ClusterLedger
+from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
 from pvcnn.compute.events import Event, Kind, Listener
 from pvcnn.compute.job_events import (
     Delivered,

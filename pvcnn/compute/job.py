@@ -18,11 +18,11 @@ from ray.exceptions import RayError
 
 from pvcnn.aggregate.reference_string import AggregationKey
 from pvcnn.aggregate.schemes import AnyAggregate, decode_aggregate
-from pvcnn.campaign.aggregator import aggregate_campaign, fold_here
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.folder import AGGREGATE, CLUSTER_CARD, CampaignFolder
-from pvcnn.campaign.ledger import ClusterLedger
-from pvcnn.campaign.signed import fingerprint
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.folder import AGGREGATE, CLUSTER_CARD, CampaignFolder
+from pvcnn.campaign.artefacts.signed import fingerprint
+from pvcnn.campaign.roles.aggregator import aggregate_campaign, fold_here
+from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
 from pvcnn.compute.bundle import bundled
 from pvcnn.compute.dispatcher import Limits
 from pvcnn.compute.events import Event, WorkerName, describe

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from pvcnn.aggregate.schemes import MAX_BYTES as MAX_AGGREGATE
-from pvcnn.campaign.folder import MAX_SUBMISSIONS
-from pvcnn.campaign.outcome import MAX_BYTES as MAX_OUTCOME
-from pvcnn.campaign.signed import DIGEST_BYTES, KEY_BYTES, printable
+from pvcnn.campaign.artefacts.folder import MAX_SUBMISSIONS
+from pvcnn.campaign.artefacts.outcome import MAX_BYTES as MAX_OUTCOME
+from pvcnn.campaign.artefacts.signed import DIGEST_BYTES, KEY_BYTES, printable
 from pvcnn.compute.events import Event, Kind, WorkerName
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError

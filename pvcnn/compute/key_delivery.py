@@ -22,9 +22,9 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pvcnn.algebra.transcript import digest
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.mail import SealingKey, seal
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.mail import SealingKey, seal
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
 from pvcnn.compute.job_events import JobEvent, KeysHeld, KeysWanted
 from pvcnn.errors import CampaignError, PvcnnError, VerificationError
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
 from pvcnn.compute.job_board import JobBoard
 from pvcnn.compute.key_delivery import BLOB_NAME, Place, seal_secrets
 from pvcnn.errors import CampaignError

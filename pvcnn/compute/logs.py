@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pvcnn.campaign.report import SHOWN_DIGITS
-from pvcnn.campaign.signed import fingerprint
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.signed import fingerprint
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.verification.report import SHOWN_DIGITS
 from pvcnn.compute.events import Event, Kind
 from pvcnn.errors import CampaignError
 

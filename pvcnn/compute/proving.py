@@ -9,7 +9,7 @@ from pathlib import Path
 
 import ray
 
-from pvcnn.campaign.ledger import ClusterLedger
+from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
 from pvcnn.compute.dispatcher import Dispatcher, Limits
 from pvcnn.compute.events import Event, Kind, Listener, Outcome, Report, tell_all
 from pvcnn.compute.metrics import Metrics

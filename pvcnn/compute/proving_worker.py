@@ -12,7 +12,7 @@ from typing import Protocol
 
 import ray
 
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
 from pvcnn.compute.events import Report, Unfit, WorkerName
 from pvcnn.errors import CampaignError, PvcnnError
 
@@ -75,7 +75,7 @@ class ProvingWorker:
             self._unfit = f"on {this_worker().host}: {error}"
 
     def _open(self, directory: Path, secrets: SecretsSource) -> None:
-        from pvcnn.campaign.prover import SubmissionProver
+        from pvcnn.campaign.roles.prover import SubmissionProver
 
         if not directory.is_dir():
             raise CampaignError(

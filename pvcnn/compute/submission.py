@@ -21,11 +21,11 @@ from urllib.parse import urlsplit
 from pvcnn.aggregate.reference_string import AggregationKey
 from pvcnn.aggregate.schemes import AnyAggregate, decode_aggregate
 from pvcnn.aggregate.verifier import verify_aggregate
-from pvcnn.campaign import auditor
-from pvcnn.campaign.aggregator import Aggregation, aggregate_campaign, fold_here
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.ledger import ROLE, ClusterLedger
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.roles.aggregator import Aggregation, aggregate_campaign, fold_here
+from pvcnn.campaign.roles.cluster_ledger import ROLE, ClusterLedger
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.verification import auditor
 from pvcnn.compute.bundle import make_bundle
 from pvcnn.compute.events import Listener
 from pvcnn.compute.intake import Intake

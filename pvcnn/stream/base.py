@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pvcnn.campaign.cluster import make_keys
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.setup_party import run_setup
-from pvcnn.campaign.tester import TesterRole
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.roles.cluster import make_keys
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.setup_party import run_setup
+from pvcnn.campaign.roles.tester import TesterRole
 from pvcnn.errors import CampaignError
 from pvcnn.leak.summary import LeakSummary
 from pvcnn.program.private import PrivatePart

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pvcnn.campaign.identity import SECRET_MODE
+from pvcnn.campaign.artefacts.identity import SECRET_MODE
 from pvcnn.stream.events import FrameEvent, Listener
 from pvcnn.stream.window import Window
 

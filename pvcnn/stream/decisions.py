@@ -14,10 +14,10 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 
-from pvcnn.campaign import auditor
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.outcome import ClusterOutcome
-from pvcnn.campaign.report import Status
+from pvcnn.campaign.artefacts.outcome import ClusterOutcome
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.verification import auditor
+from pvcnn.campaign.verification.report import Status
 from pvcnn.compute.evaluation import record_evaluated
 from pvcnn.compute.events import Report
 from pvcnn.errors import PvcnnError

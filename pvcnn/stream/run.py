@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from pvcnn.algebra.warmup import compile_kernels
-from pvcnn.campaign.ledger import ROLE as CLUSTER
+from pvcnn.campaign.roles.cluster_ledger import ROLE as CLUSTER
 from pvcnn.compute.proving_worker import SecretsInDirectory
 from pvcnn.compute.session import local_session
 from pvcnn.errors import CampaignError, DecodeError, PvcnnError

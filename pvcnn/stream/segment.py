@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pvcnn.campaign.cluster import join_sibling
-from pvcnn.campaign.folder import PROGRAM, STATEMENTS, CampaignFolder
-from pvcnn.campaign.ledger import ClusterLedger
-from pvcnn.campaign.owner_ledger import OwnerLedger
-from pvcnn.campaign.revealed import Revealed
+from pvcnn.campaign.artefacts.folder import PROGRAM, STATEMENTS, CampaignFolder
+from pvcnn.campaign.artefacts.revealed import Revealed
+from pvcnn.campaign.roles.cluster import join_sibling
+from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
+from pvcnn.campaign.roles.owner_ledger import OwnerLedger
 from pvcnn.errors import PvcnnError
 from pvcnn.program.program import Program
 from pvcnn.stream.base import SEGMENTS, Base

@@ -18,7 +18,7 @@ class EvaluatingWorker:
     """The owner's: holds the private part, sees ciphertexts. base: the folder of the owner's secrets."""
 
     def __init__(self, base: str) -> None:
-        from pvcnn.campaign.evaluator import EvaluatorKeys, SubmissionEvaluator
+        from pvcnn.campaign.roles.evaluator import EvaluatorKeys, SubmissionEvaluator
 
         keys = EvaluatorKeys.open(Path(base))
         self._segment = lru_cache(_SEGMENTS)(lambda path: SubmissionEvaluator.with_keys(Path(path), keys))
@@ -41,7 +41,7 @@ class ProvingWorker:
 
     def __init__(self, base: str, secrets: SecretsSource, threads: int) -> None:
         os.environ["PVCNN_THREADS"] = str(threads)
-        from pvcnn.campaign.prover import ProverKeys, SubmissionProver
+        from pvcnn.campaign.roles.prover import ProverKeys, SubmissionProver
 
         keys = ProverKeys.open(Path(base), secrets.load())
         self._segment = lru_cache(_SEGMENTS)(lambda path: SubmissionProver.with_keys(Path(path), keys))

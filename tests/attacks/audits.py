@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pvcnn.campaign.admission import open_upload
-from pvcnn.campaign.answer import Answer, ClusterRefusal
-from pvcnn.campaign.audit_choice import AuditChoice
-from pvcnn.campaign.audit_opening import OwnerOpening
-from pvcnn.campaign.audit_secret import AuditSecret, frame_seed
-from pvcnn.campaign.audit_software import Software
-from pvcnn.campaign.batch import Batch
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.evaluator import open_evaluator
-from pvcnn.campaign.folder import ANSWERS, CLUSTER_CARD, PROGRAM, REFUSALS, CampaignFolder
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.mail import answer_info, post, seal
-from pvcnn.campaign.owner_secrets import OwnerSecrets, load_private_part
-from pvcnn.campaign.signed import file_digest
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.answer import Answer, ClusterRefusal
+from pvcnn.campaign.artefacts.batch import Batch
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.folder import ANSWERS, CLUSTER_CARD, PROGRAM, REFUSALS, CampaignFolder
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.mail import answer_info, post, seal
+from pvcnn.campaign.artefacts.signed import file_digest
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.audit.choice import AuditChoice
+from pvcnn.campaign.audit.opening import OwnerOpening
+from pvcnn.campaign.audit.software import Software
+from pvcnn.campaign.roles.admission import open_upload
+from pvcnn.campaign.roles.audit_secret import AuditSecret, frame_seed
+from pvcnn.campaign.roles.evaluator import open_evaluator
+from pvcnn.campaign.roles.owner_secrets import OwnerSecrets, load_private_part
 from pvcnn.he.evaluation import Evaluator
 from pvcnn.program.program import Program
 

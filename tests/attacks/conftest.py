@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.owner import OwnerRole
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.roles.owner import OwnerRole
 from tests.campaign.tiny import prepare, submit
 
 

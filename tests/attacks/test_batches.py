@@ -9,13 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.batch import Batch
-from pvcnn.campaign.cluster import ClusterRole
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.evaluator import open_evaluator
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.batch import Batch
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.folder import (
     AGGREGATE,
     ANSWERS,
     CLUSTER_CARD,
@@ -25,16 +21,20 @@ from pvcnn.campaign.folder import (
     STATEMENTS,
     CampaignFolder,
 )
-from pvcnn.campaign.identity import LOG_NAME, Identity
-from pvcnn.campaign.label_opening import LabelOpening
-from pvcnn.campaign.mail import answer_info, post, seal
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.owner_secrets import load_private_part
-from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.report import CLUSTER_REFUSED, Status
-from pvcnn.campaign.signed import file_digest
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.identity import LOG_NAME, Identity
+from pvcnn.campaign.artefacts.label_opening import LabelOpening
+from pvcnn.campaign.artefacts.mail import answer_info, post, seal
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.registry import Registry
+from pvcnn.campaign.artefacts.signed import file_digest
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.cluster import ClusterRole
+from pvcnn.campaign.roles.evaluator import open_evaluator
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.owner_secrets import load_private_part
+from pvcnn.campaign.verification.auditor import verify
+from pvcnn.campaign.verification.report import CLUSTER_REFUSED, Status
 from pvcnn.errors import SubmissionRefused, VerificationError
 from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.evaluation import Evaluator

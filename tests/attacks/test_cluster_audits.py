@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pvcnn.campaign.answer import ClusterRefusal
-from pvcnn.campaign.audit_choice import AuditChoice
-from pvcnn.campaign.audit_opening import ClusterOpening, encoded_blinding
-from pvcnn.campaign.audit_report import AuditReport, Status
-from pvcnn.campaign.audit_software import Software
-from pvcnn.campaign.cluster import ClusterRole
-from pvcnn.campaign.cluster_audit import audit_cluster, open_for_audit
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.evaluator import read_card, read_evaluation_keys
-from pvcnn.campaign.folder import ENCRYPTION_PLAN, REFUSALS, STATEMENTS, CampaignFolder
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.outcome import ClusterOutcome
+from pvcnn.campaign.artefacts.answer import ClusterRefusal
+from pvcnn.campaign.artefacts.folder import ENCRYPTION_PLAN, REFUSALS, STATEMENTS, CampaignFolder
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.outcome import ClusterOutcome
+from pvcnn.campaign.audit.choice import AuditChoice
+from pvcnn.campaign.audit.cluster import audit_cluster, open_for_audit
+from pvcnn.campaign.audit.opening import ClusterOpening, encoded_blinding
+from pvcnn.campaign.audit.report import AuditReport, Status
+from pvcnn.campaign.audit.software import Software
+from pvcnn.campaign.roles.cluster import ClusterRole
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.roles.evaluator import read_card, read_evaluation_keys
 from pvcnn.errors import CampaignError, RangeError, SubmissionRefused, VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.keys import SecretKey
@@ -176,7 +176,7 @@ def test_evaluation_keys_that_move_features_are_caught(
     body[0] = add(body[0], np.full_like(body[0], 1 << 30), plan.key_moduli(plan.keys[-1]))
     forged = replace(keys, bodies=(*keys.bodies[:-1], body))
     with monkeypatch.context() as patched:
-        patched.setattr("pvcnn.campaign.cluster_audit.read_evaluation_keys", lambda *_: forged)
+        patched.setattr("pvcnn.campaign.audit.cluster.read_evaluation_keys", lambda *_: forged)
         report = audit(folder)
         assert {each.status for each in report.findings} == {Status.DISHONEST}
         assert "was not made with the cluster's secret key" in report.findings[0].what

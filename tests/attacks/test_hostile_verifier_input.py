@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.folder import ANSWERS, MANIFEST
+from pvcnn.campaign.artefacts.folder import ANSWERS, MANIFEST
+from pvcnn.campaign.verification.auditor import verify
 from pvcnn.cli.main import EXIT_MALFORMED, run
 from pvcnn.errors import CampaignError, DecodeError
 from pvcnn.files import read_bounded

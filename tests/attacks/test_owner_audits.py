@@ -11,14 +11,14 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from pvcnn.campaign.audit_choice import AuditChoice
-from pvcnn.campaign.audit_report import Status
-from pvcnn.campaign.audit_software import Software
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.evaluator import open_evaluator
-from pvcnn.campaign.folder import CLUSTER_CARD, ENCRYPTION_PLAN, CampaignFolder
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.owner_audit import audit_owner, open_for_audit
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.folder import CLUSTER_CARD, ENCRYPTION_PLAN, CampaignFolder
+from pvcnn.campaign.audit.choice import AuditChoice
+from pvcnn.campaign.audit.owner import audit_owner, open_for_audit
+from pvcnn.campaign.audit.report import Status
+from pvcnn.campaign.audit.software import Software
+from pvcnn.campaign.roles.evaluator import open_evaluator
+from pvcnn.campaign.roles.owner import OwnerRole
 from pvcnn.errors import CampaignError, ParameterError, VerificationError
 from pvcnn.he.checks import features_content, read_ciphertexts, write_ciphertexts
 from pvcnn.he.context import open_context
@@ -49,7 +49,7 @@ def _honest(_prepared: Stage, tmp_path_factory: pytest.TempPathFactory) -> Answe
 def owner(_honest: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Answering:
     """A copy to lie in. Its auditors have the evaluator of the committed private part at hand."""
     folder = Stage(_honest.folder, "").copied(tmp_path / "campaign").folder
-    monkeypatch.setattr("pvcnn.campaign.owner_audit.open_evaluator", lambda *_: _honest.evaluator)
+    monkeypatch.setattr("pvcnn.campaign.audit.owner.open_evaluator", lambda *_: _honest.evaluator)
     return replace(_honest, folder=folder)
 
 
@@ -67,7 +67,7 @@ def statuses(owner: Answering, choice: AuditChoice, opening: Any) -> dict[int, S
 
 
 def test_an_honest_owner_passes(owner: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pvcnn.campaign.owner_audit.open_evaluator", open_evaluator)
+    monkeypatch.setattr("pvcnn.campaign.audit.owner.open_evaluator", open_evaluator)
     _, _, bad = places(owner)
     choice = owner.settle()
     opening = open_for_audit(owner.folder, choice)
@@ -180,7 +180,7 @@ def test_a_plan_of_another_private_part_is_caught(owner: Answering, monkeypatch:
     def other_plan(*_: object) -> Evaluator:
         raise ParameterError("the encryption plan was made for another private part")
 
-    monkeypatch.setattr("pvcnn.campaign.owner_audit.open_evaluator", other_plan)
+    monkeypatch.setattr("pvcnn.campaign.audit.owner.open_evaluator", other_plan)
     assert set(statuses(owner, choice, owner.opening(choice)).values()) == {Status.DISHONEST}
 
 

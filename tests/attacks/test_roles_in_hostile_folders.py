@@ -11,14 +11,10 @@ from dataclasses import replace
 
 import pytest
 
-from pvcnn.campaign.admission import open_upload
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.answer import Answer
-from pvcnn.campaign.batch import Batch
-from pvcnn.campaign.cluster import ClusterRole
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.evaluator import open_evaluator
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.answer import Answer
+from pvcnn.campaign.artefacts.batch import Batch
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.folder import (
     AGGREGATE,
     ANSWERS,
     CLUSTER_CARD,
@@ -28,16 +24,20 @@ from pvcnn.campaign.folder import (
     REGISTRY,
     CampaignFolder,
 )
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.mail import answer_info, post, seal
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.owner_secrets import load_private_part
-from pvcnn.campaign.registration import Registration
-from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.signed import SigningKey, file_digest, fingerprint
-from pvcnn.campaign.submission import Proceedings
-from pvcnn.campaign.tester import TesterRole as RoleOfTester
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.mail import answer_info, post, seal
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.registration import Registration
+from pvcnn.campaign.artefacts.registry import Registry
+from pvcnn.campaign.artefacts.signed import SigningKey, file_digest, fingerprint
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.admission import open_upload
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.cluster import ClusterRole
+from pvcnn.campaign.roles.evaluator import open_evaluator
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.owner_secrets import load_private_part
+from pvcnn.campaign.roles.tester import TesterRole as RoleOfTester
 from pvcnn.errors import CampaignError, DecodeError, VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.evaluation import Evaluator

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from pvcnn.algebra.points import G1Point, encode_g1
-from pvcnn.campaign.answer import Answer
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.commitments import label_commitment
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.answer import Answer
+from pvcnn.campaign.artefacts.commitments import label_commitment
+from pvcnn.campaign.artefacts.folder import (
     ANSWERS,
     LABEL_KEY,
     LABELS,
@@ -22,12 +21,13 @@ from pvcnn.campaign.folder import (
     REGISTRY,
     CampaignFolder,
 )
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.label_opening import LabelOpening
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.registration import Registration
-from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.signed import SigningKey, file_digest
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.label_opening import LabelOpening
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.registration import Registration
+from pvcnn.campaign.artefacts.registry import Registry
+from pvcnn.campaign.artefacts.signed import SigningKey, file_digest
+from pvcnn.campaign.verification.auditor import verify
 from pvcnn.errors import DecodeError, PvcnnError, VerificationError
 from pvcnn.program.program import Program
 from pvcnn.qmp.labels import LabelKey

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pvcnn.campaign.answer import Answer, ClusterRefusal
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.commitments import label_commitment
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.registration import Registration
-from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.signed import SigningKey
+from pvcnn.campaign.artefacts.answer import Answer, ClusterRefusal
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.commitments import label_commitment
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.registration import Registration
+from pvcnn.campaign.artefacts.registry import Registry
+from pvcnn.campaign.artefacts.signed import SigningKey
 
 OWNER = SigningKey.generate()
 CLUSTER = SigningKey.generate()

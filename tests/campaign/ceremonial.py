@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from pvcnn.algebra.points import random_scalar
-from pvcnn.campaign.adopted_keys import adopt_keys
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.cluster import make_keys
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.owner import OwnerRole
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.roles.adopted_keys import adopt_keys
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.cluster import make_keys
+from pvcnn.campaign.roles.owner import OwnerRole
 from pvcnn.ceremony.beacon import Beacon
 from pvcnn.ceremony.circuit_ceremony import CircuitCeremony
 from pvcnn.ceremony.powers_ceremony import PowersCeremony

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.tester import TesterRole
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.tester import TesterRole
 from tests.campaign.siblings import play_sibling
 from tests.campaign.slots import PLACES, Slots
 from tests.campaign.tiny import Played, play, prepare, prove_all, surely_decided

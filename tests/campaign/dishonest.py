@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import cbor2
 
-from pvcnn.campaign.batch import Batch
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.batch import Batch
+from pvcnn.campaign.artefacts.folder import (
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
     MANIFEST,
     CampaignFolder,
 )
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.registration import Registration
-from pvcnn.campaign.tester import TesterRole
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.registration import Registration
+from pvcnn.campaign.roles.tester import TesterRole
 from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.keys import PublicKey

@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 
 from pvcnn.aggregate.schemes import Scheme
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.joiner import Source, join
-from pvcnn.campaign.joint import Joint, JointFolder, Member
-from pvcnn.campaign.joint_auditor import verify_joint
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.joint.auditor import verify_joint
+from pvcnn.campaign.joint.folder import Joint, JointFolder, Member
+from pvcnn.campaign.joint.joiner import Source, join
 from pvcnn.errors import DecodeError, PvcnnError
 from tests.aggregate import standalone
 

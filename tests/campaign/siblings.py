@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.cluster import join_sibling
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.evaluator import EvaluatorKeys, SubmissionEvaluator
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.ledger import ClusterLedger
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.prover import ProverKeys, SubmissionProver
-from pvcnn.campaign.tester import TesterRole
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.cluster import join_sibling
+from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.roles.evaluator import EvaluatorKeys, SubmissionEvaluator
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.prover import ProverKeys, SubmissionProver
+from pvcnn.campaign.roles.tester import TesterRole
 from tests.campaign import tiny
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pvcnn.campaign.batch import Batch
-from pvcnn.campaign.folder import ENCRYPTION_PLAN, CampaignFolder
-from pvcnn.campaign.frame_place import read_places
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.mail import collect, upload_info
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.batch import Batch
+from pvcnn.campaign.artefacts.folder import ENCRYPTION_PLAN, CampaignFolder
+from pvcnn.campaign.artefacts.frame_place import read_places
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.mail import collect, upload_info
+from pvcnn.campaign.artefacts.submission import Proceedings
 from pvcnn.he.frame_slots.plan import FrameSlotsPlan
 from pvcnn.he.plans import read_plan
 

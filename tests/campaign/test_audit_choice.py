@@ -6,8 +6,8 @@ from itertools import combinations, pairwise
 
 import pytest
 
-from pvcnn.campaign.audit_choice import AuditChoice, AuditRecord, chance_of_a_catch, chosen
-from pvcnn.campaign.folder import ANSWERS, STATEMENTS, CampaignFolder, PublicDirectory
+from pvcnn.campaign.artefacts.folder import ANSWERS, STATEMENTS, CampaignFolder, PublicDirectory
+from pvcnn.campaign.audit.choice import AuditChoice, AuditRecord, chance_of_a_catch, chosen
 from pvcnn.errors import CampaignError, DecodeError, VerificationError
 from pvcnn.qmp.statement import Statement
 from tests.campaign.tiny import Played

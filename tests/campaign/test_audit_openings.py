@@ -7,9 +7,9 @@ from dataclasses import fields, replace
 import pytest
 
 from pvcnn.algebra.constants import SCALAR_MODULUS
-from pvcnn.campaign.audit_opening import AuditOpening, ClusterOpening, OwnerOpening
-from pvcnn.campaign.audit_secret import AuditSecret, frame_seed
-from pvcnn.campaign.audit_software import Software
+from pvcnn.campaign.audit.opening import AuditOpening, ClusterOpening, OwnerOpening
+from pvcnn.campaign.audit.software import Software
+from pvcnn.campaign.roles.audit_secret import AuditSecret, frame_seed
 from pvcnn.errors import DecodeError
 from tests.campaign.hostile import damaged, flipped
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.batch import Batch, most_frames
-from pvcnn.campaign.cluster import make_keys
-from pvcnn.campaign.folder import LABELS, MANIFEST, STATEMENTS, CampaignFolder
-from pvcnn.campaign.label_opening import LabelOpening
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.report import Status
-from pvcnn.campaign.setup_party import run_setup
+from pvcnn.campaign.artefacts.batch import Batch, most_frames
+from pvcnn.campaign.artefacts.folder import LABELS, MANIFEST, STATEMENTS, CampaignFolder
+from pvcnn.campaign.artefacts.label_opening import LabelOpening
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.cluster import make_keys
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.setup_party import run_setup
+from pvcnn.campaign.roles.tester import TesterRole as RoleOfTester
 from pvcnn.campaign.status import read_status
-from pvcnn.campaign.tester import TesterRole as RoleOfTester
+from pvcnn.campaign.verification.auditor import verify
+from pvcnn.campaign.verification.report import Status
 from pvcnn.encoding import encode
 from pvcnn.errors import DecodeError, SubmissionRefused, VerificationError
 from pvcnn.qmp.keys import MAX_FRAMES

@@ -14,20 +14,20 @@ import pytest
 
 from pvcnn.aggregate.reference_string import AggregationVerifierKey, aggregation_setup
 from pvcnn.algebra.points import G1Point
-from pvcnn.campaign.adopted_keys import adopt_keys, check_adopted
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.folder import (
     AGGREGATION_VERIFIER_KEY,
     CEREMONY,
     MANIFEST,
     VERIFICATION_KEY,
     CampaignFolder,
 )
-from pvcnn.campaign.joint_auditor import verify_joint
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.setup_party import run_setup
-from pvcnn.campaign.signed import file_digest
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.signed import file_digest
+from pvcnn.campaign.joint.auditor import verify_joint
+from pvcnn.campaign.roles.adopted_keys import adopt_keys, check_adopted
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.setup_party import run_setup
+from pvcnn.campaign.verification.auditor import verify
 from pvcnn.ceremony.circuit_ceremony import CIRCUIT_KEY, CircuitCeremony
 from pvcnn.ceremony.record import CeremonyRecord
 from pvcnn.cli.main import run
@@ -306,7 +306,7 @@ class TestTakingKeys:
         self, fresh: CampaignFolder, made: Ceremonial, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr("pvcnn.campaign.adopted_keys.share", _stop_at(fresh.bare_verification_key))
+            patch.setattr("pvcnn.campaign.roles.adopted_keys.share", _stop_at(fresh.bare_verification_key))
             with pytest.raises(KeyboardInterrupt):
                 adopt_keys(fresh, made.ceremony)
         with pytest.raises(CampaignError, match="a ceremony's record"):

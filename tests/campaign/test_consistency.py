@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from pvcnn.algebra.points import G1Point, G2Point
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.folder import (
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
     MANIFEST,
@@ -20,10 +19,11 @@ from pvcnn.campaign.folder import (
     VERIFICATION_KEY,
     CampaignFolder,
 )
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.signed import file_digest
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.registry import Registry
+from pvcnn.campaign.artefacts.signed import file_digest
+from pvcnn.campaign.verification.auditor import verify
 from pvcnn.errors import VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.qmp.keys import VerificationKey

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pvcnn.campaign.context import submission_context
+from pvcnn.campaign.artefacts.context import submission_context
 from tests.campaign.hostile import flipped
 
 ITEMS: dict[str, Any] = {

@@ -13,15 +13,10 @@ import pytest
 
 from pvcnn.algebra.constants import SCALAR_MODULUS
 from pvcnn.algebra.points import G1Point, encode_g1, random_scalar
-from pvcnn.campaign.admission import open_upload, post_registration
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.batch import Batch
-from pvcnn.campaign.cluster import ClusterRole
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.commitments import random_salt
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.batch import Batch
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.commitments import random_salt
+from pvcnn.campaign.artefacts.folder import (
     CLUSTER_CARD,
     LABEL_KEY,
     LABELS,
@@ -29,22 +24,27 @@ from pvcnn.campaign.folder import (
     STATEMENTS,
     CampaignFolder,
 )
-from pvcnn.campaign.identity import LOG_NAME, Identity
-from pvcnn.campaign.label_opening import LabelOpening
-from pvcnn.campaign.ledger import ClusterLedger
-from pvcnn.campaign.mail import post, seal, upload_info
-from pvcnn.campaign.manifest import Manifest
+from pvcnn.campaign.artefacts.identity import LOG_NAME, Identity
+from pvcnn.campaign.artefacts.label_opening import LabelOpening
+from pvcnn.campaign.artefacts.mail import post, seal, upload_info
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.outcome import ClusterOutcome
+from pvcnn.campaign.artefacts.registration import NONCE_BYTES, Registration
+from pvcnn.campaign.artefacts.registry import Registry
+from pvcnn.campaign.artefacts.sealed_labels import CommittedLabels
+from pvcnn.campaign.artefacts.signed import SigningKey, file_digest
+from pvcnn.campaign.artefacts.submission import Proceedings
 from pvcnn.campaign.next_steps import next_commands, steps
-from pvcnn.campaign.outcome import ClusterOutcome
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.prover import ProverKeys
-from pvcnn.campaign.registration import NONCE_BYTES, Registration
-from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.sealed_labels import CommittedLabels
-from pvcnn.campaign.signed import SigningKey, file_digest
+from pvcnn.campaign.roles.admission import open_upload, post_registration
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.cluster import ClusterRole
+from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.prover import ProverKeys
+from pvcnn.campaign.roles.tester import TesterRole as RoleOfTester
 from pvcnn.campaign.status import read_status
-from pvcnn.campaign.submission import Proceedings
-from pvcnn.campaign.tester import TesterRole as RoleOfTester
+from pvcnn.campaign.verification.auditor import verify
 from pvcnn.encoding import encode
 from pvcnn.errors import CampaignError, DecodeError, SubmissionRefused, VerificationError
 from pvcnn.qmp.api import prove

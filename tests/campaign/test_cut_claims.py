@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from pvcnn.campaign import auditor
-from pvcnn.campaign import tester as testers
-from pvcnn.campaign.cut_claims import CutClaims, check_figures, claims_of, visibly_broken
-from pvcnn.campaign.folder import ENCRYPTION_PLAN, LEAK, MANIFEST, REGISTRY, CampaignFolder
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.signed import file_digest
+from pvcnn.campaign.artefacts.cut_claims import CutClaims, check_figures, claims_of, visibly_broken
+from pvcnn.campaign.artefacts.folder import ENCRYPTION_PLAN, LEAK, MANIFEST, REGISTRY, CampaignFolder
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.registry import Registry
+from pvcnn.campaign.artefacts.signed import file_digest
+from pvcnn.campaign.roles import tester as testers
 from pvcnn.campaign.status import read_status
+from pvcnn.campaign.verification import auditor
 from pvcnn.errors import CampaignError, DecodeError, PvcnnError, VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.frame_slots.parameters import plan as plan_frames_in_slots

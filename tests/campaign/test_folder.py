@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.folder import (
     ANSWERS,
     MANIFEST,
     PUBLIC_DIRECTORIES,

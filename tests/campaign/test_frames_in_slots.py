@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pvcnn.campaign.audit_secret import AuditSecret
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.batch import frames_in_slots
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.encrypting import FramesInSlots
-from pvcnn.campaign.evaluator import SubmissionEvaluator
-from pvcnn.campaign.folder import CLUSTER_CARD, ENCRYPTION_PLAN, MANIFEST, CampaignFolder
-from pvcnn.campaign.frame_place import FramePlace
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.setup_party import check_frames
-from pvcnn.campaign.tester import TesterRole as RoleOfTester
+from pvcnn.campaign.artefacts.batch import frames_in_slots
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.folder import CLUSTER_CARD, ENCRYPTION_PLAN, MANIFEST, CampaignFolder
+from pvcnn.campaign.artefacts.frame_place import FramePlace
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.roles.audit_secret import AuditSecret
+from pvcnn.campaign.roles.encrypting import FramesInSlots
+from pvcnn.campaign.roles.evaluator import SubmissionEvaluator
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.setup_party import check_frames
+from pvcnn.campaign.roles.tester import TesterRole as RoleOfTester
+from pvcnn.campaign.verification.auditor import verify
 from pvcnn.compute.bundle import make_bundle
 from pvcnn.compute.evaluation import infer_all
 from pvcnn.errors import CampaignError, DecodeError, ParameterError, RangeError

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from pvcnn.campaign import joiner
-from pvcnn.campaign.aggregator import aggregate_campaign, fold_here
-from pvcnn.campaign.answer import ClusterRefusal
-from pvcnn.campaign.auditor import Examined
-from pvcnn.campaign.folder import STATEMENTS, CampaignFolder
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.joiner import Source, join
-from pvcnn.campaign.joint import Joint, JointFolder, Member
-from pvcnn.campaign.joint_auditor import _refuse_doubles, verify_joint
-from pvcnn.campaign.outcome import ClusterOutcome
-from pvcnn.campaign.proved import Proved, read_proved
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.answer import ClusterRefusal
+from pvcnn.campaign.artefacts.folder import STATEMENTS, CampaignFolder
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.outcome import ClusterOutcome
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.joint import joiner
+from pvcnn.campaign.joint.auditor import _refuse_doubles, verify_joint
+from pvcnn.campaign.joint.folder import Joint, JointFolder, Member
+from pvcnn.campaign.joint.joiner import Source, join
+from pvcnn.campaign.roles.aggregator import aggregate_campaign, fold_here
+from pvcnn.campaign.roles.proved import Proved, read_proved
+from pvcnn.campaign.verification.auditor import Examined
 from pvcnn.cli.main import run
 from pvcnn.errors import CampaignError, DecodeError, VerificationError
 from tests.campaign import artefacts, tiny

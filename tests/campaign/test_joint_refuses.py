@@ -15,19 +15,19 @@ import pytest
 from pvcnn.aggregate.aggregator import aggregate_groups
 from pvcnn.aggregate.packed import PackedAggregate
 from pvcnn.aggregate.reference_string import AggregationKey, aggregation_setup
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.folder import (
     AGGREGATION_VERIFIER_KEY,
     REGISTRY,
     STATEMENTS,
     VERIFICATION_KEY,
     CampaignFolder,
 )
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.joint import Joint, JointFolder, Member, by_key
-from pvcnn.campaign.joint_auditor import verify_joint
-from pvcnn.campaign.proved import read_proved
-from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.signed import file_digest
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.registry import Registry
+from pvcnn.campaign.artefacts.signed import file_digest
+from pvcnn.campaign.joint.auditor import verify_joint
+from pvcnn.campaign.joint.folder import Joint, JointFolder, Member, by_key
+from pvcnn.campaign.roles.proved import read_proved
 from pvcnn.encoding import encode
 from pvcnn.errors import DecodeError, VerificationError
 from tests.aggregate.standalone import exit_code

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pvcnn.campaign import mail
-from pvcnn.campaign.identity import Identity, keep_secret
-from pvcnn.campaign.mail import (
+from pvcnn.campaign.artefacts import mail
+from pvcnn.campaign.artefacts.identity import Identity, keep_secret
+from pvcnn.campaign.artefacts.mail import (
     SealingKey,
     answer_info,
     collect,

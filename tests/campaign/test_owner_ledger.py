@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pvcnn.campaign.answer import MAX_REASON
-from pvcnn.campaign.folder import ANSWERS, CampaignFolder
-from pvcnn.campaign.kept_answer import KeptAnswer
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.owner_ledger import OwnerLedger
-from pvcnn.campaign.signed import file_digest
+from pvcnn.campaign.artefacts.answer import MAX_REASON
+from pvcnn.campaign.artefacts.folder import ANSWERS, CampaignFolder
+from pvcnn.campaign.artefacts.kept_answer import KeptAnswer
+from pvcnn.campaign.artefacts.signed import file_digest
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.owner_ledger import OwnerLedger
 from pvcnn.errors import CampaignError, DecodeError, PvcnnError
 from tests.campaign.hostile import flipped
 from tests.campaign.tiny import submit
@@ -97,7 +97,7 @@ def test_what_cannot_be_kept_is_not_published(
     def fail(*arguments: object) -> bool:
         raise CampaignError("no room")
 
-    monkeypatch.setattr("pvcnn.campaign.owner_ledger.write_once", fail)
+    monkeypatch.setattr("pvcnn.campaign.roles.owner_ledger.write_once", fail)
     with pytest.raises(CampaignError, match="no room"):
         OwnerLedger.open(closed.root).record(0, b"one evaluation", features_digest=DIGEST)
     assert not letters(closed)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pvcnn.campaign.audit_secret import AuditSecret, frame_seed
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.audit_secret import AuditSecret, frame_seed
 from pvcnn.program.private import PrivateConvolution, private_evaluate
 from tests.campaign.tiny import FEATURE_STEP, Played
 
@@ -305,7 +305,7 @@ class Blocker:
             raise ImportError('blocked: ' + name)
 sys.meta_path.insert(0, Blocker())
 from pathlib import Path
-from pvcnn.campaign.auditor import verify
+from pvcnn.campaign.verification.auditor import verify
 assert verify(Path({str(played.folder.public.path)!r})).verified
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -11,9 +11,7 @@ import pytest
 
 from pvcnn.algebra.curve import g1_to_points
 from pvcnn.algebra.points import encode_g1
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.cluster import ClusterRole, make_keys
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.folder import (
     LABEL_KEY,
     MANIFEST,
     REGISTRY,
@@ -21,12 +19,14 @@ from pvcnn.campaign.folder import (
     WEIGHTS,
     CampaignFolder,
 )
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.setup_party import run_setup
-from pvcnn.campaign.signed import file_digest
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.registry import Registry
+from pvcnn.campaign.artefacts.signed import file_digest
+from pvcnn.campaign.roles.cluster import ClusterRole, make_keys
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.setup_party import run_setup
+from pvcnn.campaign.verification.auditor import verify
 from pvcnn.cli.main import run
 from pvcnn.compute.bundle import make_bundle
 from pvcnn.errors import CampaignError, VerificationError

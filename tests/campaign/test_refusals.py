@@ -11,17 +11,17 @@ from pathlib import Path
 import cbor2
 import pytest
 
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.cluster import ClusterRole
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.folder import (
     AGGREGATE,
     REFUSALS,
     CampaignFolder,
 )
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.report import CLUSTER_REFUSED, Status
-from pvcnn.campaign.tester import TesterRole as RoleOfTester
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.cluster import ClusterRole
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.tester import TesterRole as RoleOfTester
+from pvcnn.campaign.verification.auditor import verify
+from pvcnn.campaign.verification.report import CLUSTER_REFUSED, Status
 from pvcnn.errors import SubmissionRefused, VerificationError
 from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.keys import generate

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from pvcnn.campaign.commitments import label_commitment, private_commitment
-from pvcnn.campaign.label_opening import LabelOpening
-from pvcnn.campaign.registry import Registry
+from pvcnn.campaign.artefacts.commitments import label_commitment, private_commitment
+from pvcnn.campaign.artefacts.label_opening import LabelOpening
+from pvcnn.campaign.artefacts.registry import Registry
 from pvcnn.errors import DecodeError, VerificationError
 from tests.campaign.artefacts import OWNER, SALT, TESTERS, registration, registry, some_digest
 from tests.campaign.hostile import refuses

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from pvcnn.campaign.report import Outcome, Status, Verdict
-from pvcnn.campaign.revealed import TWO_CLASSES, Kind, Revealed
+from pvcnn.campaign.artefacts.revealed import TWO_CLASSES, Kind, Revealed
+from pvcnn.campaign.verification.report import Outcome, Status, Verdict
 
 
 def verdict(*outcomes: Outcome, frames: int = 1, revealed: Revealed | None = None) -> Verdict:

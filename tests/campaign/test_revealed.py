@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.cluster import make_keys
-from pvcnn.campaign.folder import LABELS, MANIFEST, REGISTRY, STATEMENTS, CampaignFolder
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.label_opening import LabelOpening
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.revealed import TWO_CLASSES, Kind, Revealed
-from pvcnn.campaign.setup_party import run_setup
-from pvcnn.campaign.tester import TesterRole as RoleOfTester
+from pvcnn.campaign.artefacts.folder import LABELS, MANIFEST, REGISTRY, STATEMENTS, CampaignFolder
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.label_opening import LabelOpening
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.registry import Registry
+from pvcnn.campaign.artefacts.revealed import TWO_CLASSES, Kind, Revealed
+from pvcnn.campaign.roles.cluster import make_keys
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.setup_party import run_setup
+from pvcnn.campaign.roles.tester import TesterRole as RoleOfTester
+from pvcnn.campaign.verification.auditor import verify
 from pvcnn.cli.main import run
 from pvcnn.errors import DecodeError, VerificationError
 from pvcnn.program.private import private_evaluate

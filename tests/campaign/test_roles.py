@@ -10,13 +10,8 @@ from pathlib import Path
 import cbor2
 import pytest
 
-from pvcnn.campaign.admission import post_registration
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.cluster import ClusterRole, make_keys
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.folder import (
     AGGREGATE,
     ANSWERS,
     CLUSTER_CARD,
@@ -27,17 +22,22 @@ from pvcnn.campaign.folder import (
     STATEMENTS,
     CampaignFolder,
 )
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.mail import post, seal, weights_info
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.prover import SubmissionProver
-from pvcnn.campaign.registration import Registration
-from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.setup_party import run_setup
-from pvcnn.campaign.signed import SigningKey
-from pvcnn.campaign.submission import Proceedings
-from pvcnn.campaign.tester import TesterRole as RoleOfTester
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.mail import post, seal, weights_info
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.registration import Registration
+from pvcnn.campaign.artefacts.registry import Registry
+from pvcnn.campaign.artefacts.signed import SigningKey
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.admission import post_registration
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.cluster import ClusterRole, make_keys
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.prover import SubmissionProver
+from pvcnn.campaign.roles.setup_party import run_setup
+from pvcnn.campaign.roles.tester import TesterRole as RoleOfTester
+from pvcnn.campaign.verification.auditor import verify
 from pvcnn.errors import CampaignError, RangeError, SubmissionRefused, VerificationError
 from pvcnn.he.keys import generate
 from pvcnn.qmp.prepared_key import prepared_path

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pvcnn.algebra.transcript import digest
-from pvcnn.campaign.frame_place import MAX_BYTES, FramePlace, read_places
-from pvcnn.campaign.mail import SealingKey, answer_batch_purpose, seal, upload_batch_purpose
-from pvcnn.campaign.sealed_rows import (
+from pvcnn.campaign.artefacts.frame_place import MAX_BYTES, FramePlace, read_places
+from pvcnn.campaign.artefacts.mail import SealingKey, answer_batch_purpose, seal, upload_batch_purpose
+from pvcnn.campaign.artefacts.sealed_rows import (
     SealedRows,
     name_of,
     post_rows,
@@ -19,7 +19,7 @@ from pvcnn.campaign.sealed_rows import (
     row_digests,
     rows_path,
 )
-from pvcnn.campaign.signed import file_digest
+from pvcnn.campaign.artefacts.signed import file_digest
 from pvcnn.encoding import encode
 from pvcnn.errors import CampaignError, DecodeError, SubmissionRefused
 from pvcnn.he.frame_slots.parameters import plan

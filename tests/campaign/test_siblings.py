@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pvcnn.campaign import auditor, cluster_audit, owner_audit, tester
-from pvcnn.campaign.audit_choice import AuditChoice
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.evaluator import EvaluatorKeys, SubmissionEvaluator
-from pvcnn.campaign.folder import LABELS, MANIFEST, STATEMENTS, CampaignFolder
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.prover import ProverKeys, SubmissionProver
+from pvcnn.campaign.artefacts.folder import LABELS, MANIFEST, STATEMENTS, CampaignFolder
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.audit import cluster as cluster_audit
+from pvcnn.campaign.audit import owner as owner_audit
+from pvcnn.campaign.audit.choice import AuditChoice
+from pvcnn.campaign.roles import tester
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.roles.evaluator import EvaluatorKeys, SubmissionEvaluator
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.prover import ProverKeys, SubmissionProver
+from pvcnn.campaign.verification import auditor
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import share
 from tests.campaign import tiny

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pvcnn.campaign.answer import Answer
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.registration import Registration
-from pvcnn.campaign.signed import SignedArtefact, SigningKey, check_key, check_signature
+from pvcnn.campaign.artefacts.answer import Answer
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.registration import Registration
+from pvcnn.campaign.artefacts.signed import SignedArtefact, SigningKey, check_key, check_signature
 from pvcnn.encoding import encode
 from pvcnn.errors import DecodeError, VerificationError
 from tests.campaign.artefacts import CLUSTER, OWNER, answer, card, manifest, refusal, registration, registry

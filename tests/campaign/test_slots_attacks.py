@@ -7,26 +7,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pvcnn.campaign.admission import open_upload
-from pvcnn.campaign.answering import AnsweredByBatch, OnlyNamed, answering, seed_of
-from pvcnn.campaign.audit_choice import AuditChoice
-from pvcnn.campaign.audit_secret import AuditSecret
-from pvcnn.campaign.batch import Batch
-from pvcnn.campaign.cluster_audit import audit_cluster
-from pvcnn.campaign.cluster_audit import open_for_audit as open_cluster
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.decrypting import DecryptedByBatch, feature_decryption
-from pvcnn.campaign.evaluator import EvaluatorKeys
-from pvcnn.campaign.folder import ANSWERS, CLUSTER_CARD, MANIFEST, CampaignFolder
-from pvcnn.campaign.frame_place import FramePlace
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.mail import answer_batch_purpose, answer_info, collect, upload_batch_purpose
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.owner_audit import audit_owner, open_for_audit
-from pvcnn.campaign.sealed_rows import SealedRows, post_rows, rows_path
-from pvcnn.campaign.submission import Proceedings
-from pvcnn.campaign.tester import TesterRole as RoleOfTester
+from pvcnn.campaign.artefacts.batch import Batch
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.folder import ANSWERS, CLUSTER_CARD, MANIFEST, CampaignFolder
+from pvcnn.campaign.artefacts.frame_place import FramePlace
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.mail import answer_batch_purpose, answer_info, collect, upload_batch_purpose
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.sealed_rows import SealedRows, post_rows, rows_path
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.audit.choice import AuditChoice
+from pvcnn.campaign.audit.cluster import audit_cluster
+from pvcnn.campaign.audit.cluster import open_for_audit as open_cluster
+from pvcnn.campaign.audit.owner import audit_owner, open_for_audit
+from pvcnn.campaign.roles.admission import open_upload
+from pvcnn.campaign.roles.answering import AnsweredByBatch, OnlyNamed, answering, seed_of
+from pvcnn.campaign.roles.audit_secret import AuditSecret
+from pvcnn.campaign.roles.decrypting import DecryptedByBatch, feature_decryption
+from pvcnn.campaign.roles.evaluator import EvaluatorKeys
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.tester import TesterRole as RoleOfTester
 from pvcnn.errors import CampaignError, SubmissionRefused
 from pvcnn.he.frame_slots.decryption import BatchDecryptor
 from pvcnn.he.frame_slots.rows import pixel_rows

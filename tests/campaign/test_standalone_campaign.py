@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.answer import ClusterRefusal
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.folder import AGGREGATE, ANSWERS, LABELS, REFUSALS, STATEMENTS, CampaignFolder
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.outcome import ClusterOutcome
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.answer import ClusterRefusal
+from pvcnn.campaign.artefacts.folder import AGGREGATE, ANSWERS, LABELS, REFUSALS, STATEMENTS, CampaignFolder
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.outcome import ClusterOutcome
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.verification.auditor import verify
 from pvcnn.errors import PvcnnError
 from pvcnn.qmp.statement import Statement
 from tests.aggregate import standalone

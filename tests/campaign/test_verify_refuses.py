@@ -13,10 +13,9 @@ import pytest
 
 from pvcnn.aggregate.aggregator import aggregate
 from pvcnn.aggregate.reference_string import AggregationKey
-from pvcnn.campaign.answer import Answer, ClusterRefusal
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.folder import (
+from pvcnn.campaign.artefacts.answer import Answer, ClusterRefusal
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.folder import (
     AGGREGATE,
     ANSWERS,
     CLUSTER_CARD,
@@ -32,12 +31,13 @@ from pvcnn.campaign.folder import (
     PublicDirectory,
     PublicFile,
 )
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.outcome import ClusterOutcome
-from pvcnn.campaign.report import Status
-from pvcnn.campaign.signed import SigningKey
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.outcome import ClusterOutcome
+from pvcnn.campaign.artefacts.signed import SigningKey
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.verification.auditor import verify
+from pvcnn.campaign.verification.report import Status
 from pvcnn.errors import CampaignError, DecodeError, VerificationError
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.proof import Proof

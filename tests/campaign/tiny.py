@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.algebra.points import random_scalar
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.cluster import ClusterRole, make_keys
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.setup_party import run_setup
-from pvcnn.campaign.tester import TesterRole
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.cluster import ClusterRole, make_keys
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.setup_party import run_setup
+from pvcnn.campaign.roles.tester import TesterRole
 from pvcnn.errors import SubmissionRefused
 from pvcnn.leak.summary import LeakSummary
 from pvcnn.program.layers import Argmax, Flatten, Linear, Requantise, Sign

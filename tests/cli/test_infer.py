@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pvcnn.campaign.folder import ANSWERS, REGISTRY, CampaignFolder
+from pvcnn.campaign.artefacts.folder import ANSWERS, REGISTRY, CampaignFolder
 from pvcnn.cli.main import run
 from pvcnn.compute import in_process, session, staff
 from tests.campaign.dishonest import smuggle

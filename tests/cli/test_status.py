@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.cluster import make_keys
-from pvcnn.campaign.folder import AGGREGATE, ANSWERS, MANIFEST, REGISTRY, STATEMENTS, CampaignFolder
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.setup_party import run_setup
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.folder import AGGREGATE, ANSWERS, MANIFEST, REGISTRY, STATEMENTS, CampaignFolder
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.cluster import make_keys
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.setup_party import run_setup
 from pvcnn.cli.main import run
 from pvcnn.compute import environment
 from pvcnn.he.encryption import encrypt_frame

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pvcnn.campaign.folder import CampaignFolder
+from pvcnn.campaign.artefacts.folder import CampaignFolder
 from tests.campaign.tiny import Played, play, play_to_answers
 from tests.compute.ray_head import RayHead
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pvcnn.campaign.audit_secret import AuditSecret, frame_seed
-from pvcnn.campaign.folder import PROGRAM, CampaignFolder
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.owner_secrets import OwnerSecrets
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.folder import PROGRAM, CampaignFolder
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.audit_secret import AuditSecret, frame_seed
+from pvcnn.campaign.roles.owner_secrets import OwnerSecrets
 from pvcnn.program.private import PrivateConvolution
 from pvcnn.program.program import Program
 

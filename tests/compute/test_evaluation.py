@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.auditor import verify
-from pvcnn.campaign.folder import ANSWERS, CampaignFolder
-from pvcnn.campaign.identity import LOG_NAME
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.owner_ledger import OwnerLedger
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.folder import ANSWERS, CampaignFolder
+from pvcnn.campaign.artefacts.identity import LOG_NAME
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.roles.owner_ledger import OwnerLedger
+from pvcnn.campaign.verification.auditor import verify
 from pvcnn.compute import session
 from pvcnn.compute.dispatcher import Limits
 from pvcnn.compute.evaluation import infer_all

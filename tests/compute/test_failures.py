@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pvcnn.campaign import auditor
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.ledger import ClusterLedger
-from pvcnn.campaign.owner import OwnerRole
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.roles.owner import OwnerRole
+from pvcnn.campaign.verification import auditor
 from pvcnn.compute import proving
 from pvcnn.compute.dispatcher import Limits
 from pvcnn.compute.events import Event, Kind, Listener, Outcome
@@ -272,7 +272,7 @@ class Slow(Secrets):
 
 def replace_examine(work: Callable[..., Any]) -> None:
     """In the process that calls this."""
-    from pvcnn.campaign.prover import SubmissionProver
+    from pvcnn.campaign.roles.prover import SubmissionProver
 
     honest = SubmissionProver.examine
     SubmissionProver.examine = (  # type: ignore[method-assign]
@@ -323,7 +323,7 @@ def test_fractions_of_a_gpu(folder: CampaignFolder, cluster: Nodes) -> None:
 _DRIVER = """
 import sys
 from tests.compute import test_failures
-from pvcnn.campaign.folder import CampaignFolder
+from pvcnn.campaign.artefacts.folder import CampaignFolder
 from pvcnn.compute.session import cluster_session
 folder = CampaignFolder(test_failures.Path(sys.argv[1]))
 with cluster_session(sys.argv[2]):
@@ -411,7 +411,7 @@ def test_a_dead_head_ends_the_run_and_another_goes_on(folder: CampaignFolder) ->
 _OWN_HEAD = """
 import sys
 from tests.compute import test_failures
-from pvcnn.campaign.folder import CampaignFolder
+from pvcnn.campaign.artefacts.folder import CampaignFolder
 from pvcnn.compute.events import Kind
 from pvcnn.compute.session import local_session
 import ray

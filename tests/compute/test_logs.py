@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.signed import fingerprint
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.signed import fingerprint
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
 from pvcnn.cli.main import run
 from pvcnn.compute.events import Event, Kind, WorkerName
 from pvcnn.compute.logs import LOGGER, EventLog, logged_to

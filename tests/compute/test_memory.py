@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.ledger import ClusterLedger
-from pvcnn.campaign.owner import OwnerRole
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.roles.owner import OwnerRole
 from pvcnn.compute import session
 from pvcnn.compute.events import Event, Kind
 from pvcnn.compute.proving import Placement, prove_all

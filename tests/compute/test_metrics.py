@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.ledger import ClusterLedger
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
 from pvcnn.compute import session
 from pvcnn.compute.events import Event, Kind, WorkerName
 from pvcnn.compute.metrics import Metrics

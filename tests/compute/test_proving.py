@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from pvcnn.campaign import auditor
-from pvcnn.campaign.aggregator import aggregate_campaign
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.ledger import ClusterLedger
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.aggregator import aggregate_campaign
+from pvcnn.campaign.roles.cluster_ledger import ClusterLedger
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.verification import auditor
 from pvcnn.compute import proving, session
 from pvcnn.compute.dispatcher import Limits
 from pvcnn.compute.events import Event, Kind, Listener, Outcome
@@ -159,7 +159,7 @@ class Misbehaving:
             Path(self.mark).touch(exist_ok=False)
         except FileExistsError:
             return ClusterSecrets.load_from(Path(self.path))
-        from pvcnn.campaign import prover
+        from pvcnn.campaign.roles import prover
 
         honest = prover.SubmissionProver.examine
 
@@ -182,7 +182,7 @@ def _flip_decision(examined: Any) -> Any:
     """The honest proof under the other decision."""
     from dataclasses import replace
 
-    from pvcnn.campaign.outcome import ClusterOutcome
+    from pvcnn.campaign.artefacts.outcome import ClusterOutcome
     from pvcnn.qmp.proof import Proof
 
     proof = ClusterOutcome.from_bytes(examined.outcome).proof

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from pvcnn.campaign import auditor
-from pvcnn.campaign.audit_secret import AuditSecret
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.audit_secret import AuditSecret
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.verification import auditor
 from pvcnn.cli.main import run
 from pvcnn.compute.events import Kind
 from pvcnn.compute.job import JobSettings

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvcnn.campaign import auditor
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.mail import SealingKey
-from pvcnn.campaign.outcome import ClusterOutcome
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.mail import SealingKey
+from pvcnn.campaign.artefacts.outcome import ClusterOutcome
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.verification import auditor
 from pvcnn.compute import key_sender
 from pvcnn.compute.bundle import bundled, make_bundle
 from pvcnn.compute.events import Event, Kind, WorkerName

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pvcnn.campaign.folder import PUBLIC_DIRECTORIES, PUBLIC_FILES
+from pvcnn.campaign.artefacts.folder import PUBLIC_DIRECTORIES, PUBLIC_FILES
 from pvcnn.cli.main import cli
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pvcnn.campaign.audit_choice import AuditChoice
-from pvcnn.campaign.audit_opening import AuditOpening, ClusterOpening, OwnerOpening
-from pvcnn.campaign.audit_report import AuditReport
-from pvcnn.campaign.audit_secret import FILE_NAME, AuditSecret
-from pvcnn.campaign.mail import SealingKey
+from pvcnn.campaign.artefacts.mail import SealingKey
+from pvcnn.campaign.audit.choice import AuditChoice
+from pvcnn.campaign.audit.opening import AuditOpening, ClusterOpening, OwnerOpening
+from pvcnn.campaign.audit.report import AuditReport
+from pvcnn.campaign.roles.audit_secret import FILE_NAME, AuditSecret
 from pvcnn.errors import VerificationError
 from tests.mutation.samples import Samples
 from tests.mutation.targets import Kind, Target
@@ -57,13 +57,13 @@ def _what_counts(opening: AuditOpening) -> AuditOpening:
 
 
 def _owner_opening(samples: Samples, scratch: Path) -> Target:
-    from pvcnn.campaign.owner_audit import audit_owner, open_for_audit
+    from pvcnn.campaign.audit.owner import audit_owner, open_for_audit
 
     return _opening(samples, OwnerOpening, open_for_audit, audit_owner)
 
 
 def _cluster_opening(samples: Samples, scratch: Path) -> Target:
-    from pvcnn.campaign.cluster_audit import audit_cluster, open_for_audit
+    from pvcnn.campaign.audit.cluster import audit_cluster, open_for_audit
 
     return _opening(samples, ClusterOpening, open_for_audit, audit_cluster)
 

@@ -9,24 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from pvcnn.aggregate.schemes import decode_aggregate
-from pvcnn.campaign import auditor, kept_answer, outcome, sealed_labels
-from pvcnn.campaign.answer import Answer, ClusterRefusal
-from pvcnn.campaign.batch import Batch
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.cluster_secrets import ClusterSecrets
-from pvcnn.campaign.folder import CLUSTER_CARD, CampaignFolder
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.kept_answer import KeptAnswer
-from pvcnn.campaign.label_opening import LabelOpening
-from pvcnn.campaign.mail import SealingKey, answer_info, upload_info
-from pvcnn.campaign.manifest import Manifest
-from pvcnn.campaign.outcome import ClusterOutcome, check_outcome
-from pvcnn.campaign.owner_secrets import OwnerSecrets
-from pvcnn.campaign.registration import Registration
-from pvcnn.campaign.registry import Registry
-from pvcnn.campaign.sealed_labels import CommittedLabels
-from pvcnn.campaign.signed import SignedArtefact, SigningKey
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts import kept_answer, outcome, sealed_labels
+from pvcnn.campaign.artefacts.answer import Answer, ClusterRefusal
+from pvcnn.campaign.artefacts.batch import Batch
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.folder import CLUSTER_CARD, CampaignFolder
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.kept_answer import KeptAnswer
+from pvcnn.campaign.artefacts.label_opening import LabelOpening
+from pvcnn.campaign.artefacts.mail import SealingKey, answer_info, upload_info
+from pvcnn.campaign.artefacts.manifest import Manifest
+from pvcnn.campaign.artefacts.outcome import ClusterOutcome, check_outcome
+from pvcnn.campaign.artefacts.registration import Registration
+from pvcnn.campaign.artefacts.registry import Registry
+from pvcnn.campaign.artefacts.sealed_labels import CommittedLabels
+from pvcnn.campaign.artefacts.signed import SignedArtefact, SigningKey
+from pvcnn.campaign.artefacts.submission import Proceedings
+from pvcnn.campaign.roles.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.roles.owner_secrets import OwnerSecrets
+from pvcnn.campaign.verification import auditor
 from pvcnn.encoding import encode
 from pvcnn.errors import RangeError, SubmissionRefused, VerificationError
 from pvcnn.leak import summary as leak_summary

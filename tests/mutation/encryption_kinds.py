@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pvcnn.campaign.batch import Batch
-from pvcnn.campaign.cluster_card import ClusterCard
-from pvcnn.campaign.mail import answer_info, upload_info
-from pvcnn.campaign.submission import Proceedings
+from pvcnn.campaign.artefacts.batch import Batch
+from pvcnn.campaign.artefacts.cluster_card import ClusterCard
+from pvcnn.campaign.artefacts.mail import answer_info, upload_info
+from pvcnn.campaign.artefacts.submission import Proceedings
 from pvcnn.compute.events import Event, WorkerName
 from pvcnn.compute.events import Kind as Happening
 from pvcnn.compute.job_events import (

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from pvcnn.campaign import auditor
-from pvcnn.campaign.joint import Joint, JointFolder
-from pvcnn.campaign.joint_auditor import verify_joint
+from pvcnn.campaign.joint.auditor import verify_joint
+from pvcnn.campaign.joint.folder import Joint, JointFolder
+from pvcnn.campaign.verification import auditor
 from pvcnn.ceremony.opening import open_ceremony
 from pvcnn.ceremony.progress import Silence
 from pvcnn.cli import ceremony as ceremony_commands

@@ -43,7 +43,7 @@ def _row(samples: Samples, scratch: Path) -> Target:
 
 
 def _place(samples: Samples, scratch: Path) -> Target:
-    from pvcnn.campaign.frame_place import FramePlace
+    from pvcnn.campaign.artefacts.frame_place import FramePlace
 
     data = FramePlace(bytes(range(32)), 3).to_bytes()
     named_by = "in a sealed blob that a signed registration or answer names"
@@ -51,7 +51,7 @@ def _place(samples: Samples, scratch: Path) -> Target:
 
 
 def _digests(samples: Samples, scratch: Path) -> Target:
-    from pvcnn.campaign.sealed_rows import read_row_digests, row_digests
+    from pvcnn.campaign.artefacts.sealed_rows import read_row_digests, row_digests
 
     data = row_digests([bytes([row]) * 32 for row in range(5)])
     return Target(data, read_row_digests, row_digests, named_by=_IN_A_BATCH)
@@ -59,8 +59,8 @@ def _digests(samples: Samples, scratch: Path) -> Target:
 
 def _file(samples: Samples, scratch: Path) -> Target:
     """As it lies in the mail. Whatever is changed, its rows are those of the batch or nothing at all."""
-    from pvcnn.campaign.mail import SealingKey
-    from pvcnn.campaign.sealed_rows import SealedRows, post_rows, rows_path
+    from pvcnn.campaign.artefacts.mail import SealingKey
+    from pvcnn.campaign.artefacts.sealed_rows import SealedRows, post_rows, rows_path
     from pvcnn.he.frame_slots.parameters import plan
     from pvcnn.he.frame_slots.rows import RowContent
 

@@ -10,7 +10,7 @@ from typing import Literal
 from pvcnn.algebra.constants import BASE_MODULUS, G1_BYTES, G2_BYTES, SCALAR_BYTES, SCALAR_MODULUS
 from pvcnn.algebra.points import G1Point, G2Point, encode_g1, encode_g2
 from pvcnn.algebra.target import TARGET_BYTES, _to_bytes
-from pvcnn.campaign.signed import _SMALL_ORDER_Y
+from pvcnn.campaign.artefacts.signed import _SMALL_ORDER_Y
 from tests.algebra.tower_elements import small_order
 from tests.qmp.hostile import bad_encodings_g1, bad_encodings_g2
 

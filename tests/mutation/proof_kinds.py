@@ -9,8 +9,8 @@ from typing import Any
 from pvcnn.aggregate.reference_string import AggregationKey, AggregationVerifierKey
 from pvcnn.aggregate.schemes import AnyAggregate, decode_aggregate
 from pvcnn.aggregate.verifier import verify_aggregate_groups
-from pvcnn.campaign.commitments import private_commitment
-from pvcnn.campaign.owner_secrets import load_private_part
+from pvcnn.campaign.artefacts.commitments import private_commitment
+from pvcnn.campaign.roles.owner_secrets import load_private_part
 from pvcnn.ceremony.record import CeremonyRecord
 from pvcnn.encoding import decode
 from pvcnn.errors import VerificationError

@@ -14,9 +14,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.identity import Identity
-from pvcnn.campaign.signed import SigningKey
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.artefacts.identity import Identity
+from pvcnn.campaign.artefacts.signed import SigningKey
 from tests.aggregate.vectors import FILE as VECTORS
 from tests.aggregate.vectors import artefacts_of
 
@@ -30,7 +30,7 @@ class Samples:
     @classmethod
     def make(cls, root: Path) -> Samples:
         """Plays everything; `root` must not exist."""
-        from pvcnn.campaign.joiner import Source, join
+        from pvcnn.campaign.joint.joiner import Source, join
         from pvcnn.ceremony.circuit_ceremony import CircuitCeremony
         from pvcnn.ceremony.powers_ceremony import PowersCeremony
         from tests.campaign.tiny import play, three_classes

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pvcnn.campaign.folder import PROGRAM, CampaignFolder
+from pvcnn.campaign.artefacts.folder import PROGRAM, CampaignFolder
 from pvcnn.cli import output
 from pvcnn.cli import plan as plan_command
 from pvcnn.cli.main import run

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
-from pvcnn.campaign import aggregator, auditor, tester
-from pvcnn.campaign.folder import CampaignFolder
-from pvcnn.campaign.outcome import ClusterOutcome
+from pvcnn.campaign.artefacts.folder import CampaignFolder
+from pvcnn.campaign.artefacts.outcome import ClusterOutcome
+from pvcnn.campaign.roles import aggregator, tester
+from pvcnn.campaign.verification import auditor
 from pvcnn.compute.session import local_session
 from pvcnn.errors import CampaignError
 from pvcnn.he import encryption

@@ -1,0 +1,1 @@
+"""Doing again what owner and cluster say that they did."""

@@ -1,0 +1,1 @@
+"""One aggregate over campaigns of several models."""

@@ -1,0 +1,1 @@
+"""What anyone does with a finished campaign: checks all of it and says what that means."""
