@@ -19,7 +19,7 @@ import pytest
 
 from pvcnn.campaign.artefacts.folder import CampaignFolder
 from pvcnn.campaign.artefacts.outcome import ClusterOutcome
-from pvcnn.campaign.roles import aggregator, tester
+from pvcnn.campaign.roles import aggregator, encrypting
 from pvcnn.campaign.verification import auditor
 from pvcnn.compute.session import local_session
 from pvcnn.errors import CampaignError
@@ -254,7 +254,7 @@ def test_whatever_fails_is_flagged_once_and_the_rest_is_proved(
                 os.kill(process, signal.SIGKILL)
             killed.extend(provers)
 
-    monkeypatch.setattr(tester, "encrypt_frame", sabotage)
+    monkeypatch.setattr(encrypting, "encrypt_frame", sabotage)
     options = StreamOptions(every=4, seconds=60, window=32, idle_seconds=1.5, workers=2)
     result = run(FolderSource(inbox), tmp_path / "out", options, watch=kill)
     summary = result.check()
