@@ -33,7 +33,7 @@ from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.evaluation import Evaluator
 from pvcnn.he.frame_slots.decryption import BatchDecryptor
 from pvcnn.he.frame_slots.parameters import plan as plan_batch
-from pvcnn.he.frame_slots.processes import encrypt_batch, evaluate_batch
+from pvcnn.he.frame_slots.processes import ParallelEvaluator, encrypt_batch
 from pvcnn.he.frame_slots.rows import RowFile, framed, pixel_rows, row_bytes
 from pvcnn.he.keys import generate
 from pvcnn.he.parameters import plan
@@ -121,7 +121,8 @@ def frames_in_slots(count: int, processes: int) -> Row:
         marks.append(time.perf_counter())
         content = pixel_rows(chosen)
         rows = RowFile(path, content, row_bytes(chosen, content))
-        answer = list(evaluate_batch(chosen, public, evaluation, private, rows, processes))
+        evaluator = ParallelEvaluator(chosen, public, evaluation, private, processes)
+        answer = list(evaluator.rows(rows, secrets.token_bytes(32)))
         marks.append(time.perf_counter())
         upload = path.stat().st_size
     features = BatchDecryptor(chosen, secret).features(answer)

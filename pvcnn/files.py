@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -38,6 +38,14 @@ def write_once(path: Path, data: bytes | Iterable[Chunk], mode: int = 0o644) -> 
         except FileExistsError:
             return False
     return True
+
+
+def write_and_name(directory: Path, data: Iterable[Chunk], name: Callable[[], str]) -> Path:
+    """As `write_atomically`, for a file whose name is known once all of it is written; returns its path."""
+    with _whole_file_beside(directory / "a file", data, 0o644) as whole:
+        path = directory / name()
+        whole.replace(path)
+    return path
 
 
 def share(source: Path, target: Path) -> None:

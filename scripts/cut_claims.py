@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from primitives import Fields, decode, demand, well_formed
+from primitives import Fields, decode, demand, read_value, well_formed
 
 RULES = {
     "a": "rule (a), a nonlinearity before the cut",
@@ -19,16 +19,9 @@ SHARES = ("frames_by_decoder", "frames_by_best", "copied_error", "correlation", 
 
 def read_plan(data: bytes) -> tuple[list[int], list[int], list[str]]:
     """Shapes of a frame and its features, and the letters of rules that fail whatever the weights are."""
-    plan = decode(data, "pvcnn-encryption-plan")
-    shapes = []
-    for name in ("input_layout", "output_layout"):
-        sides = [plan[name].get(axis) for axis in ("ciphertexts", "rows", "columns")]
-        well_formed(all(type(side) is list for side in sides), f"encryption plan: {name}")
-        shapes.append([len(side) for side in sides])
-    layers = plan["layers"]
-    named = all(type(layer) is dict and type(layer.get("kind")) is str for layer in layers)
-    well_formed(named, "encryption plan: layers")
-    kinds = [layer["kind"] for layer in layers]
+    content, _ = read_value(data, 0)
+    in_slots = type(content) is dict and content.get("format") == "pvcnn-frame-slots-plan"
+    shapes, kinds = (read_frames_in_slots if in_slots else read_single_frames)(data)
     mixing = [at for at, kind in enumerate(kinds) if kind in ("convolution", "linear")]
     behind = kinds[mixing[0] :] if mixing else []
     fails = {
@@ -38,8 +31,39 @@ def read_plan(data: bytes) -> tuple[list[int], list[int], list[str]]:
     return shapes[0], shapes[1], [letter for letter in RULES if fails[letter]]
 
 
+def read_single_frames(data: bytes) -> tuple[list[list[int]], list[str]]:
+    """Shapes of a frame and its features, and the layers' kinds."""
+    plan = decode(data, "pvcnn-encryption-plan")
+    shapes = []
+    for name in ("input_layout", "output_layout"):
+        sides = [plan[name].get(axis) for axis in ("ciphertexts", "rows", "columns")]
+        well_formed(all(type(side) is list for side in sides), f"encryption plan: {name}")
+        shapes.append([len(side) for side in sides])
+    layers = plan["layers"]
+    named = all(type(layer) is dict and type(layer.get("kind")) is str for layer in layers)
+    well_formed(named, "encryption plan: layers")
+    return shapes, [layer["kind"] for layer in layers]
+
+
+def read_frames_in_slots(data: bytes) -> tuple[list[list[int]], list[str]]:
+    """The same of a plan of batches, whose blocks have convolutions, squares and means."""
+    plan = decode(data, "pvcnn-frame-slots-plan")
+    shapes = [plan["input_shape"], plan["output_shape"]]
+    sides = all(len(shape) == 3 and all(type(n) is int and n > 0 for n in shape) for shape in shapes)
+    well_formed(sides, "encryption plan: shapes")
+    kinds: list[str] = []
+    for block in plan["blocks"]:
+        well_formed(type(block) is dict, "encryption plan: blocks")
+        bits, squares = block.get("weight_bits"), block.get("squares")
+        well_formed(type(bits) is int and type(squares) is bool, "encryption plan: blocks")
+        kinds += ["convolution"] if bits else []
+        kinds += ["square"] if squares else []
+    return shapes, kinds
+
+
 def read_figures(data: bytes) -> Fields:
     """A leak summary whose figures are in their ranges."""
+    well_formed(len(data) <= 1 << 14, "leak figures: too long")
     figures = decode(data, "pvcnn-leak-summary")
     texts = [figures[name] for name in ("cut", "private", "data", "weights_method")]
     shares = [figures[name] for name in SHARES]

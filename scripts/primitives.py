@@ -90,6 +90,9 @@ FORMATS = {
     "pvcnn-encryption-plan": "version:2 degree:int moduli:list scale_bits:int input_layout:dict "
     "pixel_bound:8 output_layout:dict feature_step:8 feature_limit:int keys:list flooding_bits:int "
     "layers:list",
+    "pvcnn-frame-slots-plan": "degree:int moduli:list scale_bits:int answer_scale:8 input_shape:list "
+    "pixel_bound:8 output_shape:list frames:int tiles:list pitch:list margin:int tile_input_shape:list "
+    "tile_output_shape:list feature_step:8 feature_limit:int flooding_bits:int blocks:list",
     "pvcnn-leak-summary": "cut:str private:str data:str input_shape:list feature_shape:list "
     "training_frames:int budget_milliseconds:int decoder_steps:int psnr:signed similarity:signed "
     "candidates:int frames_by_decoder:int frames_by_best:int people:list is_blindly_identified:bool "

@@ -11,12 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pvcnn.campaign.batch import Batch
-from pvcnn.campaign.mail import SealingKey, collect, upload_info
+from pvcnn.campaign.frame_place import read_places
+from pvcnn.campaign.mail import SealingKey, collect, upload_batch_purpose, upload_info
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.registration import Registration
+from pvcnn.campaign.sealed_rows import SealedRows
 from pvcnn.campaign.signed import file_digest
 from pvcnn.errors import DecodeError, PvcnnError, SubmissionRefused
 from pvcnn.files import read_bounded, write_atomically
+from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.frame_slots.plan import FrameSlotsPlan
+from pvcnn.he.frame_slots.rows import pixel_rows
+from pvcnn.he.plans import FramePlan
 
 _SUFFIX = ".registration.cbor"
 
@@ -48,17 +54,23 @@ def open_upload(
 
 
 def admit(
-    box: Path, sealing_key: SealingKey, manifest: Manifest, testers: Collection[bytes] | None
+    box: Path,
+    sealing_key: SealingKey,
+    manifest: Manifest,
+    plan: FramePlan,
+    testers: Collection[bytes] | None,
 ) -> tuple[list[Registration], list[TurnedAway]]:
     """Registrations in the mail box that hold, and those that are turned away.
 
     `testers` are the public keys that the owner admits; None admits everyone. A blob copied from
     another tester does not open under the copier's key. No ciphertext is admitted twice, neither in two
     submissions nor in one; whoever encrypts a frame anew makes another ciphertext, which nobody can tell.
+    A batch of frames in slots has to be there as a whole.
     """
     admitted: list[Registration] = []
     turned_away: list[TurnedAway] = []
     ciphertexts: set[bytes] = set()
+    batches = None if isinstance(plan, EncryptionPlan) else _Batches(box, sealing_key, manifest, plan)
     for path in sorted(box.glob(f"*{_SUFFIX}")):
         try:
             registration = Registration.from_bytes(read_bounded(path, Registration.MAX_BYTES))
@@ -67,11 +79,14 @@ def admit(
             if testers is not None and registration.signer not in testers:
                 raise SubmissionRefused("the owner does not admit this tester")
             registration.check_commitment(manifest.takes_labels)
-            held = _ciphertexts(open_upload(box, sealing_key, manifest.digest(), registration))
+            upload = open_upload(box, sealing_key, manifest.digest(), registration)
+            held = _ciphertexts(upload)
             if len(set(held)) != len(held):
                 raise SubmissionRefused("a ciphertext occurs twice in the submission")
             if not ciphertexts.isdisjoint(held):
                 raise SubmissionRefused("the same ciphertext is registered already")
+            if batches is not None:
+                batches.check(registration.signer, upload)
         except PvcnnError as error:
             turned_away.append(TurnedAway(path.name, str(error)))
         else:
@@ -86,3 +101,34 @@ def _ciphertexts(upload: bytes) -> list[bytes]:
         return list(map(file_digest, Batch.from_bytes(upload).messages))
     except DecodeError:
         return [file_digest(upload)]
+
+
+class _Batches:
+    """Batches of frames in slots that registrations lie in; each is read once, row by row."""
+
+    def __init__(self, box: Path, sealing_key: SealingKey, manifest: Manifest, plan: FrameSlotsPlan) -> None:
+        self._box = box
+        self._sealing_key = sealing_key
+        self._manifest = manifest
+        self._plan = plan
+        self._whole: set[tuple[bytes, bytes]] = set()
+        self._rows: set[bytes] = set()
+
+    def check(self, tester: bytes, upload: bytes) -> None:
+        """Raises CampaignError unless the submission's batch was delivered whole, and SubmissionRefused for
+        one that is no batch of this tester, or has a row of another one. What is no batch of places at all is
+        refused later, as single frames are."""
+        try:
+            batch, _ = read_places(self._plan, Batch.from_bytes(upload).messages)
+        except (DecodeError, SubmissionRefused):
+            return
+        if (tester, batch) in self._whole:
+            return
+        purpose = upload_batch_purpose(self._manifest.digest(), tester)
+        content = pixel_rows(self._plan)
+        rows = SealedRows(self._box, batch, self._sealing_key, purpose, self._plan, content)
+        if not self._rows.isdisjoint(rows.digests):
+            raise SubmissionRefused("rows of the batch are registered already, in another one")
+        rows.check()
+        self._rows.update(rows.digests)
+        self._whole.add((tester, batch))

@@ -23,7 +23,7 @@ from pvcnn.ceremony.progress import Progress
 from pvcnn.ceremony.record import CeremonyRecord
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import share, write_atomically
-from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.plans import read_plan
 from pvcnn.program.program import Program
 from pvcnn.program.published import decode_published
 
@@ -37,7 +37,7 @@ def adopt_keys(
     hold so many; CampaignError if `split` has not run, or if keys are there already.
     """
     program = Program.from_bytes(folder.public.read(PROGRAM))
-    check_frames(frames, program, EncryptionPlan.from_bytes(folder.public.read(ENCRYPTION_PLAN)))
+    check_frames(frames, program, read_plan(folder.public.read(ENCRYPTION_PLAN)))
     refuse_second_keys(folder)
     record = verified_record(folder, ceremony, frames, progress)
     keys = CircuitCeremony.open(ceremony).folder.keys

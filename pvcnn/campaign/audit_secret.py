@@ -53,6 +53,10 @@ class AuditSecret:
         """The owner's seed of the answer to one submission (docs/protocol.md, eq. (26))."""
         return digest("pvcnn/answer-seed", self.value, registry_digest, _eight(index), upload_digest)
 
+    def batch_seed(self, registry_digest: bytes, tester_key: bytes, batch: bytes) -> bytes:
+        """The owner's seed of the answer to a batch of frames in slots (docs/protocol.md, eq. (32))."""
+        return digest("pvcnn/batch-seed", self.value, registry_digest, tester_key, batch)
+
     def features_blinding(self, context: bytes) -> int:
         """The cluster's nu_in of the submission with this context, in [0, r) (docs/protocol.md, eq. (28)).
 
@@ -69,6 +73,11 @@ def frame_seed(answer_seed: bytes, registry_digest: bytes, index: int, frame: in
     seeds: one who uses the noise of another answer again cannot open it to any seed.
     """
     return digest("pvcnn/frame-seed", answer_seed, registry_digest, _eight(index), _eight(frame))
+
+
+def batch_hiding(batch_seed: bytes, registry_digest: bytes, batch: bytes) -> bytes:
+    """What hides the answer to a batch (docs/protocol.md, eq. (33)); as `frame_seed`, for a batch."""
+    return digest("pvcnn/batch-hiding", batch_seed, registry_digest, batch)
 
 
 def _eight(number: int) -> bytes:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
+import numpy as np
+
 from pvcnn.campaign.signed import printable
 from pvcnn.encoding import Fields
 
@@ -25,12 +27,12 @@ class Software:
 
     @classmethod
     def here(cls) -> Self:
-        """Of this process: versions, the processor's architecture, and the C library."""
+        """Of this process: versions, the processor's architecture and features, and the C library."""
         return cls(
             pvcnn=_version("pvcnn"),
             tenseal=_version("tenseal"),
             numpy=_version("numpy"),
-            processor=platform.machine()[:_MAX_TEXT],
+            processor=_processor(),
             library=" ".join(platform.libc_ver())[:_MAX_TEXT],
         )
 
@@ -46,6 +48,12 @@ class Software:
     def __str__(self) -> str:
         versions = f"pvcnn {self.pvcnn}, TenSEAL {self.tenseal}, NumPy {self.numpy}"
         return f"{versions}, {self.processor}, {self.library}"
+
+
+def _processor() -> str:
+    """With the last of the features for which NumPy has loops of their own, which may round otherwise."""
+    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    return " ".join([platform.machine(), *found[-1:]])[:_MAX_TEXT]
 
 
 def _version(package: str) -> str:

@@ -43,7 +43,7 @@ from pvcnn.campaign.signed import file_digest, fingerprint
 from pvcnn.campaign.submission import Proceedings, Submission
 from pvcnn.ceremony.record import CeremonyRecord
 from pvcnn.errors import VerificationError
-from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.plans import FramePlan, read_plan
 from pvcnn.program.program import Program
 from pvcnn.program.published import decode_published
 from pvcnn.qmp.keys import VerificationKey
@@ -57,7 +57,7 @@ class _Material:
     """What the manifest names, decoded and compared with it."""
 
     card: ClusterCard
-    plan: EncryptionPlan
+    plan: FramePlan
     program: Program
     key: VerificationKey
     aggregation_key: AggregationVerifierKey
@@ -145,7 +145,7 @@ def _material(folder: PublicFolder, manifest: Manifest) -> _Material:
     )
     material = _Material(
         ClusterCard.from_bytes(read(CLUSTER_CARD, manifest.cluster_card_digest)),
-        EncryptionPlan.from_bytes(read(ENCRYPTION_PLAN, manifest.encryption_plan_digest)),
+        read_plan(read(ENCRYPTION_PLAN, manifest.encryption_plan_digest)),
         program,
         key,
         aggregation_key,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pvcnn.campaign.folder import ENCRYPTION_PLAN, PublicFolder
 from pvcnn.campaign.mail import MAX_BLOB_BYTES
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.sealed_labels import MAX_SEALED
@@ -15,6 +16,7 @@ from pvcnn.encoding import decode, encode
 from pvcnn.errors import DecodeError, SubmissionRefused
 from pvcnn.he.checks import frame_content, message_bytes
 from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.plans import FramePlan, read_plan
 from pvcnn.qmp.keys import MAX_FRAMES
 
 FORMAT = "pvcnn-batch"
@@ -25,7 +27,8 @@ _ENVELOPE_BYTES = 1024
 
 @dataclass(frozen=True)
 class Batch:
-    """messages: a `pvcnn-ciphertext` a frame. labels: sealed to the cluster, where a count is proved."""
+    """messages: a `pvcnn-ciphertext` a frame, or the `pvcnn-frame-place` of one that lies in slots.
+    labels: sealed to the cluster, where a count is proved."""
 
     messages: tuple[bytes, ...]
     labels: bytes = b""
@@ -64,7 +67,18 @@ class Batch:
             )
 
 
-def most_frames(plan: EncryptionPlan) -> int:
-    """How many encrypted frames fit into one sealed blob."""
+def frames_in_slots(public: PublicFolder) -> int | None:
+    """How many frames a batch of frames in slots has room for; None where frames are encrypted one by one.
+
+    Raises CampaignError if `split` has not run, and DecodeError.
+    """
+    plan = read_plan(public.read(ENCRYPTION_PLAN))
+    return None if isinstance(plan, EncryptionPlan) else plan.tiling.frames
+
+
+def most_frames(plan: FramePlan) -> int:
+    """How many encrypted frames fit into one sealed blob, or into one batch of frames in slots."""
+    if not isinstance(plan, EncryptionPlan):
+        return plan.tiling.frames
     room = MAX_BLOB_BYTES - MAX_SEALED - _ENVELOPE_BYTES
     return room // message_bytes(plan, frame_content(plan))

@@ -16,8 +16,8 @@ from pvcnn.campaign.ledger import ROLE, ClusterLedger
 from pvcnn.campaign.prover import SubmissionProver
 from pvcnn.campaign.signed import file_digest
 from pvcnn.files import share, write_atomically
-from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.keys import generate
+from pvcnn.he.plans import read_plan
 
 
 def make_keys(folder: CampaignFolder) -> ClusterCard:
@@ -26,7 +26,7 @@ def make_keys(folder: CampaignFolder) -> ClusterCard:
     Raises CampaignError if `split` has not run or the cluster has keys already.
     """
     plan_bytes = folder.public.read(ENCRYPTION_PLAN)
-    encryption_plan = EncryptionPlan.from_bytes(plan_bytes)
+    encryption_plan = read_plan(plan_bytes)
     identity = Identity.create_in(folder.private(ROLE))
     secret_key, public_key, evaluation_keys = generate(encryption_plan)
     kept = ClusterSecrets(identity, secret_key.to_bytes(encryption_plan), AuditSecret.draw())

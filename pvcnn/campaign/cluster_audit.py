@@ -16,6 +16,7 @@ from pvcnn.campaign.audit_report import AuditReport, Finding, demand_honest
 from pvcnn.campaign.audit_software import Software
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.decrypting import feature_decryption
 from pvcnn.campaign.evaluator import read_card, read_evaluation_keys
 from pvcnn.campaign.folder import ENCRYPTION_PLAN, PROGRAM, VERIFICATION_KEY, CampaignFolder
 from pvcnn.campaign.ledger import ROLE
@@ -23,9 +24,9 @@ from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.opened_answer import AnswerReader, OpenedAnswer, open_public_part, read_label_key
 from pvcnn.campaign.signed import digest_of_file, file_digest
 from pvcnn.errors import DecodeError, RangeError, SubmissionRefused, VerificationError
-from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.key_opening import check_evaluation_keys, check_secret_key
 from pvcnn.he.keys import PublicKey, SecretKey
+from pvcnn.he.plans import FramePlan, read_plan
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
 from pvcnn.qmp.commitments import commit_features, commit_nothing, commit_weights
@@ -103,12 +104,14 @@ class _Audited:
         self._verification_key = VerificationKey.from_bytes(key_bytes)
         self._proving_key = ProvingKey.load(folder.proving_key)
         self._sealing_key = opening.open_mail(card.sealing_key)
-        plan = EncryptionPlan.from_bytes(plan_bytes)
+        self._plan = plan = read_plan(plan_bytes)
         self._evaluation_keys = read_evaluation_keys(folder, card, plan)
+        self._secret_key = _secret_key(plan, card, opening)
+        decryption = feature_decryption(plan, self._secret_key, self._sealing_key)
         self._reader = AnswerReader(
             self._sealing_key,
-            plan,
-            _secret_key(plan, card, opening),
+            decryption,
+            plan.feature_step,
             Program.from_bytes(program_bytes),
             self._label_key() if manifest.takes_labels else None,
         )
@@ -116,7 +119,7 @@ class _Audited:
     def fault_of_keys(self) -> str:
         """What is wrong with the keys that the owner evaluated with; empty if nothing is."""
         try:
-            check_evaluation_keys(self._reader.plan, self._evaluation_keys, self._reader.decryption)
+            check_evaluation_keys(self._plan, self._evaluation_keys, self._secret_key)
         except VerificationError as error:
             return str(error)
         return ""
@@ -171,7 +174,7 @@ class _Audited:
         return key
 
 
-def _secret_key(plan: EncryptionPlan, card: ClusterCard, opening: ClusterOpening) -> SecretKey:
+def _secret_key(plan: FramePlan, card: ClusterCard, opening: ClusterOpening) -> SecretKey:
     """The one of the encryption key on the card. Raises VerificationError for another one."""
     key = SecretKey.from_bytes(plan, opening.decryption_key)
     check_secret_key(plan, PublicKey.from_bytes(plan, card.encryption_key), key)

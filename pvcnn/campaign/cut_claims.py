@@ -14,7 +14,7 @@ from pvcnn.campaign.folder import ENCRYPTION_PLAN, LEAK, MANIFEST, PublicFolder
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.signed import file_digest
 from pvcnn.errors import VerificationError
-from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.plans import FramePlan, read_plan
 from pvcnn.leak.summary import LeakSummary
 from pvcnn.program.private_rules import FEWER_FEATURES, NONLINEARITY, RULES
 
@@ -62,7 +62,7 @@ class CutClaims:
         }
 
 
-def read_cut_claims(public: PublicFolder, manifest: Manifest, plan: EncryptionPlan) -> CutClaims:
+def read_cut_claims(public: PublicFolder, manifest: Manifest, plan: FramePlan) -> CutClaims:
     """The claims of the manifest and of public/leak.cbor, compared with the plan that the manifest names.
 
     Raises VerificationError for a file that the manifest does not name or is not the one that it names, for
@@ -90,10 +90,10 @@ def claims_of(public: PublicFolder) -> CutClaims:
     data = public.read(ENCRYPTION_PLAN)
     if file_digest(data) != manifest.encryption_plan_digest:
         raise VerificationError("the manifest was signed for another encryption plan")
-    return read_cut_claims(public, manifest, EncryptionPlan.from_bytes(data))
+    return read_cut_claims(public, manifest, read_plan(data))
 
 
-def check_figures(figures: LeakSummary, plan: EncryptionPlan) -> None:
+def check_figures(figures: LeakSummary, plan: FramePlan) -> None:
     """Raises VerificationError if they were measured for other frames or features than the plan's."""
     features: tuple[int, ...] = plan.output_shape
     if len(figures.feature_shape) == 1 and plan.output_shape[1:] == (1, 1):
@@ -103,9 +103,9 @@ def check_figures(figures: LeakSummary, plan: EncryptionPlan) -> None:
         raise VerificationError(mismatch)
 
 
-def visibly_broken(plan: EncryptionPlan) -> tuple[str, ...]:
+def visibly_broken(plan: FramePlan) -> tuple[str, ...]:
     """Letters of rules that a private part with this plan fails, whatever its weights and strides."""
-    kinds = [layer.kind for layer in plan.layers]
+    kinds = plan.layer_kinds
     first = next((i for i, kind in enumerate(kinds) if kind in _MIXING), len(kinds))
     shown = {
         NONLINEARITY: not any(kind in _NONLINEAR for kind in kinds[first:]),

@@ -72,6 +72,16 @@ def answer_info(manifest_digest: bytes, registry_digest: bytes, index: int) -> b
     return digest("pvcnn/mail/answer", manifest_digest, registry_digest, index.to_bytes(8, "little"))
 
 
+def upload_batch_purpose(manifest_digest: bytes, tester_key: bytes) -> bytes:
+    """What a tester's batch of frames in slots is for."""
+    return digest("pvcnn/mail/upload-batch", manifest_digest, tester_key)
+
+
+def answer_batch_purpose(manifest_digest: bytes, registry_digest: bytes) -> bytes:
+    """What the owner's answer to such a batch is for."""
+    return digest("pvcnn/mail/answer-batch", manifest_digest, registry_digest)
+
+
 def weights_info(manifest_digest: bytes) -> bytes:
     """What the blob with the public part's weights is for."""
     return digest("pvcnn/mail/weights", manifest_digest)

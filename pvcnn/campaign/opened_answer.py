@@ -12,21 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.campaign.batch import Batch
+from pvcnn.campaign.decrypting import FeatureDecryption
 from pvcnn.campaign.folder import (
     LABEL_KEY,
     WEIGHTS,
     CampaignFolder,
     read_from_step,
 )
-from pvcnn.campaign.mail import MAX_BLOB_BYTES, SealingKey, answer_info, collect, weights_info
+from pvcnn.campaign.mail import (
+    MAX_BLOB_BYTES,
+    SealingKey,
+    answer_batch_purpose,
+    answer_info,
+    collect,
+    weights_info,
+)
 from pvcnn.campaign.manifest import Manifest
 from pvcnn.campaign.sealed_labels import CommittedLabels, open_labels
 from pvcnn.campaign.signed import file_digest
 from pvcnn.campaign.submission import Proceedings, Submission
 from pvcnn.errors import DecodeError, SubmissionRefused, VerificationError
-from pvcnn.he.decryption import decrypt_features, quantise
-from pvcnn.he.encryption_plan import EncryptionPlan
-from pvcnn.he.keys import SecretKey
+from pvcnn.he.decryption import quantise
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
 from pvcnn.program.published import decode_published
@@ -47,8 +53,8 @@ class AnswerReader:
     """Opens answers with the cluster's keys; labels: the label key, where a count is proved."""
 
     sealing_key: SealingKey
-    plan: EncryptionPlan
-    decryption: SecretKey
+    decryption: FeatureDecryption
+    feature_step: float
     program: Program
     labels: LabelKey | None
 
@@ -69,19 +75,20 @@ class AnswerReader:
         labels = None
         if self.labels is not None:
             labels = open_labels(batch.labels, self.sealing_key, submission.registration, self.labels)
-        features = [self._features(number, each) for number, each in enumerate(batch.messages)]
+        purpose = answer_batch_purpose(*place[:2])
+        features = [self._features(box, purpose, *each) for each in enumerate(batch.messages)]
         return OpenedAnswer(np.stack(features), labels)
 
-    def _features(self, number: int, ciphertext: bytes) -> NDArray[np.int64]:
+    def _features(self, box: Path, purpose: bytes, number: int, message: bytes) -> NDArray[np.int64]:
         """The integer features of frame `number`, from 0, of a submission: (*program.input_shape,).
 
         Raises SubmissionRefused, whose `details` name the frame.
         """
         program = self.program
         try:
-            decrypted = decrypt_features(self.plan, self.decryption, ciphertext)
+            decrypted = self.decryption.features(box, purpose, message)
             low, high = program.input_low, program.input_high
-            return quantise(decrypted, self.plan.feature_step, low, high).reshape(program.input_shape)
+            return quantise(decrypted, self.feature_step, low, high).reshape(program.input_shape)
         except (SubmissionRefused, DecodeError) as error:
             details = f"frame {number}: {getattr(error, 'details', '')}"
             raise SubmissionRefused(str(error), details) from error

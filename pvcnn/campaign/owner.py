@@ -16,6 +16,7 @@ from pvcnn.aggregate.reference_string import AggregationVerifierKey
 from pvcnn.algebra.points import encode_g1
 from pvcnn.campaign.admission import TurnedAway
 from pvcnn.campaign.answer import Answer
+from pvcnn.campaign.answering import RowProgress
 from pvcnn.campaign.audit_secret import AuditSecret
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.commitments import random_salt
@@ -50,8 +51,9 @@ from pvcnn.campaign.setup_record import setup_record, who_made_keys
 from pvcnn.campaign.signed import digest_of_file, file_digest, fingerprint
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import write_atomically
-from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.frame_slots.parameters import plan as plan_frames_in_slots
 from pvcnn.he.parameters import plan
+from pvcnn.he.plans import FramePlan, read_plan
 from pvcnn.leak.summary import LeakSummary
 from pvcnn.program.layers import Logits
 from pvcnn.program.private import PrivatePart
@@ -69,9 +71,17 @@ from pvcnn.qmp.proving_key import ProvingKey
 class OwnerRole:
     """The owner's steps on a campaign folder: `split`, the end of `setup`, and `infer`."""
 
-    def __init__(self, folder: CampaignFolder, identity: Identity) -> None:
+    def __init__(
+        self,
+        folder: CampaignFolder,
+        identity: Identity,
+        processes: int | None = None,
+        progress: RowProgress = lambda done, count: None,
+    ) -> None:
         self._folder = folder
         self._identity = identity
+        self._processes = processes
+        self._progress = progress
         self.ledger = OwnerLedger(folder, identity)
 
     @classmethod
@@ -80,10 +90,19 @@ class OwnerRole:
         return cls(folder, Identity.create_in(folder.private(ROLE)))
 
     @classmethod
-    def open(cls, directory: Path) -> OwnerRole:
-        """Raises CampaignError if `split` has not run."""
+    def open(
+        cls,
+        directory: Path,
+        processes: int | None = None,
+        progress: RowProgress = lambda done, count: None,
+    ) -> OwnerRole:
+        """Raises CampaignError if `split` has not run.
+
+        `processes` and `progress` are for `infer` on batches of frames in slots: how many evaluate one, by
+        default as many as save time, and who is told of its rows.
+        """
         folder = CampaignFolder(directory)
-        return cls(folder, Identity.load_from(folder.private(ROLE), "split"))
+        return cls(folder, Identity.load_from(folder.private(ROLE), "split"), processes, progress)
 
     @property
     def fingerprint(self) -> str:
@@ -93,16 +112,26 @@ class OwnerRole:
     # split
 
     def publish_split(
-        self, private: PrivatePart, public: PublicPart, logit_scale: float | None = None
-    ) -> EncryptionPlan:
+        self,
+        private: PrivatePart,
+        public: PublicPart,
+        logit_scale: float | None = None,
+        frames_in_slots: int | None = None,
+    ) -> FramePlan:
         """Keeps both parts, publishes program and encryption plan, and weights that are to be published.
 
         `logit_scale`: times the program's integer logits, the network's; it is published if those are.
-        Raises ParameterError, naming the layer, if no encryption parameters fit the private part, and
-        CampaignError if the campaign has a program already.
+        `frames_in_slots`: so many frames of a tester are encrypted and evaluated together, at most; None has
+        every frame by itself (docs/packings.md). Raises ParameterError, naming the layer, if no encryption
+        parameters fit the private part, and CampaignError if the campaign has a program already.
         """
         program = public.program
-        encryption_plan = plan(private, max(-program.input_low, program.input_high))
+        feature_limit = max(-program.input_low, program.input_high)
+        encryption_plan: FramePlan = (
+            plan(private, feature_limit)
+            if frames_in_slots is None
+            else plan_frames_in_slots(private, frames_in_slots, feature_limit)
+        )
         scale = logit_scale if isinstance(program.output, Logits) else None
         if scale is not None:
             check_logit_scale(scale)
@@ -147,7 +176,7 @@ class OwnerRole:
         if cluster_fingerprint is not None:
             card.check_fingerprint(cluster_fingerprint)
         check_class_names(class_names)
-        encryption_plan = EncryptionPlan.from_bytes(public.read(ENCRYPTION_PLAN))
+        encryption_plan = read_plan(public.read(ENCRYPTION_PLAN))
         if leak is not None:
             check_figures(leak, encryption_plan)
         verification_key, label_key = self._commit_to_weights()
@@ -277,7 +306,7 @@ class OwnerRole:
 
     @cached_property
     def _evaluator(self) -> SubmissionEvaluator:
-        return SubmissionEvaluator.open(self._folder.root)
+        return SubmissionEvaluator.open(self._folder.root, self._processes, self._progress)
 
     # what the steps share
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from pvcnn.campaign.admission import open_upload
 from pvcnn.campaign.answer import Answer, published_reason
+from pvcnn.campaign.answering import OnlyNamed, PrivateEvaluator, answering, seed_of
 from pvcnn.campaign.audit_choice import AuditChoice
 from pvcnn.campaign.audit_opening import OwnerOpening
 from pvcnn.campaign.audit_report import AuditReport, Finding, demand_honest
 from pvcnn.campaign.audit_secret import AuditSecret
 from pvcnn.campaign.audit_software import Software
-from pvcnn.campaign.evaluator import evaluate_upload, open_evaluator, read_card
+from pvcnn.campaign.evaluator import open_evaluator, read_card
 from pvcnn.campaign.folder import ENCRYPTION_PLAN, PROGRAM, CampaignFolder
 from pvcnn.campaign.identity import Identity
 from pvcnn.campaign.mail import SealingKey
@@ -26,7 +27,7 @@ from pvcnn.campaign.owner_secrets import OwnerSecrets
 from pvcnn.campaign.signed import file_digest
 from pvcnn.campaign.submission import Submission
 from pvcnn.errors import DecodeError, ParameterError, SubmissionRefused, VerificationError
-from pvcnn.he.evaluation import Evaluator
+from pvcnn.he.plans import read_plan
 from pvcnn.program.program import Program
 
 
@@ -70,17 +71,24 @@ def open_for_audit(
     private = (secrets_in or folder).private(ROLE)
     program = Program.from_bytes(folder.public.read(PROGRAM))
     kept, secret = OwnerSecrets.load_from(private, program), AuditSecret.load_from(private, "split")
-    registry = choice.proceedings.registry
+    plan = read_plan(folder.public.read(ENCRYPTION_PLAN))
+    sealing_key = Identity.load_from(private, "split").sealing
+    manifest, registry = choice.proceedings.manifest, choice.proceedings.registry
+
+    def upload(index: int) -> bytes:
+        try:
+            registration = registry.registrations[index]
+            return open_upload(folder.mail(ROLE), sealing_key, manifest.digest(), registration)
+        except SubmissionRefused:
+            return b""
+
     opening = OwnerOpening(
         manifest_digest=choice.proceedings.manifest.digest(),
         record_digest=choice.record.digest,
         beacon=choice.beacon,
         software=Software.here(),
-        sealing_key=Identity.load_from(private, "split").sealing.to_bytes(),
-        values={
-            index: secret.answer_seed(registry.digest(), index, registry.registrations[index].upload_digest)
-            for index in choice.indices
-        },
+        sealing_key=sealing_key.to_bytes(),
+        values={index: seed_of(plan, secret, registry, index, upload(index)) for index in choice.indices},
         salt=kept.salt,
         private_part=kept.private.to_bytes(),
     )
@@ -92,19 +100,23 @@ class _Audited:
     """One owner, opened."""
 
     def __init__(
-        self, folder: CampaignFolder, choice: AuditChoice, sealing_key: SealingKey, evaluator: Evaluator
+        self,
+        folder: CampaignFolder,
+        choice: AuditChoice,
+        sealing_key: SealingKey,
+        evaluator: PrivateEvaluator,
     ) -> None:
         self._box: Path = folder.mail(ROLE)
         self._proceedings = choice.proceedings
         self._sealing_key = sealing_key
-        self._evaluator = evaluator
+        self._answering = answering(evaluator, choice.proceedings, self._box, sealing_key, OnlyNamed())
 
     def repeat(self, submission: Submission, seed: bytes) -> tuple[bool, str]:
         """Whether the answer comes out as it was signed, and in words what came out."""
         manifest_digest, index = self._proceedings.manifest.digest(), submission.index
         try:
             upload = open_upload(self._box, self._sealing_key, manifest_digest, submission.registration)
-            made = evaluate_upload(self._evaluator, self._proceedings, index, upload, seed)
+            made = self._answering.answer(index, upload, seed)
         except (SubmissionRefused, DecodeError) as error:
             return _compare_refusal(submission.answer, published_reason(str(error)))
         if submission.answer.refused:

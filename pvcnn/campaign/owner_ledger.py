@@ -18,6 +18,7 @@ from pvcnn.campaign.answer import Answer, published_reason
 from pvcnn.campaign.folder import (
     AGGREGATION_VERIFIER_KEY,
     ANSWERS,
+    ENCRYPTION_PLAN,
     MANIFEST,
     REGISTRY,
     CampaignFolder,
@@ -34,6 +35,7 @@ from pvcnn.campaign.signed import DIGEST_BYTES, file_digest
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import read_bounded, write_once
+from pvcnn.he.plans import read_plan
 
 ROLE = "owner"
 
@@ -70,8 +72,9 @@ class OwnerLedger:
         manifest = Manifest.from_bytes(public.read(MANIFEST))
         if manifest.signer != self._identity.signing.public:
             raise VerificationError("the manifest is not signed by this owner")
+        encryption_plan = read_plan(public.read(ENCRYPTION_PLAN))
         box = self._folder.mail(ROLE)
-        admitted, turned_away = admit(box, self._identity.sealing, manifest, testers)
+        admitted, turned_away = admit(box, self._identity.sealing, manifest, encryption_plan, testers)
         if not admitted:
             raise CampaignError("there is nothing to register: `pvcnn encrypt` comes first")
         key = AggregationVerifierKey.from_bytes(public.read(AGGREGATION_VERIFIER_KEY))

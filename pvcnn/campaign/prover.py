@@ -21,6 +21,7 @@ from pvcnn.campaign.answer import ClusterRefusal
 from pvcnn.campaign.audit_secret import AuditSecret
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.cluster_secrets import ClusterSecrets
+from pvcnn.campaign.decrypting import feature_decryption
 from pvcnn.campaign.folder import (
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
@@ -37,8 +38,8 @@ from pvcnn.campaign.outcome import ClusterOutcome
 from pvcnn.campaign.signed import digest_of_file, file_digest
 from pvcnn.campaign.submission import Proceedings, Submission
 from pvcnn.errors import DecodeError, RangeError, SubmissionRefused, VerificationError
-from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.keys import SecretKey
+from pvcnn.he.plans import read_plan
 from pvcnn.program.program import Program
 from pvcnn.program.public_part import PublicPart
 from pvcnn.qmp.api import prove
@@ -111,10 +112,11 @@ class ProverKeys:
             raise VerificationError("the sealed weights are not those that the verification key commits to")
         if public_part.published:
             check_published_weights(proving_key.circuit_key, weights)
-        plan = EncryptionPlan.from_bytes(plan_bytes)
+        plan = read_plan(plan_bytes)
         decryption_key = SecretKey.from_bytes(plan, cluster_secrets.decryption_key)
         labels = _open_label_key(folder, manifest, proving_key) if manifest.takes_labels else None
-        answers = AnswerReader(identity.sealing, plan, decryption_key, program, labels)
+        decryption = feature_decryption(plan, decryption_key, identity.sealing)
+        answers = AnswerReader(identity.sealing, decryption, plan.feature_step, program, labels)
         return cls(manifest, identity, cluster_secrets.audit, answers, proving_key, public_part)
 
 

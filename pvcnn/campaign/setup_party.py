@@ -18,7 +18,7 @@ from pvcnn.campaign.folder import (
 )
 from pvcnn.errors import CampaignError
 from pvcnn.files import write_atomically
-from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.plans import FramePlan, read_plan
 from pvcnn.program.program import Program
 from pvcnn.program.published import decode_published
 from pvcnn.qmp import setup
@@ -38,7 +38,7 @@ def run_setup(folder: CampaignFolder, max_proofs: int = DEFAULT_MAX_PROOFS, fram
     or if keys are there already.
     """
     program = Program.from_bytes(folder.public.read(PROGRAM))
-    check_frames(frames, program, EncryptionPlan.from_bytes(folder.public.read(ENCRYPTION_PLAN)))
+    check_frames(frames, program, read_plan(folder.public.read(ENCRYPTION_PLAN)))
     refuse_second_keys(folder)
     if folder.public.file(CEREMONY).exists():
         raise CampaignError(
@@ -64,7 +64,7 @@ def refuse_second_keys(folder: CampaignFolder) -> None:
         raise CampaignError(f"{folder.keys} holds keys already: the setup runs once in a campaign")
 
 
-def check_frames(frames: int, program: Program, plan: EncryptionPlan) -> None:
+def check_frames(frames: int, program: Program, plan: FramePlan) -> None:
     """Raises ValueError unless statements and sealed blobs can hold `frames` frames of a submission."""
     most = min(MAX_FRAMES, most_frames(plan))
     if program.outputs_of(most) > MAX_OUTPUTS:

@@ -19,6 +19,7 @@ from pvcnn.campaign.batch import Batch
 from pvcnn.campaign.cluster_card import ClusterCard
 from pvcnn.campaign.commitments import label_commitment, random_salt
 from pvcnn.campaign.cut_claims import CutClaims, claims_of, read_cut_claims
+from pvcnn.campaign.encrypting import frame_encryption
 from pvcnn.campaign.folder import (
     CLUSTER_CARD,
     ENCRYPTION_PLAN,
@@ -42,9 +43,8 @@ from pvcnn.campaign.signed import DIGEST_BYTES, file_digest, fingerprint
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.errors import CampaignError, VerificationError
 from pvcnn.files import read_bounded, write_atomically
-from pvcnn.he.encryption import encrypt_frame
-from pvcnn.he.encryption_plan import EncryptionPlan
 from pvcnn.he.keys import PublicKey
+from pvcnn.he.plans import FramePlan, read_plan
 from pvcnn.program.program import Program
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.labels import LabelKey, check_label_key
@@ -107,11 +107,31 @@ class TesterRole:
     ) -> Registration:
         """Encrypts, seals and registers a submission: frames (channels, height, width) with their labels.
 
-        There must be as many frames as the manifest says. A label is a class, counted from 0. A tester who
+        There must be as many frames as the manifest says. `progress` is told how many frames are encrypted.
+        Raises as `encrypt_frames` does.
+        """
+        manifest = self._open_manifest(owner_fingerprint)
+        _check_counts(frames, labels, manifest.frames)
+        (registration,) = self._encrypt(manifest, frames, labels, cluster_fingerprint, progress)
+        return registration
+
+    def encrypt_frames(
+        self,
+        frames: Sequence[NDArray[np.float64]],
+        labels: Sequence[int] | None,
+        cluster_fingerprint: str,
+        owner_fingerprint: str | None = None,
+        progress: Callable[[int], None] = lambda done: None,
+        processes: int | None = None,
+    ) -> list[Registration]:
+        """Encrypts, seals and registers submissions of as many frames (channels, height, width) as the
+        manifest says, in their order: of several where frames lie in slots, else of one.
+
+        A label is a class, counted from 0. A tester who
         knows none gives None: what is registered then looks like the commitment to some, but is random, and
         nobody can open it as anything. Where a count of correct decisions is proved there must be labels:
         they are committed to, and go to the cluster, sealed, within the upload. `progress` is told how many
-        frames are encrypted.
+        frames are encrypted; `processes` encrypt a batch of frames in slots, by default as many as save time.
 
         The fingerprints are what the cluster's operator and the owner say they are, obtained out of band:
         64 hexadecimal digits. Without the owner's, a cluster that can replace the manifest can have the
@@ -122,6 +142,10 @@ class TesterRole:
         ValueError for frames or labels that cannot be, or are too few or too many, and for a frame that is
         there twice.
         """
+        manifest = self._open_manifest(owner_fingerprint)
+        return self._encrypt(manifest, frames, labels, cluster_fingerprint, progress, processes)
+
+    def _open_manifest(self, owner_fingerprint: str | None) -> Manifest:
         if self._folder.public.file(REGISTRY).exists():
             raise CampaignError("the registry is closed: this campaign takes no more submissions")
         manifest = Manifest.from_bytes(self._folder.public.read(MANIFEST))
@@ -129,21 +153,46 @@ class TesterRole:
             manifest.signer
         ):
             raise VerificationError("the manifest is signed by another owner than the one given")
-        _check_counts(frames, labels, manifest.frames)
+        return manifest
+
+    def _encrypt(
+        self,
+        manifest: Manifest,
+        frames: Sequence[NDArray[np.float64]],
+        labels: Sequence[int] | None,
+        cluster_fingerprint: str,
+        progress: Callable[[int], None],
+        processes: int | None = None,
+    ) -> list[Registration]:
         plan, encryption_key, sealing_key = self._encryption(manifest, cluster_fingerprint)
+        box = self._folder.mail("owner")
+        encryption = frame_encryption(plan, encryption_key, box, manifest, self.public_key, processes)
+        _check_counts(frames, labels, manifest.frames, several=encryption.together)
         self._check_labels(labels, manifest)
-        messages = []
-        for frame in frames:
-            messages.append(encrypt_frame(plan, encryption_key, frame))
-            progress(len(messages))
+        messages = encryption.messages(frames, progress)
+        made = []
+        for first in range(0, len(frames), manifest.frames):
+            own = slice(first, first + manifest.frames)
+            own_labels = None if labels is None else labels[own]
+            made.append(self._submit(manifest, tuple(messages[own]), own_labels, sealing_key))
+        return made
+
+    def _submit(
+        self,
+        manifest: Manifest,
+        messages: tuple[bytes, ...],
+        labels: Sequence[int] | None,
+        sealing_key: bytes,
+    ) -> Registration:
+        """Seals and registers one submission. sealing_key: the cluster's, for labels."""
         if not manifest.takes_labels:
-            return self._register(manifest, Batch(tuple(messages)).to_bytes(), labels)
-        assert labels is not None  # checked above
+            return self._register(manifest, Batch(messages).to_bytes(), labels)
+        assert labels is not None  # `_check_labels`
         committed = CommittedLabels(tuple(labels), random_scalar())
         nonce = secrets.token_bytes(NONCE_BYTES)
         sealed = committed.sealed(sealing_key, manifest.digest(), self.public_key, nonce)
         commitment = committed.commitment(self._label_key(manifest))
-        upload_digest = self._post(manifest, Batch(tuple(messages), sealed).to_bytes(), nonce)
+        upload_digest = self._post(manifest, Batch(messages, sealed).to_bytes(), nonce)
         keep_secret(self._label_path(upload_digest), committed.to_bytes())
         return self._sign(manifest, upload_digest, nonce, commitment)
 
@@ -230,9 +279,7 @@ class TesterRole:
         check_label_key(VerificationKey.from_bytes(verification_key), label_key)
         return label_key
 
-    def _encryption(
-        self, manifest: Manifest, cluster_fingerprint: str
-    ) -> tuple[EncryptionPlan, PublicKey, bytes]:
+    def _encryption(self, manifest: Manifest, cluster_fingerprint: str) -> tuple[FramePlan, PublicKey, bytes]:
         """Plan and key to encrypt with, and the key to seal to, of the cluster that the tester trusts."""
         card_bytes = self._folder.public.read(CLUSTER_CARD)
         plan_bytes = self._folder.public.read(ENCRYPTION_PLAN)
@@ -242,7 +289,7 @@ class TesterRole:
             raise VerificationError("the manifest was signed for another cluster")
         if not file_digest(plan_bytes) == card.encryption_plan_digest == manifest.encryption_plan_digest:
             raise VerificationError("the encryption plan is not the one that owner and cluster signed")
-        plan = EncryptionPlan.from_bytes(plan_bytes)
+        plan = read_plan(plan_bytes)
         read_cut_claims(self._folder.public, manifest, plan)
         return plan, PublicKey.from_bytes(plan, card.encryption_key), card.sealing_key
 
@@ -250,8 +297,15 @@ class TesterRole:
         return self._private / f"label-{upload_digest.hex()}.cbor"
 
 
-def _check_counts(frames: Sequence[NDArray[np.float64]], labels: Sequence[int] | None, expected: int) -> None:
-    """Raises ValueError unless there are `expected` frames, all different, with a label each or none."""
+def _check_counts(
+    frames: Sequence[NDArray[np.float64]], labels: Sequence[int] | None, expected: int, several: bool = False
+) -> None:
+    """Raises ValueError unless there are `expected` frames, all different, with a label each or none.
+
+    With `several`, there may be a multiple of them.
+    """
+    if several and frames and len(frames) % expected == 0:
+        expected = len(frames)
     if len(frames) != expected:
         difference = expected - len(frames)
         short = f"{difference} missing" if difference > 0 else f"{-difference} too many"

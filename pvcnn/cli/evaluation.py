@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 @click.option(
     "--workers",
     type=click.IntRange(1, 256),
-    help="Evaluating processes; by default one a processor, where that saves time.",
+    help="Evaluating processes; by default one a processor, where that saves time. Where frames lie in "
+    "slots, they share every batch.",
 )
 @limit_options
 @log_option
@@ -59,10 +60,15 @@ def infer_command(
     from pvcnn.compute.events import FINAL, Event, describe, tell_all
     from pvcnn.compute.logs import EventLog, logged_to
 
-    owner = OwnerRole.open(directory)
-    registry = _registry(owner, directory, admit)
-    count = len(registry.registrations)
-    with logged_to(log), StepProgress({"infer": "evaluating on ciphertexts"}) as progress:
+    titles = {"infer": "evaluating on ciphertexts"}
+    with logged_to(log), StepProgress(titles) as progress:
+
+        def show_row(done: int, rows: int) -> None:
+            progress.note("infer", f"batch: row {done} of {rows}")
+
+        owner = OwnerRole.open(directory, workers, show_row)
+        registry = _registry(owner, directory, admit)
+        count = len(registry.registrations)
         frames = owner.ledger.proceedings.manifest.frames
         progress.begin("infer", count * frames)
 
@@ -102,8 +108,21 @@ class _Evaluation:
     listener: Listener
 
     def of_all(self, count: int) -> list[Outcome]:
-        """All submissions: on workers, if they were asked for or save time."""
+        """All submissions: on workers, if they were asked for or save time.
+
+        Frames in slots are evaluated by the batch, whose processes the owner starts itself.
+        """
+        from pvcnn.campaign.batch import frames_in_slots
+        from pvcnn.campaign.folder import CampaignFolder
+
         indices = range(count)
+        if frames_in_slots(CampaignFolder(self.directory).public) is not None:
+            if self.address is not None or self.time_limit is not None:
+                raise click.UsageError(
+                    "frames in slots are evaluated on this machine, by the batch: --address and --time-limit "
+                    "are for frames that were encrypted one by one"
+                )
+            return self._here(indices)
         left = [index for index in indices if self.owner.ledger.answered(index) is None]
         if left and (self.address is not None or self.time_limit is not None):
             return self._on_workers(indices)

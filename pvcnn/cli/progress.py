@@ -58,6 +58,10 @@ class StepProgress:
         if detail:
             self.note(step, detail)
 
+    def reach(self, step: str, parts: int) -> None:
+        """Says how many parts are done by now."""
+        self._progress.update(self._tasks[step], completed=parts)
+
     def note(self, step: str, detail: str) -> None:
         self._progress.update(self._tasks[step], detail=detail)
 

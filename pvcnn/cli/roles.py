@@ -61,6 +61,13 @@ PRIVATE_BLOCKS = 3
 )
 @weights_option
 @reveal_option
+@click.option(
+    "--frames-in-slots",
+    type=click.IntRange(1, 1 << 14),
+    metavar="K",
+    help="Encrypt and evaluate up to K frames of a tester together, for testers with hundreds of them "
+    "(docs/packings.md); by default each by itself.",
+)
 @json_option
 def split_command(
     directory: Path,
@@ -72,17 +79,23 @@ def split_command(
     reveal: str,
     limits: Limits,
     attack_budget: float,
+    frames_in_slots: int | None,
     as_json: bool,
 ) -> None:
     """OWNER: start a campaign in DIR, a new folder: cut and quantise the model."""
     from pvcnn.campaign.folder import CampaignFolder
     from pvcnn.campaign.owner import OwnerRole
     from pvcnn.data.frames import CALIBRATION_FRAMES, PIXEL_BOUND, calibration_frames
+    from pvcnn.he.frame_slots.parameters import plan as plan_frames_in_slots
     from pvcnn.he.parameters import plan
     from pvcnn.partition.split import split
 
     use_one_torch_thread()
     check_limits(cut, limits)
+    if cut == AUTO and frames_in_slots is not None:
+        raise click.UsageError(
+            "--cut auto measures frames that are encrypted one by one: name a cut for --frames-in-slots"
+        )
     if cut is None:
         cut = str(PRIVATE_BLOCKS if model == _DETECTOR else 1)
     bound = None
@@ -108,9 +121,13 @@ def split_command(
             )
         except ValueError as error:
             raise click.UsageError(str(error)) from error
-        plan(parts.private)  # before anything is written: a part that does not fit leaves no folder behind
+        # Before anything is written: a part that does not fit leaves no folder behind.
+        if frames_in_slots is None:
+            plan(parts.private)
+        else:
+            plan_frames_in_slots(parts.private, frames_in_slots)
         owner = OwnerRole.create(CampaignFolder.create(directory))
-        owner.publish_split(parts.private, parts.public, parts.logit_scale)
+        owner.publish_split(parts.private, parts.public, parts.logit_scale, frames_in_slots)
     made = {"owner_fingerprint": owner.fingerprint, "program": parts.public.program.digest().hex()}
     if as_json:
         print_json({**made, "report": parts.report.to_dict()})
@@ -158,6 +175,23 @@ def keygen_command(directory: Path, as_json: bool) -> None:
     metavar="CLASS",
     help="What you know a frame to be, a class's name or number; once for each --frame, in the same order.",
 )
+@click.option(
+    "--frames-from",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.npy",
+    help="All frames in one file instead, bytes (N, 64, 64).",
+)
+@click.option(
+    "--labels-from",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Their classes, one a line, with --frames-from.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    help="Encrypting processes where frames lie in slots; by default one a processor, where that saves time.",
+)
 @click.option("--cluster-fingerprint", required=True, help="Obtained out of band: 64 hexadecimal digits.")
 @click.option(
     "--owner-fingerprint",
@@ -170,22 +204,33 @@ def encrypt_command(
     frames: tuple[Path, ...],
     demo_numbers: tuple[int, ...],
     labels: tuple[str, ...],
+    frames_from: Path | None,
+    labels_from: Path | None,
+    workers: int | None,
     cluster_fingerprint: str,
     owner_fingerprint: str | None,
     as_json: bool,
 ) -> None:
     """TESTER: encrypt a submission's frames, seal them to the owner, register them.
 
-    Give as many frames as `setup --batch` of the campaign says, all of them different.
+    Give as many frames as `setup --batch` of the campaign says, all of them different; where `split
+    --frames-in-slots` was chosen, those of any number of submissions at once, which saves most of the time.
     """
     from pvcnn.campaign.folder import CampaignFolder
     from pvcnn.campaign.identity import FILE_NAME
     from pvcnn.campaign.tester import TesterRole
     from pvcnn.data.frames import demo_frames, prepare
 
-    if bool(frames) == bool(demo_numbers):
-        raise click.UsageError("give either --frame FILE with --label, or --demo-frame NUMBER")
-    if demo_numbers:
+    if [bool(frames), bool(demo_numbers), frames_from is not None].count(True) != 1:
+        raise click.UsageError(
+            "give either --frame FILE with --label, or --demo-frame NUMBER, or --frames-from FILE.npy with "
+            "--labels-from FILE"
+        )
+    if (frames_from is None) != (labels_from is None):
+        raise click.UsageError("--frames-from and --labels-from go together")
+    if frames_from is not None and labels_from is not None:
+        pictures, labels = tuple(read_array(frames_from)), tuple(labels_from.read_text().split())
+    elif demo_numbers:
         dealt = demo_frames(DEMO_FRAMES, 1, seed=0)
         pictures, truth = zip(*(dealt[number][0][:2] for number in demo_numbers), strict=True)
         labels = tuple(map(str, truth))
@@ -204,15 +249,18 @@ def encrypt_command(
     with StepProgress({"encrypt": "encrypting"}) as progress, usage_errors():
         prepared = list(map(prepare, pictures))
         progress.begin("encrypt", len(pictures))
-        registration = role.encrypt_batch(
+        registrations = role.encrypt_frames(
             prepared,
             role.read_labels(labels),
             cluster_fingerprint,
             owner_fingerprint,
-            lambda done: progress.advance("encrypt"),
+            lambda done: progress.reach("encrypt", done),
+            workers,
         )
-    made = {"upload": registration.upload_digest.hex(), "tester_key": role.public_key.hex()}
-    done(as_json, {**made, "cut": claims.to_json()} if as_json else made)
+    uploads = [registration.upload_digest.hex() for registration in registrations]
+    made: dict[str, Any] = {"upload": uploads[0]} if len(uploads) == 1 else {"submissions": len(uploads)}
+    made["tester_key"] = role.public_key.hex()
+    done(as_json, {**made, "uploads": uploads, "cut": claims.to_json()} if as_json else made)
 
 
 @click.command("open-labels")

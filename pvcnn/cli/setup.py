@@ -104,12 +104,12 @@ def _figures(directory: Path, leak: Path) -> LeakSummary:
     from pvcnn.campaign.cut_claims import check_figures
     from pvcnn.campaign.folder import ENCRYPTION_PLAN, LEAK, CampaignFolder
     from pvcnn.files import read_bounded
-    from pvcnn.he.encryption_plan import EncryptionPlan
+    from pvcnn.he.plans import read_plan
     from pvcnn.leak.summary import LeakSummary
 
     figures = LeakSummary.from_bytes(read_bounded(leak, LEAK.max_bytes))
     plan = CampaignFolder(directory).public.read(ENCRYPTION_PLAN)
-    check_figures(figures, EncryptionPlan.from_bytes(plan))
+    check_figures(figures, read_plan(plan))
     return figures
 
 

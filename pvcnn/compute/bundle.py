@@ -78,7 +78,8 @@ def _fixed_files(folder: CampaignFolder) -> list[Path]:
     files += [public.indexed(ANSWERS, index) for index in sorted(public.indices(ANSWERS))]
     published = public.file(WEIGHTS).exists()
     files += [folder.proving_key, folder.aggregation_key, *([] if published else [folder.sealed_weights])]
-    return [*files, *sorted(folder.proofs.glob("*.cbor"))]
+    batches = sorted(folder.mail("cluster").glob("*.rows"))  # which answer lies in which, is sealed
+    return [*files, *batches, *sorted(folder.proofs.glob("*.cbor"))]
 
 
 def _answers(folder: CampaignFolder, indices: Sequence[int]) -> dict[int, Path]:

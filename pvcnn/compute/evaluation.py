@@ -12,6 +12,8 @@ from pathlib import Path
 
 import ray
 
+from pvcnn.campaign.batch import frames_in_slots
+from pvcnn.campaign.folder import CampaignFolder
 from pvcnn.campaign.mail import MAX_BLOB_BYTES
 from pvcnn.campaign.owner_ledger import OwnerLedger
 from pvcnn.campaign.signed import DIGEST_BYTES
@@ -19,7 +21,7 @@ from pvcnn.compute.dispatcher import Dispatcher, Limits
 from pvcnn.compute.evaluating_worker import EvaluatingWorker
 from pvcnn.compute.events import Event, Kind, Listener, Outcome, Report, tell_all
 from pvcnn.compute.metrics import Metrics
-from pvcnn.errors import DecodeError
+from pvcnn.errors import CampaignError, DecodeError
 
 
 def infer_all(
@@ -35,8 +37,14 @@ def infer_all(
 
     directory: the owner's folder as workers see it. Returns an Outcome for each index, in the order given;
     one that is answered already costs nothing and has 0 attempts, and one that is refused is answered too,
-    and no failure. Raises CampaignError if workers cannot open the campaign.
+    and no failure. Raises CampaignError if workers cannot open the campaign, and if its frames lie in slots:
+    of a batch's submissions, each worker would evaluate the whole batch.
     """
+    if frames_in_slots(CampaignFolder(Path(directory)).public) is not None:
+        raise CampaignError(
+            "frames in slots are evaluated on one machine, by several processes: leave out --address and "
+            "--time-limit"
+        )
     manifest = ledger.proceedings.manifest
     listener = tell_all(Metrics("infer", manifest.campaign, len(indices), manifest.frames), listener)
     outcomes: dict[int, Outcome] = {}

@@ -23,6 +23,8 @@ VERSION = 1
 
 #: A ciphertext that has been relinearised, as all have that travel, is a pair.
 COMPONENTS = 2
+#: Data primes that are left when features are decrypted: the first.
+ANSWER_PRIMES = 1
 _MAX_COMPONENTS = 16
 _ENVELOPE_BYTES = 1024
 
@@ -43,7 +45,7 @@ def frame_content(plan: EncryptionPlan) -> Content:
 
 def features_content(plan: EncryptionPlan) -> Content:
     """One ciphertext, with every prime but the first used up."""
-    return Content("features", 1, 1)
+    return Content("features", 1, ANSWER_PRIMES)
 
 
 def message_bytes(plan: EncryptionPlan, content: Content) -> int:

@@ -134,30 +134,36 @@ class _Builder:
         self._factor, self._offset = factor, offset
 
     def _affine(
-        self, index: int, layer: PrivateLayer, kind: str, windows: Windows, weight: Floats, groups: int
+        self,
+        index: int,
+        name: str,
+        kind: str,
+        windows: Windows,
+        weight: Floats,
+        bias: Floats | None = None,
+        groups: int = 1,
     ) -> None:
-        bias = apply(layer, self._offset[None])[0]
         own = np.equal.outer(
             np.arange(len(weight)) * groups // len(weight),
             np.arange(len(self._offset)) * groups // len(self._offset),
         )
         spread = np.zeros((*own.shape, *windows.kernel))
-        spread[own] = (self._factor * weight).reshape(-1, *windows.kernel)
+        spread[own] = weight.reshape(-1, *windows.kernel)
+        total = _carried(windows, spread, self._offset)
+        if bias is not None:
+            total += bias[:, None, None]
         shape = self._offset.shape
-        self._push(
-            index,
-            Affine(layer.name, kind, windows, spread, own, bias, shape),
-            1.0,
-            np.zeros(bias.shape),
-        )
+        operation = Affine(name, kind, windows, self._factor * spread, own, total, shape)
+        self._push(index, operation, 1.0, np.zeros(total.shape))
 
     def _convolution(self, index: int, layer: PrivateConvolution) -> None:
-        self._affine(index, layer, "convolution", layer.windows, layer.weight, layer.groups)
+        weight, bias = layer.weight, layer.bias
+        self._affine(index, layer.name, "convolution", layer.windows, weight, bias, layer.groups)
 
     def _linear(self, index: int, layer: PrivateLinear) -> None:
         _, rows, columns = self._offset.shape
         weight = layer.weight.reshape(len(layer.weight), *self._offset.shape)
-        self._affine(index, layer, "linear", Windows((rows, columns)), weight, 1)
+        self._affine(index, layer.name, "linear", Windows((rows, columns)), weight, layer.bias)
 
     def _pool(self, index: int, layer: PrivateAveragePool) -> None:
         if not layer.windows.is_padded:
@@ -166,7 +172,7 @@ class _Builder:
             return
         channels = len(self._offset)
         mean = np.full((channels, 1, *layer.windows.kernel), 1 / layer.divisor)
-        self._affine(index, layer, "average-pool", layer.windows, mean, channels)
+        self._affine(index, layer.name, "average-pool", layer.windows, mean, groups=channels)
 
     def _polynomial(self, index: int, layer: PrivateLayer, coefficients: Floats, kind: str) -> None:
         degree = int(np.flatnonzero(coefficients)[-1]) if coefficients.any() else 0
@@ -178,8 +184,9 @@ class _Builder:
             if self.steps:
                 self.steps[-1] = replace(self.steps[-1], factor=self._factor, offset=self._offset)
             return
-        leading = float(coefficients[degree] * self._factor**degree)
-        monic = coefficients[:degree] * self._factor ** np.arange(degree) / leading
+        powers = np.cumprod([1.0, *[self._factor] * degree])  # no `**`: processors round it differently
+        leading = float(coefficients[degree] * powers[degree])
+        monic = coefficients[:degree] * powers[:degree] / leading
         addend = self._offset / self._factor
         constant = float(monic[0])
         lower = tuple(float(c) for c in monic[:0:-1])
@@ -201,6 +208,25 @@ class _Builder:
         moved = replace(last.operation, bias=last.operation.bias + addend)
         self.steps[-1] = replace(last, operation=moved, offset=-addend)
         return None
+
+
+def _carried(windows: Windows, weight: Floats, offset: Floats) -> Floats:
+    """(out, rows, columns): what an affine map of these weights, (out, in, *kernel), makes of an offset.
+
+    By products and sums of doubles, one after another: libraries of linear algebra round as suits the
+    processor, and an auditor on another one must come to the same bits.
+    """
+    _, height, width = offset.shape
+    down, across = windows.outputs(height, width)
+    total = np.zeros((len(weight), down, across))
+    padded = np.pad(offset, ((0, 0), (0, 1), (0, 1)))  # where `met` says -1, there is 0
+    rows, columns = windows.met(0, down, height), windows.met(1, across, width)
+    for channel in np.flatnonzero(offset.any((1, 2))):
+        for i in range(windows.kernel[0]):
+            for j in range(windows.kernel[1]):
+                met = padded[channel][rows[:, i, None], columns[None, :, j]]
+                total += weight[:, channel, i, j, None, None] * met
+    return total
 
 
 def _out_of_range(layer: PrivateLayer) -> ParameterError:

@@ -155,6 +155,10 @@ class EncryptionPlan:
         return self.output_layout.shape
 
     @property
+    def layer_kinds(self) -> tuple[str, ...]:
+        return tuple(layer.kind for layer in self.layers)
+
+    @property
     def flooding_amplitude(self) -> float:
         """Largest noise added to an output, in units of the output."""
         return self.feature_step * FLOODING_FRACTION

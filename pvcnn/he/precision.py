@@ -211,7 +211,7 @@ def _affine_noise(
     giants = max(Counter(output for output, _ in diagonals.giants).values(), default=0)
     late = len(diagonals.folds) + diagonals.conjugates
     summed = math.sqrt(2.0 ** len(diagonals.folds)) * (2.0 if diagonals.conjugates else 1.0)
-    coded = math.sqrt(products) * model.encoding(before, level.plaintext_scale)
+    coded = math.sqrt(products) * model.encoding(math.hypot(before, turned.total), level.plaintext_scale)
     moved = model.key_switch(level.primes, level.scale * level.plaintext_scale).times(math.sqrt(giants))
     rounded, rounding = Noise(coded), Noise(model.rounding(after.scale))
     if level.folds_early:

@@ -172,7 +172,8 @@ class LeakSummary:
         lines = [
             f"private part: {self.private}",
             f"features over pixels: {features} of {pixels}, a ratio of {features / pixels:.3f}",
-            f"attacks on {self.data}; budget {self.budget_milliseconds / 1000:g} s of one thread",
+            f"attacks on {self.data}; budget {self.budget_milliseconds / 1000:g} s of one thread, "
+            f"{self.training_frames} frames to train on, {self.decoder_steps} steps of the decoder",
             f"reconstruction: {self.psnr / 1000:.1f} dB, structural similarity {self.similarity / 1000:.2f}",
             f"right frame among {self.candidates}: {_percent(self.frames_by_decoder)} by the decoder, "
             f"{_percent(self.frames_by_best)} by the strongest attack",

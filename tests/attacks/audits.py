@@ -40,6 +40,7 @@ class Answering:
         card = ClusterCard.from_bytes(folder.public.read(CLUSTER_CARD))
         private = load_private_part(folder.private("owner"))
         evaluator = open_evaluator(folder, card, private)
+        assert isinstance(evaluator, Evaluator)
         audit = AuditSecret.load_from(folder.private("owner"), "split")
         return cls(folder, evaluator, Proceedings.read(folder.public), audit)
 

@@ -37,6 +37,7 @@ from pvcnn.campaign.signed import file_digest
 from pvcnn.campaign.submission import Proceedings
 from pvcnn.errors import SubmissionRefused, VerificationError
 from pvcnn.he.encryption import encrypt_frame
+from pvcnn.he.evaluation import Evaluator
 from pvcnn.he.keys import generate
 from pvcnn.qmp.statement import Statement
 from tests.attacks.conftest import Stage
@@ -177,6 +178,7 @@ def answer_with(folder: CampaignFolder, index: int, change: Callable[[list[bytes
     place = (proceedings.manifest.digest(), proceedings.registry.digest(), index)
     card = ClusterCard.from_bytes(folder.public.read(CLUSTER_CARD))
     evaluator = open_evaluator(folder, card, load_private_part(folder.private("owner")))
+    assert isinstance(evaluator, Evaluator)
     features = [evaluator.evaluate(encrypted(folder, frame), bytes(32)) for frame in PICTURES[:BATCH]]
     batch = Batch(tuple(change(features))).to_bytes()
     answer_digest = post(folder.mail("cluster"), seal(card.sealing_key, batch, answer_info(*place)))

@@ -92,6 +92,7 @@ def other_weights(owner: Answering) -> bytes:
     swapped = PrivateConvolution(first.name, first.weight[::-1].copy(), first.bias[::-1].copy())
     card = ClusterCard.from_bytes(owner.folder.public.read(CLUSTER_CARD))
     evaluator = open_evaluator(owner.folder, card, replace(private, layers=(swapped, *others)))
+    assert isinstance(evaluator, Evaluator)
     return evaluator.evaluate(owner.upload(0), owner.frame_seed(0))
 
 

@@ -40,6 +40,7 @@ from pvcnn.campaign.submission import Proceedings
 from pvcnn.campaign.tester import TesterRole as RoleOfTester
 from pvcnn.errors import CampaignError, DecodeError, VerificationError
 from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.evaluation import Evaluator
 from pvcnn.he.keys import generate
 from tests.attacks.conftest import Stage
 from tests.campaign.tiny import frames, prove_all
@@ -238,6 +239,7 @@ def _answer_again(folder: CampaignFolder, index: int) -> None:
     upload = open_upload(folder.mail("owner"), sealing, place[0], registration)
     card = ClusterCard.from_bytes(folder.public.read(CLUSTER_CARD))
     evaluator = open_evaluator(folder, card, load_private_part(folder.private("owner")))
+    assert isinstance(evaluator, Evaluator)
     messages = tuple(evaluator.evaluate(message, bytes(32)) for message in Batch.from_bytes(upload).messages)
     result = Batch(messages).to_bytes()
     digest = post(folder.mail("cluster"), seal(card.sealing_key, result, answer_info(*place)))

@@ -195,6 +195,20 @@ def test_both_read_the_same_figures() -> None:
     assert 0 < accepted < 4 * len(honest)
 
 
+def test_figures_that_are_too_long_are_refused_by_both() -> None:
+    """Texts within their limits, whose letters take four bytes each."""
+    long = dict.fromkeys(("cut", "private", "data", "weights_method"), "\U0001f642" * 1024)
+    assert FIGURES.people is not None
+    fields = vars(FIGURES) | long | {"people": replace(FIGURES.people, kind=long["cut"])}
+    figures = object.__new__(LeakSummary)
+    figures.__dict__.update(fields)
+    data, layout = figures.to_bytes(), plan(private_part(1)).to_bytes()
+    assert len(data) > LEAK.max_bytes
+    with pytest.raises(DecodeError):
+        LeakSummary.from_bytes(data)
+    assert standalone.exit_code(lambda: script.describe_cut([], layout, data)) == 2
+
+
 def test_a_leaky_cut_is_announced_by_everyone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And can be proved like any other."""
     played = play(tmp_path / "campaign", testers=1, each=1, private=linear_part())

@@ -133,12 +133,13 @@ def prepare(
     public: PublicPart | None = None,
     private: PrivatePart | None = None,
     leak: LeakSummary | None = FIGURES,
+    frames_in_slots: int | None = None,
 ) -> tuple[CampaignFolder, PrivatePart, PublicPart, str]:
     """`split`, `keygen` and `setup`; the last value is the cluster's fingerprint."""
     folder = CampaignFolder.create(root)
     private, public = private or private_part(seed), public or public_part(seed)
     owner = OwnerRole.create(folder)
-    owner.publish_split(private, public)
+    owner.publish_split(private, public, frames_in_slots=frames_in_slots)
     card = make_keys(folder)
     run_setup(folder, max_proofs, batch)
     owner.publish_manifest(leak=leak)

@@ -159,6 +159,20 @@ EXTREMES: dict[str, tuple[PrivatePart, int, str]] = {
         4096,
         r"^filters: loses the precision",
     ),
+    "noise beyond the calibrated range, on weights that round to zero": (
+        replace(
+            private_part(
+                (1, 4, 4),
+                [
+                    PrivateConvolution(name, np.full((1, 1, 1, 1), weight), np.zeros(1), ONE)
+                    for name, weight in (("loud", 1e30), ("quiet", 1e-300))
+                ],
+            ),
+            ranges=(1.0, 1.0),
+        ),
+        4096,
+        r"^(loud|quiet): loses the precision",
+    ),
     "features beyond doubles": (
         private_part((1, 4, 4), [convolution("filters", 1, 1)], step=1e300),
         1 << 40,

@@ -135,12 +135,12 @@ NO_COINS = {
     "pvcnn/campaign/commitments.py",
     "pvcnn/campaign/owner.py",
     "pvcnn/campaign/prover.py",
+    "pvcnn/campaign/sealed_rows.py",
     "pvcnn/campaign/tester.py",
     "pvcnn/ceremony/description.py",
     "pvcnn/ceremony/drawing.py",
     "pvcnn/compute/environment.py",
     "pvcnn/compute/job_board.py",
-    "pvcnn/he/frame_slots/evaluation.py",
     "pvcnn/he/keys.py",
     "pvcnn/partition/quantisation/emitter.py",
 }

@@ -113,6 +113,8 @@ def test_what_is_said() -> None:
     assert any(
         "56.0% by the decoder, 90.3% by the strongest attack, 11.4% by chance" in line for line in lines
     )
+    tried = f"{SUMMARY.training_frames} frames to train on, {SUMMARY.decoder_steps} steps of the decoder"
+    assert any(tried in line for line in lines)
     text = " ".join(lines)
     assert "privacy against the cluster: not proved" in text
     assert "does not hide identity" in text

@@ -26,13 +26,16 @@ class BatchEncryptor:
     def rows(self, frames: NDArray[np.float64], rows: Iterable[int] | None = None) -> Iterator[bytes]:
         """The messages of a batch (frames, channels, rows, columns) with |pixel| <= plan.pixel_bound.
 
-        `rows` are those of the tiles to be encrypted, all unless given. Raises ValueError for another
+        There may be fewer frames than the plan's, which have the first places then. `rows` are those of the
+        tiles to be encrypted, all unless given. Raises ValueError for another
         shape, RangeError for a pixel that is out of bounds or not a number.
         """
         plan = self._plan
         content = pixel_rows(plan)
         check_frames(plan, frames)
-        cut = plan.tiling.cut(frames)
+        batch = np.zeros((plan.tiling.frames, *plan.input_shape))
+        batch[: len(frames)] = frames
+        cut = plan.tiling.cut(batch)
         for row in range(content.rows) if rows is None else rows:
             values = cut[:, row].reshape(content.ciphertexts, -1)
             yield write_row(plan, content, row, [self._encrypted(slots, content.primes) for slots in values])
@@ -47,9 +50,16 @@ class BatchEncryptor:
 
 def check_frames(plan: FrameSlotsPlan, frames: NDArray[np.float64]) -> None:
     """Raises ValueError for another shape, RangeError for a pixel that is out of bounds or not a number."""
-    expected = (plan.tiling.frames, *plan.input_shape)
-    if frames.shape != expected:
-        raise ValueError(f"a batch has shape {expected}, not {frames.shape}")
+    most = plan.tiling.frames
+    if frames.shape[1:] != plan.input_shape or not 1 <= len(frames) <= most:
+        raise ValueError(
+            f"a batch has 1 to {most} frames of shape {plan.input_shape}: {frames.shape} is not its shape"
+        )
+    check_pixels(plan, frames)
+
+
+def check_pixels(plan: FrameSlotsPlan, frames: NDArray[np.float64]) -> None:
+    """Raises RangeError for a pixel of (frames, channels, rows, columns) out of bounds or not a number."""
     within = np.abs(frames) <= plan.pixel_bound  # False for what is not a number
     if not within.all():
         position = tuple(int(i) for i in np.argwhere(~within)[0])

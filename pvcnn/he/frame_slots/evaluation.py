@@ -2,16 +2,15 @@
 
 What is done never depends on weights or pixels: a weight of zero is multiplied and added like any other.
 
-Slots that no frame fills hold zero, and stay so: the bias is added where there are frames only, so that these
-slots do not show what the private layers make of a black frame. A tester that fills them anyway gets
-no more than its registered frames' decisions; their features reach the cluster under the noise
+Slots without a frame that is asked for hold zero, and stay so: the bias is added where such frames are only,
+so that the others do not show what the private layers make of a black frame. A tester that fills them anyway
+gets no more than its registered frames' decisions; their features reach the cluster under the noise
 that covers these slots, of the same size as the imaginary parts', which hold nothing either.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -20,13 +19,15 @@ import tenseal.sealapi as seal
 from numpy.typing import NDArray
 
 from pvcnn.errors import DecodeError, ParameterError, SubmissionRefused
+from pvcnn.he.answer_randomness import EncryptionsOfZero
+from pvcnn.he.checks import ANSWER_PRIMES
 from pvcnn.he.context import open_context
-from pvcnn.he.flooding import uniform_noise
 from pvcnn.he.frame_slots.blocks import blocks
 from pvcnn.he.frame_slots.chains import scales
 from pvcnn.he.frame_slots.parameters import choose
 from pvcnn.he.frame_slots.plan import FrameSlotsPlan
-from pvcnn.he.frame_slots.rows import feature_rows, pixel_rows, read_row, write_row
+from pvcnn.he.frame_slots.randomness import BatchRandomness
+from pvcnn.he.frame_slots.rows import RowContent, feature_rows, pixel_rows, read_row, write_row
 from pvcnn.he.frame_slots.stages import KeptRows, RowOf, Stage, stages
 from pvcnn.he.frame_slots.tiling import tiled
 from pvcnn.he.keys import EvaluationKeys, PublicKey
@@ -54,31 +55,47 @@ class BatchEvaluator:
         self._plan = plan
         self._context = open_context(plan)
         self._relinearisation, _ = evaluation_keys.load(self._context)
-        self._encryptor = seal.Encryptor(self._context.seal, public_key.load(self._context))
-        chain = tiled(blocks(private), plan.tiling)
-        self._stages = stages(self._context, plan, chain, found, scales(chain, found, plan.data_moduli))
+        self._zeros = EncryptionsOfZero(plan, public_key)
+        self._chain = tiled(blocks(private), plan.tiling)
+        self._moduli_chain = found
 
-    def rows(self, upload: Sequence[bytes], rows: Sequence[int] | None = None) -> Iterator[bytes]:
+    def rows(
+        self,
+        upload: Sequence[bytes],
+        seed: bytes,
+        places: Collection[int] | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> Iterator[bytes]:
         """The answer's messages to a batch's; `rows` of them, in ascending order, all unless given.
 
-        Two answers to the same batch differ in every coefficient. Raises DecodeError or
-        SubmissionRefused for what is not a batch encrypted under this plan.
+        `places`: of the frames in the batch that are to be answered, from 0; all unless given. The same bytes
+        for the same batch, seed and places; with another seed, they differ in every coefficient. `seed`, 32
+        secret bytes, serves one batch. Raises DecodeError or SubmissionRefused for what is not a batch
+        encrypted under this plan, and ValueError for a seed of another length.
         """
         plan = self._plan
         pixels, features = pixel_rows(plan), feature_rows(plan)
         if len(upload) != pixels.rows:
             raise SubmissionRefused(f"a batch has {pixels.rows} rows here, not {len(upload)}")
-        row_of: RowOf = KeptRows(
-            lambda row: read_row(plan, pixels, row, upload[row]), self._stages[0].shared_rows
+        frames = range(plan.tiling.frames) if places is None else places
+        used = plan.tiling.slots_of(frames, plan.slot_count)
+        randomness = BatchRandomness(plan, self._zeros, seed, used)
+        found = self._moduli_chain
+        steps = stages(
+            self._context, plan, self._chain, found, scales(self._chain, found, plan.data_moduli), used
         )
-        for stage, following in pairwise(self._stages):
+        row_of: RowOf = KeptRows(partial(_read, plan, pixels, upload), steps[0].shared_rows)
+        for stage, following in pairwise(steps):
             row_of = KeptRows(partial(self._inner_row, stage, row_of), following.shared_rows)
         for row in range(features.rows) if rows is None else rows:
-            yield write_row(plan, features, row, self._answers(row_of, row))
+            yield write_row(plan, features, row, self._answers(steps[-1], row_of, row, randomness))
 
-    def _answers(self, row_of: RowOf, row: int) -> list[Residues]:
+    def _answers(self, stage: Stage, row_of: RowOf, row: int, randomness: BatchRandomness) -> list[Residues]:
         try:
-            return [self._hidden(answer) for answer in self._outputs(self._stages[-1], row_of, row)]
+            return [
+                self._hidden(answer, *randomness.expand(row, number))
+                for number, answer in enumerate(self._outputs(stage, row_of, row))
+            ]
         except DecodeError:
             raise
         except (ValueError, RuntimeError) as error:
@@ -100,27 +117,25 @@ class BatchEvaluator:
         """One row of an inner block's outputs, as `RowOf` gives rows."""
         return np.stack([self._context.components(c) for c in self._outputs(stage, row_of, row)])
 
-    def _hidden(self, answer: seal.Ciphertext) -> Residues:
+    def _hidden(
+        self, answer: seal.Ciphertext, zero: seal.Ciphertext, noise: NDArray[np.complex128]
+    ) -> Residues:
         """The answer after a fresh encryption of zero and flooding noise have been added.
 
         Without the former, the answer's second component is a known function of the batch's ciphertexts
         in which the weights are the only unknowns: whoever sees both solves for them.
         """
         evaluator, scale = self._context.evaluator, self._plan.answer_scale
-        zero = seal.Ciphertext()
-        self._encryptor.encrypt_zero(answer.parms_id(), zero)
         # SEAL leaves 1.0 in the one, and in the other what may differ in the last bits of a double.
         zero.scale = answer.scale = scale
         evaluator.add_inplace(answer, zero)
-        evaluator.add_plain_inplace(answer, self._context.encode(flooding_noise(self._plan), 1, scale))
+        evaluator.add_plain_inplace(answer, self._context.encode(noise, ANSWER_PRIMES, scale))
         return self._context.components(answer)
 
 
-def flooding_noise(plan: FrameSlotsPlan) -> NDArray[np.complex128]:
-    """(slots,) noise to be added to an answer (`pvcnn.he.flooding` says how much, and why)."""
-    outer, used = plan.outer_flooding_amplitude, plan.tiling.slots
-    octets = os.urandom(16 * plan.slot_count)
-    real, imaginary = outer * uniform_noise(octets).reshape(2, plan.slot_count)
-    real[:used] *= plan.flooding_amplitude / outer
-    noise: NDArray[np.complex128] = real + 1j * imaginary
-    return noise
+def _read(plan: FrameSlotsPlan, content: RowContent, upload: Sequence[bytes], row: int) -> Residues:
+    """A row of the batch. Raises DecodeError or SubmissionRefused, which name it."""
+    try:
+        return read_row(plan, content, row, upload[row])
+    except (DecodeError, SubmissionRefused) as error:
+        raise type(error)(f"row {row} of the batch: {error}") from error

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from pvcnn.errors import ParameterError
-from pvcnn.he.encryption_plan import FLOODING_FRACTION, OUTPUT_HEADROOM_BITS
+from pvcnn.he.encryption_plan import FLOODING_FRACTION, MAX_FEATURE_LIMIT, OUTPUT_HEADROOM_BITS
 from pvcnn.he.frame_slots.blocks import Block, Shape3, blocks
 from pvcnn.he.frame_slots.chains import MAX_WEIGHT_SUM, Chain, integer_weights, make_chain, scales
 from pvcnn.he.frame_slots.noise import NoiseBounds, magnitudes, rounding_error
@@ -53,12 +53,31 @@ def plan(private: PrivatePart, frames: int, feature_limit: int = FEATURE_LIMIT) 
 
 def choose(private: PrivatePart, frames: int, feature_limit: int) -> tuple[FrameSlotsPlan, Chain]:
     """The plan, and what the owner alone needs of how it came about."""
-    if feature_limit < 1:
+    if not 1 <= feature_limit < MAX_FEATURE_LIMIT:
         raise ParameterError(f"features cannot be bounded by {feature_limit}")
     most = max(MODULUS_BUDGET) // 2
     if not 1 <= frames <= most:
         raise ParameterError(f"a batch has 1 to {most} frames, not {frames}: split it")
     search = _Search(private, frames, feature_limit)
+    name = search.chain[-1].name
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            fitting = _first(search, frames)
+    except ArithmeticError as error:
+        raise ParameterError(
+            f"{name}: weights, pixels or feature steps down to this block are too large or small for double"
+            " precision; scale them"
+        ) from error
+    if fitting is None:
+        raise ParameterError(
+            f"{name}: no secure modulus has room for the private part down to this block at the precision"
+            f" that features of step {private.feature_step:.3g} need"
+        )
+    return fitting
+
+
+def _first(search: _Search, frames: int) -> tuple[FrameSlotsPlan, Chain] | None:
+    """Raises ArithmeticError for numbers beyond all doubles, which no modulus could hold either."""
     for degree in MODULUS_BUDGET:
         if frames > degree // 2:
             continue
@@ -66,10 +85,7 @@ def choose(private: PrivatePart, frames: int, feature_limit: int) -> tuple[Frame
             made = search.made(degree, found)
             if made is not None:
                 return made, found
-    raise ParameterError(
-        f"{search.chain[-1].name}: no secure modulus has room for the private part down to this block at the"
-        f" precision that features of step {private.feature_step:.3g} need"
-    )
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,14 +114,15 @@ class _Search:
     def headroom(self) -> int:
         """Bits by which the modulus exceeds the answer's scale: for features, for all values, for noise."""
         features = math.ceil(math.log2(self.feature_bound)) + OUTPUT_HEADROOM_BITS
-        return max(MIN_HEADROOM_BITS, features, math.ceil(math.log2(self.reach[-1])) + 2)
+        return max(MIN_HEADROOM_BITS, features, math.ceil(math.log2(max(self.reach[-1], 1.0))) + 2)
 
     @property
     def flooding(self) -> float:
         return self.private.feature_step * FLOODING_FRACTION
 
     def flooding_bits(self, noise: float) -> float:
-        return math.log2(self.flooding / (TAIL * noise))
+        share = self.flooding / (TAIL * noise)
+        return math.log2(share) if share > 0 else -math.inf
 
     def answer_bits(self, degree: int) -> int:
         """Of a scale at which an answer's two roundings are a quarter of the noise that there may be."""
@@ -152,12 +169,15 @@ class _Search:
         flooding = math.floor(self.flooding_bits(noises[-1]))
         if flooding < FLOODING_BITS or min(rooms) < 1:
             return None
+        answer_scale = scales(self.chain, found, moduli[:-1]).leaving[-1]
+        if self.feature_bound * answer_scale * 2**OUTPUT_HEADROOM_BITS > 2 ** moduli[0].bit_length():
+            return None
         tiling = fewest_ciphertexts(self.chain, self.frames, degree // 2)
         return FrameSlotsPlan(
             degree=degree,
             moduli=moduli,
             scale_bits=found.scale_bits,
-            answer_scale=scales(self.chain, found, moduli[:-1]).leaving[-1],
+            answer_scale=answer_scale,
             input_shape=_three(self.private.input_shape),
             pixel_bound=float(self.private.pixel_bound),
             output_shape=_three(self.private.output_shape),
@@ -169,6 +189,7 @@ class _Search:
                 BlockReport(
                     name=block.name,
                     weight_bits=found.weight_bits[index],
+                    squares=block.squares,
                     primes=found.primes_before(index + 1),
                     headroom_bits=math.floor(rooms[index]),
                     precision_bits=math.floor(-math.log2(TAIL * noises[index])),

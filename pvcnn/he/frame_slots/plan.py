@@ -21,7 +21,12 @@ from functools import cached_property
 from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError, ParameterError
-from pvcnn.he.encryption_plan import FLOODING_FRACTION, OUTPUT_HEADROOM_BITS, SwitchingKey
+from pvcnn.he.encryption_plan import (
+    FLOODING_FRACTION,
+    MAX_FEATURE_LIMIT,
+    OUTPUT_HEADROOM_BITS,
+    SwitchingKey,
+)
 from pvcnn.he.frame_slots.tiling import Tiling
 from pvcnn.he.primes import check_moduli
 
@@ -42,7 +47,8 @@ _MAX_ANSWER_SCALE_BITS = 56
 class BlockReport:
     """What a block leaves, in whole bits (the plan is public, the weights behind it are not).
 
-    weight_bits      its weights are multiples of 2^-weight_bits
+    weight_bits      its weights are multiples of 2^-weight_bits; 0 if it has none of its own
+    squares          whether its weighted sums are squared
     primes           data primes left
     headroom_bits    from the largest possible value to where decryption would wrap around
     precision_bits   p: the noise of a value stays below 2^-p
@@ -50,6 +56,7 @@ class BlockReport:
 
     name: str
     weight_bits: int
+    squares: bool
     primes: int
     headroom_bits: int
     precision_bits: int
@@ -124,6 +131,14 @@ class FrameSlotsPlan:
         return tuple(modulus.bit_length() for modulus in self.moduli)
 
     @property
+    def layer_kinds(self) -> tuple[str, ...]:
+        """What the blocks hold besides means, named as an encryption plan of single frames names it."""
+        kinds: list[str] = []
+        for block in self.blocks:
+            kinds += ["convolution"] * (block.weight_bits > 0) + ["square"] * block.squares
+        return tuple(kinds)
+
+    @property
     def flooding_amplitude(self) -> float:
         """Largest noise added to an output, in units of the output."""
         return self.feature_step * FLOODING_FRACTION
@@ -178,7 +193,7 @@ class FrameSlotsPlan:
                 output_shape=_shape(fields, "output_shape"),
                 tiling=_tiling(fields),
                 feature_step=_double(fields, "feature_step"),
-                feature_limit=fields.integer("feature_limit", 1, 1 << 31),
+                feature_limit=fields.integer("feature_limit", 1, MAX_FEATURE_LIMIT),
                 flooding_bits=fields.integer("flooding_bits", 0, 64),
                 blocks=tuple(_report(item) for item in fields.mappings("blocks", MAX_BLOCKS)),
             )
@@ -239,6 +254,7 @@ def _report(fields: Fields) -> BlockReport:
     report = BlockReport(
         name=fields.text("name"),
         weight_bits=fields.integer("weight_bits", 0, MAX_WEIGHT_BITS + 1),
+        squares=fields.boolean("squares"),
         primes=fields.integer("primes", 1, MAX_PRIMES),
         headroom_bits=fields.integer("headroom_bits", -4096, 4096),
         precision_bits=fields.integer("precision_bits", -4096, 4096),

@@ -6,7 +6,7 @@ another. What SEAL wants to know besides is the plan's and not in the message, s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, overload
@@ -94,28 +94,28 @@ def _refuse(condition: bool, reason: str) -> None:
         raise SubmissionRefused(reason)
 
 
-class RowFile(Sequence[bytes]):
+class MessageFile(Sequence[bytes]):
     """The messages in a file, one after another, each behind its length in eight bytes, little-endian.
 
     Read where they are asked for, so that processes can share a file and none holds all of it.
     """
 
-    def __init__(self, path: Path, content: RowContent, max_row_bytes: int) -> None:
-        """Raises DecodeError unless the file is made of `content.rows` messages of at most that size."""
+    def __init__(self, path: Path, most: int, max_message_bytes: int) -> None:
+        """Raises DecodeError unless the file is made of at most so many messages of at most that size."""
         self._path = path
         self._places: list[tuple[int, int]] = []
         size, position = path.stat().st_size, 0
         with path.open("rb") as file:
-            while position < size and len(self._places) < content.rows:
+            while position < size and len(self._places) < most:
                 file.seek(position)
                 length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
                 position += _LENGTH_BYTES
-                if not 0 < length <= max_row_bytes or position + length > size:
+                if not 0 < length <= max_message_bytes or position + length > size:
                     raise DecodeError(f"{FORMAT}: message {len(self._places)} has a length that cannot be")
                 self._places.append((position, length))
                 position += length
-        if len(self._places) != content.rows or position != size:
-            raise DecodeError(f"{FORMAT}: the file does not consist of {content.rows} rows")
+        if position != size:
+            raise DecodeError(f"{FORMAT}: the file has more than {most} messages")
 
     def __len__(self) -> int:
         return len(self._places)
@@ -135,7 +135,17 @@ class RowFile(Sequence[bytes]):
             return file.read(length)
 
 
-def framed(messages: Iterator[bytes]) -> Iterator[bytes]:
+class RowFile(MessageFile):
+    """The rows of a batch in a file."""
+
+    def __init__(self, path: Path, content: RowContent, max_row_bytes: int) -> None:
+        """Raises DecodeError unless the file is made of `content.rows` messages of at most that size."""
+        super().__init__(path, content.rows, max_row_bytes)
+        if len(self) != content.rows:
+            raise DecodeError(f"{FORMAT}: the file does not consist of {content.rows} rows")
+
+
+def framed(messages: Iterable[bytes]) -> Iterator[bytes]:
     """The parts of a file of these messages, to be written one after another."""
     for message in messages:
         yield len(message).to_bytes(_LENGTH_BYTES, "little")

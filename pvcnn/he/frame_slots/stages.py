@@ -102,8 +102,9 @@ def stages(
     chain: Sequence[Block],
     found: Chain,
     scales: Scales,
+    used: NDArray[np.bool_],
 ) -> list[Stage]:
-    """The blocks of a tile, ready to be evaluated."""
+    """The blocks of a tile, ready to be evaluated where `used` (slots,) are."""
     made = []
     for index, block in enumerate(chain):
         moduli = plan.data_moduli[: found.primes_before(index)]
@@ -113,7 +114,7 @@ def stages(
                 integer_weights(block, found.weight_bits[index])
                 .reshape(len(block.weight), -1)
                 .astype(np.float64),
-                _biases(context, plan, block, len(moduli), scales.sum[index]),
+                _biases(context, plan, block, len(moduli), scales.sum[index], used),
                 _taps(block),
                 np.array(moduli, np.int64),
                 len(found.dropped[index]),
@@ -124,11 +125,14 @@ def stages(
 
 
 def _biases(
-    context: EncryptionContext, plan: FrameSlotsPlan, block: Block, primes: int, scale: float
+    context: EncryptionContext,
+    plan: FrameSlotsPlan,
+    block: Block,
+    primes: int,
+    scale: float,
+    used: NDArray[np.bool_],
 ) -> Residues:
-    mask = np.zeros(plan.slot_count)
-    mask[: plan.tiling.slots] = 1.0
-    encoded = [context.encode(bias * mask, primes, scale) for bias in block.bias]
+    encoded = [context.encode(np.where(used, bias, 0.0), primes, scale) for bias in block.bias]
     return np.stack([coefficients(plaintext, (primes, plan.degree)) for plaintext in encoded])
 
 

@@ -12,7 +12,7 @@ private parts whose one convolution comes first, and keeps the frame's size, are
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,6 +47,12 @@ class Tiling:
     @property
     def ciphertexts(self) -> int:
         return math.prod(self.input_shape)
+
+    def slots_of(self, places: Collection[int], slot_count: int) -> NDArray[np.bool_]:
+        """(slot_count,) which slots hold the frames in these places of the batch, counted from 0."""
+        found = np.zeros(slot_count, np.bool_)
+        found[: self.slots].reshape(-1, self.frames)[:, sorted(places)] = True
+        return found
 
     def cut(self, frames: Floats) -> Floats:
         """(channels, rows, columns, slots) of a batch (frames, channels, rows, columns)."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.he.frame_slots.roles import BatchRoles, random_frames
+from tests.he.frame_slots.roles import SEED, BatchRoles, random_frames
 from tests.he.parts import small_part
 
 #: So many that frames are cut into tiles and slots stay empty.
@@ -30,4 +30,4 @@ def upload(batch: BatchRoles, frames: NDArray[np.float64]) -> list[bytes]:
 
 @pytest.fixture(scope="session")
 def answer(batch: BatchRoles, upload: list[bytes]) -> list[bytes]:
-    return list(batch.evaluator.rows(upload))
+    return list(batch.evaluator.rows(upload, SEED))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pvcnn.errors import ParameterError, SubmissionRefused
 from pvcnn.he.frame_slots.evaluation import BatchEvaluator
 from pvcnn.he.frame_slots.parameters import ROUNDING_FRACTION, plan
-from pvcnn.he.frame_slots.processes import encrypt_batch, evaluate_batch
+from pvcnn.he.frame_slots.processes import ParallelEvaluator, encrypt_batch
 from pvcnn.he.frame_slots.rows import feature_rows, read_row
 from pvcnn.he.precision import TAIL
 from pvcnn.program.private import (
@@ -23,7 +23,7 @@ from pvcnn.program.private import (
     private_evaluate,
 )
 from pvcnn.program.windows import Windows
-from tests.he.frame_slots.roles import BatchRoles, random_frames
+from tests.he.frame_slots.roles import SEED, BatchRoles, random_frames
 from tests.he.parts import block, convolution, private_part, small_part
 
 POOL_FIRST: list[PrivateLayer] = [
@@ -71,7 +71,7 @@ def test_the_answer_holds_the_features_to_less_than_a_quarter_of_a_step(
 def test_chains_of_other_kinds(private: PrivatePart) -> None:
     roles = BatchRoles.of(private, 3)
     frames = random_frames(roles.plan)
-    answer = list(roles.evaluator.rows(list(roles.encryptor.rows(frames))))
+    answer = list(roles.evaluator.rows(list(roles.encryptor.rows(frames)), SEED))
     assert error_in_steps(roles, frames, answer) < 1 / 4
 
 
@@ -81,14 +81,14 @@ def test_a_filter_of_zeros_is_evaluated_like_any_other() -> None:
     filters = PrivateConvolution("filters", weight, np.array([0.5, 0.0]))
     roles = BatchRoles.of(private_part((1, 4, 4), [filters, Square("square")]), 2)
     frames = random_frames(roles.plan)
-    answer = list(roles.evaluator.rows(list(roles.encryptor.rows(frames))))
+    answer = list(roles.evaluator.rows(list(roles.encryptor.rows(frames)), SEED))
     assert error_in_steps(roles, frames, answer) < 1 / 4
 
 
 def test_evaluation_noise_is_below_what_the_plan_says_and_not_by_much(
     batch: BatchRoles, frames: NDArray[np.float64], upload: list[bytes]
 ) -> None:
-    features = batch.decryptor.features(list(batch.unhidden().rows(upload)))
+    features = batch.decryptor.features(list(batch.unhidden().rows(upload, SEED)))
     weights = batch.plan.blocks[0].weight_bits
     layers = (
         PrivateConvolution(
@@ -118,7 +118,7 @@ def test_slots_without_a_frame_show_nothing_of_the_biases(batch: BatchRoles, upl
     used = batch.plan.tiling.slots
     assert used < batch.plan.slot_count
     unhidden = [
-        batch.decryptor.slots(row, message) for row, message in enumerate(batch.unhidden().rows(upload))
+        batch.decryptor.slots(row, message) for row, message in enumerate(batch.unhidden().rows(upload, SEED))
     ]
     black = private_evaluate(batch.private, np.zeros((1, *batch.plan.input_shape)))
     planned = batch.plan.flooding_amplitude / 2.0**batch.plan.flooding_bits
@@ -138,12 +138,13 @@ def test_two_answers_differ_in_every_polynomial_and_say_the_same(
     batch: BatchRoles, upload: list[bytes], answer: list[bytes]
 ) -> None:
     """Without the fresh encryption of zero the second components would be equal: functions of the weights."""
-    again = list(batch.evaluator.rows(upload))
+    assert list(batch.evaluator.rows(upload, SEED)) == answer
+    again = list(batch.evaluator.rows(upload, bytes(32)))
     content = feature_rows(batch.plan)
     for row, (one, two) in enumerate(zip(answer, again, strict=True)):
         first, second = (read_row(batch.plan, content, row, message) for message in (one, two))
         assert (first != second).mean() > 0.99
-    unhidden = list(batch.unhidden().rows(upload)), list(batch.unhidden().rows(upload))
+    unhidden = list(batch.unhidden().rows(upload, SEED)), list(batch.unhidden().rows(upload, SEED))
     assert unhidden[0] == unhidden[1]
 
 
@@ -155,9 +156,9 @@ def test_an_evaluator_takes_no_plan_of_another_private_part(batch: BatchRoles) -
 
 def test_rows_missing_or_exchanged_are_refused(batch: BatchRoles, upload: list[bytes]) -> None:
     with pytest.raises(SubmissionRefused, match="rows here"):
-        list(batch.evaluator.rows(upload[:-1]))
-    with pytest.raises(SubmissionRefused, match="in the place of row 0"):
-        list(batch.evaluator.rows([upload[1], upload[0], *upload[2:]]))
+        list(batch.evaluator.rows(upload[:-1], SEED))
+    with pytest.raises(SubmissionRefused, match="row 0 of the batch: row 1 is in the place of row 0"):
+        list(batch.evaluator.rows([upload[1], upload[0], *upload[2:]], SEED))
 
 
 def test_processes_do_the_same() -> None:
@@ -166,7 +167,8 @@ def test_processes_do_the_same() -> None:
     assert roles.plan.tiling.output_shape[1] > 1
     upload = list(encrypt_batch(roles.plan, roles.public_key, frames, 2))
     keys = roles.public_key, roles.evaluation_keys
-    answer = list(evaluate_batch(roles.plan, *keys, roles.private, upload, 2))
+    answer = list(ParallelEvaluator(roles.plan, *keys, roles.private, 2).rows(upload, SEED))
+    assert answer == list(roles.evaluator.rows(upload, SEED))
     assert error_in_steps(roles, frames, answer) < 1 / 4
 
 

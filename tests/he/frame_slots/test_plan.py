@@ -94,6 +94,31 @@ def test_what_does_not_fit_is_named() -> None:
         plan(small_part(), 0)
     with pytest.raises(ParameterError, match="bounded"):
         plan(small_part(), 1, 0)
+    with pytest.raises(ParameterError, match="bounded"):
+        plan(small_part(), 1, 1 << 31)
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "step", "bound"),
+    [
+        (1e300, 0.0, 1.0, 1.0),
+        (1e300, 0.0, 1.0, 1e-300),
+        (1.0, 1e200, 1.0, 1.0),
+        (1.0, 0.0, 1.0, 1e200),
+        (1.0, 0.0, 1e-300, 1.0),
+        (1.0, 0.0, 1e300, 1.0),
+        (0.0, 0.0, 1e-300, 1e-300),
+        (1e-300, 0.0, 1e-300, 1e300),
+    ],
+)
+def test_numbers_beyond_all_moduli_are_refused_by_name(
+    weight: float, bias: float, step: float, bound: float
+) -> None:
+    """Not by an error of the arithmetic's."""
+    filters = PrivateConvolution("filters", np.full((1, 1, 3, 3), weight), np.array([bias]))
+    part = private_part((1, 4, 4), [filters, Square("square")], step=step)
+    with pytest.raises(ParameterError, match=r"^filters: "):
+        plan(replace(part, pixel_bound=bound), 4)
 
 
 @pytest.mark.parametrize(

@@ -124,4 +124,6 @@ def test_pixels_out_of_bounds_and_other_shapes_are_not_encrypted(batch: BatchRol
         with pytest.raises(ValueError, match="of frame 2"):
             next(batch.encryptor.rows(frames))
     with pytest.raises(ValueError, match="shape"):
-        next(batch.encryptor.rows(np.zeros((1, *shape[1:]))))
+        next(batch.encryptor.rows(np.zeros((shape[0] + 1, *shape[1:]))))
+    with pytest.raises(ValueError, match="shape"):
+        next(batch.encryptor.rows(np.zeros((1, 1, *shape[2:-1], 1))))
