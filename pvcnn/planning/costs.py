@@ -22,6 +22,7 @@ from pvcnn.qmp.proving_key import domain_size
 
 #: Seconds of a proof, its part for each constraint and for each row of the domain: fitted to the table of
 #: docs/performance.md, "Prove time against constraints" (two threads), within 15% up to 2 million.
+#: Networks of docs/networks.md with published weights take up to 1.6 times that; above 2 million, twice.
 _PROOF, _CONSTRAINT, _DOMAIN_ROW = 0.025, 1.9e-6, 0.4e-6
 
 #: How often the keys lie in memory while they are made, measured at degree 16384.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,12 @@ _WIDTH, _LINE, _REST = 12.0, 0.32, 2.0
 #: Lines that are kept free where there are fewer cuts: titles of axes would lie on each other.
 _FEWEST = 3
 _SMALL = 8
+#: On axes of powers of ten: at least so many ticks, at the first of these multiples that have them.
+_TICKS, _MOST, _MULTIPLES = (
+    3,
+    6,
+    ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(n / 10 for n in range(10, 100))),
+)
 #: Colours that stay apart for those who do not see red or green, and in gray.
 _BLUE, _ORANGE = "#0072b2", "#d55e00"
 
@@ -139,14 +146,20 @@ def _points(
 
 
 def _logarithmic(axes: Axes) -> None:
-    """Ticks as people write numbers, at 1, 2 and 5 times powers of ten, or powers alone over many of them."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Ticks as people write numbers: so many multiples of powers of ten that three are in sight."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
     axes.set_xscale("log")
     axes.margins(x=0.15)
     low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=12))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for multiples in _MULTIPLES:
+        ticks = [multiple * 10.0**decade for decade in decades for multiple in multiples]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= _TICKS:
+            break
+    axes.xaxis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / _MOST)]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     _grid(axes)
 
