@@ -12,7 +12,6 @@ within it.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import secrets
 import statistics
@@ -27,7 +26,7 @@ import numpy as np
 import tenseal
 from numpy.typing import NDArray
 
-from pvcnn.bench.measure import machine
+from pvcnn.bench.documents import measured_here, replace_measured
 from pvcnn.he.decryption import decrypt_features
 from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.evaluation import Evaluator
@@ -46,7 +45,6 @@ from pvcnn.program.private import (
 )
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "packings.md"
-BEGIN, END = "<!-- benchmarks/packings.py writes from here -->", "<!-- to here -->"
 FRAMES = (16, 256, 1000)
 SINGLE_FRAMES = 5
 #: Smaller batches are done sooner than processes have started.
@@ -202,10 +200,7 @@ def main() -> None:
     if options.json:
         print(json.dumps([asdict(row) for row in rows]))
     if options.write:
-        before, rest = DOCUMENT.read_text().split(BEGIN)
-        after = rest.split(END, 1)[1]
-        today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{today}, {machine()}.\n\n{table(rows)}\n{END}{after}")
+        replace_measured(DOCUMENT, "benchmarks/packings.py", f"{measured_here()}\n\n{table(rows)}")
 
 
 if __name__ == "__main__":
