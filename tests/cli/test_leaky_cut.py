@@ -17,7 +17,9 @@ from tests.campaign.figures import FIGURES
 from tests.cli.test_cli import MODEL, call
 
 LINEAR = "tests.cli.tiny_model:linear_before_the_pool"
-SUMMARY = replace(FIGURES, input_shape=(1, 64, 64), feature_shape=(1, 4, 4))
+SUMMARY = replace(
+    FIGURES, private="Conv2d 1-1 3x3, AveragePool 16x16", input_shape=(1, 64, 64), feature_shape=(1, 4, 4)
+)
 
 
 @pytest.fixture
