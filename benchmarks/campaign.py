@@ -39,8 +39,8 @@ def work():
     verify(VerificationKey.from_bytes(key), Statement.from_bytes(statement), Proof.from_bytes(proof))
 """
 _VERIFY_AGGREGATE = """
-from pvcnn.aggregate.aggregate import Aggregate
 from pvcnn.aggregate.reference_string import AggregationVerifierKey
+from pvcnn.aggregate.schemes import decode_aggregate
 from pvcnn.aggregate.verifier import verify_aggregate
 from pvcnn.qmp.keys import VerificationKey
 from pvcnn.qmp.statement import Statement
@@ -52,7 +52,7 @@ statements = [path.read_bytes() for path in sorted((public / "statements").iterd
 def work():
     verify_aggregate(
         AggregationVerifierKey.from_bytes(string), VerificationKey.from_bytes(key),
-        [Statement.from_bytes(each) for each in statements], Aggregate.from_bytes(aggregate))
+        [Statement.from_bytes(each) for each in statements], decode_aggregate(aggregate))
 """
 _VERIFY_CAMPAIGN = """
 from pvcnn.campaign.verification.auditor import verify
