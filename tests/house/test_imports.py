@@ -60,6 +60,7 @@ HEAVY = (
     "torch",
     "ray",
     "tenseal",
+    "zstandard",
     "numba",
     "llvmlite",
     "cupy",
