@@ -19,11 +19,7 @@ _WIDTH, _LINE, _REST = 12.0, 0.32, 2.0
 _FEWEST = 3
 _SMALL = 8
 #: On axes of powers of ten: at least so many ticks, at the first of these multiples that have them.
-_TICKS, _MOST, _MULTIPLES = (
-    3,
-    6,
-    ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(n / 10 for n in range(10, 100))),
-)
+_TICKS, _MOST, _MULTIPLES = 3, 6, ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))
 #: Colours that stay apart for those who do not see red or green, and in gray.
 _BLUE, _ORANGE = "#0072b2", "#d55e00"
 
@@ -146,8 +142,11 @@ def _points(
 
 
 def _logarithmic(axes: Axes) -> None:
-    """Ticks as people write numbers: so many multiples of powers of ten that three are in sight."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+    """Ticks as people write numbers: so many multiples of powers of ten that three are in sight.
+
+    Values that lie too close for that have ticks at equal distances.
+    """
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
     axes.set_xscale("log")
     axes.margins(x=0.15)
@@ -157,8 +156,10 @@ def _logarithmic(axes: Axes) -> None:
         ticks = [multiple * 10.0**decade for decade in decades for multiple in multiples]
         ticks = [tick for tick in ticks if low <= tick <= high]
         if len(ticks) >= _TICKS:
+            axes.xaxis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / _MOST)]))
             break
-    axes.xaxis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / _MOST)]))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(_MOST))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     _grid(axes)
