@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from pvcnn.bench.documents import replace_measured
+from pvcnn.bench.documents import markdown_table, replace_measured
 from pvcnn.campaign.verification.auditor import verify
 from pvcnn.data.evaluation import (
     Evaluation,
@@ -158,21 +158,18 @@ def markdown(report: dict[str, Any]) -> str:
     measures = [(measure, column) for measure in ("auc", "accuracy") for column in columns]
     names = {"auc": "AUC", "accuracy": "accuracy"}
     head = ["frames", "number", *(f"{names[measure]}, {column}" for measure, column in measures)]
-    lines = [_row(head), _row(["---"] * len(head))]
+    rows = []
     for index, first in enumerate(report["measured"][columns[0]]):
         cells = [first["frames"], str(first["count"])]
         for measure, column in measures:
             result = report["measured"][column][index]
             low, high = result[f"{measure}_interval"]
             cells.append(f"{result[measure]:.3f} [{low:.2f}, {high:.2f}]")
-        lines.append(_row(cells))
+        rows.append(cells)
+    lines = [markdown_table(head, rows, left=len(head))]
     lines += ["", *(f"- {sentence}" for sentence in report["sentences"])]
     lines += ["", f"Measured on {report['date']}; {report['machine']}."]
     return "\n".join(lines)
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def comparison(name: str, scores: Scores, other_name: str, other: Scores) -> str:

@@ -26,7 +26,7 @@ from ten_layers import NAME as TEN_LAYERS
 from ten_layers import ten_layers
 from torch import Tensor, nn
 
-from pvcnn.bench.documents import measured_here, replace_measured
+from pvcnn.bench.documents import markdown_table, measured_here, replace_measured
 from pvcnn.leak.budget import DEFAULT_SECONDS
 from pvcnn.leak.data import Frames, LeakData, digit_data, face_data
 from pvcnn.leak.image_quality import decibels, similarity
@@ -137,15 +137,15 @@ def table(results: dict[str, Any]) -> str:
         *("frame of 320: decoder", "strongest", "person or class: decoder", "strongest", "chance"),
         *("copy of the private part: error", "filters' error", "pairs", "distance correlation (shuffled)"),
     )
-    alignment = ["---"] * 2 + ["---:"] * (len(columns) - 2)
-    lines = ["| " + " | ".join(cells) + " |" for cells in (columns, alignment)]
-    for name in CUTS:
-        for cut, found in results.get(name, {}).get("figures", {}).items():
-            lines.append(_row(f"{name}, {cut}", found))
-    return "\n".join(lines)
+    rows = [
+        _row(f"{name}, {cut}", found)
+        for name in CUTS
+        for cut, found in results.get(name, {}).get("figures", {}).items()
+    ]
+    return markdown_table(columns, rows, left=2)
 
 
-def _row(name: str, found: dict[str, Any]) -> str:
+def _row(name: str, found: dict[str, Any]) -> list[str]:
     decoder, frame, weights = found["decoder"], found["frame_retrieval"], found["weight_recovery"]
     person, dependence = found["person_retrieval"], found["distance_correlation"]
     cells = [
@@ -170,7 +170,7 @@ def _row(name: str, found: dict[str, Any]) -> str:
         f"{weights['pairs']:,}",
         f"{dependence['correlation']:.2f} ({dependence['shuffled']:.2f})",
     ]
-    return "| " + " | ".join(cells) + " |"
+    return cells
 
 
 def _strongest(figures: dict[str, Any]) -> str:

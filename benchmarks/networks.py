@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pvcnn.bench.documents import measured_here, replace_measured
+from pvcnn.bench.documents import markdown_table, measured_here, replace_measured
 from pvcnn.models.catalogue import CATALOGUE
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "networks.md"
@@ -37,11 +37,11 @@ def measure(name: str, weights: str, repeat: int) -> Row:
 
 
 def table(rows: list[Row]) -> str:
-    lines = [
-        "| network | weights | constraints | quantise | compile | setup | prove | verify | proof | key "
-        "| peak memory | agreement |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    columns = (
+        *("network", "weights", "constraints", "quantise", "compile", "setup", "prove", "verify"),
+        *("proof", "key", "peak memory", "agreement"),
+    )
+    lines = []
     for row in rows:
         seconds, count = row["seconds"], row["bytes"]
         cells = [
@@ -56,8 +56,8 @@ def table(rows: list[Row]) -> str:
             f"{row['peak_memory'] / 1e9:.1f} GB",
             f"{row['agreement']:.1%}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown_table(columns, lines, left=2)
 
 
 def main() -> None:

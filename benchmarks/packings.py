@@ -26,7 +26,7 @@ import numpy as np
 import tenseal
 from numpy.typing import NDArray
 
-from pvcnn.bench.documents import measured_here, replace_measured
+from pvcnn.bench.documents import markdown_table, measured_here, replace_measured
 from pvcnn.he.decryption import decrypt_features
 from pvcnn.he.encryption import encrypt_frame
 from pvcnn.he.evaluation import Evaluator
@@ -170,17 +170,26 @@ def _squares(filters: PrivateConvolution, tile: np.ndarray) -> Iterator[np.ndarr
 
 
 def table(rows: list[Row]) -> str:
-    lines = [
-        "| layout | frames | processes | encrypt | evaluate | decrypt | up | down | keys | error |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    lines += [
-        f"| {row.layout} | {row.frames} | {row.processes} | {row.encrypt:.1f} ms | {row.evaluate:.1f} ms"
-        f" | {row.decrypt:.2f} ms | {row.upload / 1e3:.0f} kB | {row.download / 1e3:.0f} kB"
-        f" | {row.keys / _MILLION:.1f} MB | {row.error:.2g} |"
+    columns = (
+        *("layout", "frames", "processes", "encrypt", "evaluate", "decrypt"),
+        *("up", "down", "keys", "error"),
+    )
+    lines = (
+        (
+            row.layout,
+            str(row.frames),
+            str(row.processes),
+            f"{row.encrypt:.1f} ms",
+            f"{row.evaluate:.1f} ms",
+            f"{row.decrypt:.2f} ms",
+            f"{row.upload / 1e3:.0f} kB",
+            f"{row.download / 1e3:.0f} kB",
+            f"{row.keys / _MILLION:.1f} MB",
+            f"{row.error:.2g}",
+        )
         for row in rows
-    ]
-    return "\n".join(lines)
+    )
+    return markdown_table(columns, lines)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from ten_layers import NAME as TEN_LAYERS
 from ten_layers import ten_layers
 from torch import nn
 
-from pvcnn.bench.documents import measured_here, replace_measured
+from pvcnn.bench.documents import markdown_table, measured_here, replace_measured
 from pvcnn.data.frames import CALIBRATION_FRAMES, PIXEL_BOUND
 from pvcnn.leak.data import LeakData, digit_data, face_data
 from pvcnn.models.catalogue import create, frames
@@ -116,15 +116,13 @@ def table(found: dict[str, Any]) -> str:
         *("keys", "up", "down", "error, steps", "room, bits", "constraints", "proof"),
         *("frame: decoder", "strongest", "person or class: decoder", "strongest", "chance"),
     )
-    alignment = ["---"] * 2 + ["---:"] * (len(columns) - 2)
-    lines = ["| " + " | ".join(cells) + " |" for cells in (columns, alignment)]
-    lines += [_row(cut) for cut in found["cuts"] if not cut["refused"]]
+    rows = [_row(cut) for cut in found["cuts"] if not cut["refused"]]
     reasons = [(cut["cut"], cut["refused"]) for cut in found["cuts"]]
-    lines += ["", *(f"- `{cuts}`: {reason}." for cuts, reason in merged(reasons) if reason)]
-    return "\n".join(lines)
+    said = (f"- `{cuts}`: {reason}." for cuts, reason in merged(reasons) if reason)
+    return "\n".join([markdown_table(columns, rows, left=2), "", *said])
 
 
-def _row(cut: dict[str, Any]) -> str:
+def _row(cut: dict[str, Any]) -> list[str]:
     cost, public, leak = cut["encrypted"], cut["public"], cut["leak"]
     cells = [
         cut["cut"],
@@ -151,7 +149,7 @@ def _row(cut: dict[str, Any]) -> str:
         ["", ""] if leak is None else [f"{leak['frame_retrieval'][by]:.0%}" for by in ("decoder", "best")]
     )
     cells += ["", "", ""] if people is None else [f"{people[by]:.0%}" for by in ("decoder", "best", "chance")]
-    return "| " + " | ".join(cells) + " |"
+    return cells
 
 
 def document(results: dict[str, Any], note: str) -> str:

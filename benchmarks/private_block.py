@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pvcnn.bench.documents import measured_here, replace_measured
+from pvcnn.bench.documents import markdown_table, measured_here, replace_measured
 from pvcnn.bench.private import NAMES, compare
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
@@ -67,7 +67,7 @@ def table(results: Mapping[str, Any]) -> str:
         "flooding, planned",
         "measured",
     )
-    lines = [f"| {' | '.join(columns)} |", f"| --- | {' | '.join(['---:'] * (len(columns) - 1))} |"]
+    rows = []
     for name, result in results.items():
         ours = result["ours"]
         times, sizes, bits = ours["processor_seconds"], ours["bytes"], ours["measured_flooding_bits"]
@@ -85,8 +85,8 @@ def table(results: Mapping[str, Any]) -> str:
             f"{ours['flooding_bits']} bits",
             f"{bits['over_largest_error']:.1f} bits",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown_table(columns, rows)
 
 
 def main() -> None:

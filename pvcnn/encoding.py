@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
@@ -186,6 +187,11 @@ class Fields:
         if not isinstance(value, bool):
             raise DecodeError(f"{self._where}: field {name!r} must be a boolean")
         return value
+
+    def double(self, name: str) -> float:
+        """A big-endian double as a byte string."""
+        (value,) = struct.unpack(">d", self.octets(name, 8))
+        return float(value)
 
     def octets(self, name: str, length: int | None = None, max_length: int | None = None) -> bytes:
         """A byte string, of exactly `length` bytes or at most `max_length`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pvcnn.bench.measure import machine
@@ -19,6 +20,12 @@ def mark(script: str) -> str:
 def measured_here() -> str:
     """Today's date and this machine, which go above a table."""
     return f"{datetime.datetime.now(datetime.UTC).date().isoformat()}, {machine()}."
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """A table of Markdown whose first `left` columns hold words; the others are numbers, to the right."""
+    alignment = ["---"] * left + ["---:"] * (len(columns) - left)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, alignment, *rows))
 
 
 def replace_measured(document: Path, script: str, text: str) -> None:

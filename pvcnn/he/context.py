@@ -14,6 +14,15 @@ from pvcnn.he.residues import Residues
 from pvcnn.he.streams import ciphertext_stream, coefficients, load
 
 
+def parms_ids(context: seal.SEALContext, primes: int) -> dict[int, list[int]]:
+    """SEAL's identifier of each level, by how many of its `primes` data primes are left."""
+    found, data = {}, context.first_context_data()
+    for left in range(primes, 0, -1):
+        found[left] = data.parms_id()
+        data = data.next_context_data()
+    return found
+
+
 class EncryptionContext:
     """One plan's SEAL objects that hold no key: context, encoder, evaluator, identifiers of levels."""
 
@@ -30,11 +39,7 @@ class EncryptionContext:
         self.encoder = seal.CKKSEncoder(self.seal)
         self.evaluator = seal.Evaluator(self.seal)
         self.key_parms_id: list[int] = self.seal.key_parms_id()
-        self._parms_ids: dict[int, list[int]] = {}
-        data = self.seal.first_context_data()
-        for primes in range(len(plan.data_moduli), 0, -1):
-            self._parms_ids[primes] = data.parms_id()
-            data = data.next_context_data()
+        self._parms_ids = parms_ids(self.seal, len(plan.data_moduli))
 
     def parms_id(self, primes: int) -> list[int]:
         """SEAL's identifier of the level at which `primes` data primes are left."""

@@ -71,8 +71,48 @@ class SwitchingKey:
     primes: int
 
 
+def require(condition: bool, message: str) -> None:
+    """Raises ParameterError with the message unless the condition holds."""
+    if not condition:
+        raise ParameterError(message)
+
+
+class RingProperties:
+    """What follows from ring, modulus chain and steps, alike for every layout of frames."""
+
+    degree: int
+    moduli: tuple[int, ...]
+    scale_bits: int
+    feature_step: float
+
+    @property
+    def slot_count(self) -> int:
+        return self.degree // 2
+
+    @property
+    def data_moduli(self) -> tuple[int, ...]:
+        return self.moduli[:-1]
+
+    @property
+    def scale(self) -> float:
+        return 2.0**self.scale_bits
+
+    @property
+    def chain_bits(self) -> tuple[int, ...]:
+        return tuple(modulus.bit_length() for modulus in self.moduli)
+
+    @property
+    def flooding_amplitude(self) -> float:
+        """Largest noise added to an output, in units of the output."""
+        return self.feature_step * FLOODING_FRACTION
+
+    def key_moduli(self, key: SwitchingKey) -> tuple[int, ...]:
+        """The primes modulo which a key is given."""
+        return (*self.moduli[: key.primes], self.moduli[-1])
+
+
 @dataclass(frozen=True)
-class EncryptionPlan:
+class EncryptionPlan(RingProperties):
     """Ring, modulus chain, scale, slot layouts and keys for one private part.
 
     moduli          the data primes q_0 .. q_depth, then the key-switching prime
@@ -101,50 +141,34 @@ class EncryptionPlan:
             check_moduli(self.degree, self.moduli)
         except ValueError as error:
             raise ParameterError(str(error)) from error
-        _require(3 <= len(self.moduli) <= MAX_PRIMES, f"a chain has three to {MAX_PRIMES} primes")
-        _require(len(self.layers) <= MAX_LAYERS, f"a plan has at most {MAX_LAYERS} layers")
-        _require(len(self.keys) <= MAX_KEYS, f"a plan has at most {MAX_KEYS} keys")
-        _require(1 <= self.scale_bits <= MAX_SCALE_BITS, "the scale is out of range")
-        _require(self.scale_bits < self.moduli[0].bit_length(), "the first prime is below the scale")
+        require(3 <= len(self.moduli) <= MAX_PRIMES, f"a chain has three to {MAX_PRIMES} primes")
+        require(len(self.layers) <= MAX_LAYERS, f"a plan has at most {MAX_LAYERS} layers")
+        require(len(self.keys) <= MAX_KEYS, f"a plan has at most {MAX_KEYS} keys")
+        require(1 <= self.scale_bits <= MAX_SCALE_BITS, "the scale is out of range")
+        require(self.scale_bits < self.moduli[0].bit_length(), "the first prime is below the scale")
         for value in (self.pixel_bound, self.feature_step):
-            _require(math.isfinite(value) and value > 0, "bounds and steps are positive numbers")
+            require(math.isfinite(value) and value > 0, "bounds and steps are positive numbers")
         _check_layout(self.input_layout, self.slot_count)
         _check_layout(self.output_layout, self.slot_count)
-        _require(self.output_layout.ciphertexts == 1, "the outputs exceed one ciphertext")
-        _require(self.output_layout.copies == (0,), "outputs have no copies")
+        require(self.output_layout.ciphertexts == 1, "the outputs exceed one ciphertext")
+        require(self.output_layout.copies == (0,), "outputs have no copies")
         reach = self.feature_limit * self.feature_step * self.scale
         fits = reach * 2**OUTPUT_HEADROOM_BITS <= 2 ** self.moduli[0].bit_length()
-        _require(self.feature_limit >= 1 and fits, "the features exceed the first prime")
+        require(self.feature_limit >= 1 and fits, "the features exceed the first prime")
         limit = f"{self.feature_limit}, the limit of features, is not below {MAX_FEATURE_LIMIT}"
-        _require(self.feature_limit < MAX_FEATURE_LIMIT, limit)
+        require(self.feature_limit < MAX_FEATURE_LIMIT, limit)
         elements = [key.element for key in self.keys]
         ordered = all(a < b for a, b in pairwise(elements))
-        _require(ordered, "Galois elements ascend")
+        require(ordered, "Galois elements ascend")
         for key in self.keys:
-            _require(key.element == 0 or key.element % 2 == 1, "a Galois element is odd")
-            _require(0 <= key.element < 2 * self.degree and key.element != 1, "there is no such rotation")
-            _require(1 <= key.primes <= len(self.data_moduli), "a key has more primes than the chain")
-
-    @property
-    def slot_count(self) -> int:
-        return self.degree // 2
-
-    @property
-    def data_moduli(self) -> tuple[int, ...]:
-        return self.moduli[:-1]
+            require(key.element == 0 or key.element % 2 == 1, "a Galois element is odd")
+            require(0 <= key.element < 2 * self.degree and key.element != 1, "there is no such rotation")
+            require(1 <= key.primes <= len(self.data_moduli), "a key has more primes than the chain")
 
     @property
     def depth(self) -> int:
         """How often a ciphertext is rescaled on its way from frame to features."""
         return len(self.moduli) - 2
-
-    @property
-    def scale(self) -> float:
-        return 2.0**self.scale_bits
-
-    @property
-    def chain_bits(self) -> tuple[int, ...]:
-        return tuple(modulus.bit_length() for modulus in self.moduli)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -159,11 +183,6 @@ class EncryptionPlan:
         return tuple(layer.kind for layer in self.layers)
 
     @property
-    def flooding_amplitude(self) -> float:
-        """Largest noise added to an output, in units of the output."""
-        return self.feature_step * FLOODING_FRACTION
-
-    @property
     def outer_flooding_amplitude(self) -> float:
         """Largest noise added to real and imaginary parts that hold no output.
 
@@ -171,10 +190,6 @@ class EncryptionPlan:
         those of the evaluation noise would show.
         """
         return min(self.moduli[0], 2**56) / self.scale / 2.0**OUTPUT_HEADROOM_BITS
-
-    def key_moduli(self, key: SwitchingKey) -> tuple[int, ...]:
-        """The primes modulo which a key is given."""
-        return (*self.moduli[: key.primes], self.moduli[-1])
 
     @cached_property
     def digest(self) -> bytes:
@@ -210,9 +225,9 @@ class EncryptionPlan:
                 moduli=tuple(fields.integer_sequence("moduli", MAX_PRIMES, 2, 1 << 60)),
                 scale_bits=fields.integer("scale_bits", 1, MAX_SCALE_BITS + 1),
                 input_layout=_layout(fields, "input_layout"),
-                pixel_bound=_double(fields, "pixel_bound"),
+                pixel_bound=fields.double("pixel_bound"),
                 output_layout=_layout(fields, "output_layout"),
-                feature_step=_double(fields, "feature_step"),
+                feature_step=fields.double("feature_step"),
                 feature_limit=fields.integer("feature_limit", 1, MAX_FEATURE_LIMIT),
                 keys=tuple(_key(item) for item in fields.mappings("keys", MAX_KEYS)),
                 flooding_bits=fields.integer("flooding_bits", 0, 64),
@@ -224,25 +239,20 @@ class EncryptionPlan:
         return plan
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ParameterError(message)
-
-
 def _check_layout(layout: Layout, slot_count: int) -> None:
     channels, rows, columns = layout.shape
-    _require(min(channels, rows, columns, len(layout.copies)) >= 1, "a layout has channels, rows and columns")
-    _require(channels <= MAX_CHANNELS, "there are too many channels")
-    _require(max(rows, columns) <= MAX_SIDE, "there are too many rows or columns")
-    _require(rows * columns * len(layout.copies) <= slot_count, "a channel exceeds the slots")
-    _require(channels * rows * columns * len(layout.copies) <= MAX_ENTRIES, "a tensor has too many entries")
+    require(min(channels, rows, columns, len(layout.copies)) >= 1, "a layout has channels, rows and columns")
+    require(channels <= MAX_CHANNELS, "there are too many channels")
+    require(max(rows, columns) <= MAX_SIDE, "there are too many rows or columns")
+    require(rows * columns * len(layout.copies) <= slot_count, "a channel exceeds the slots")
+    require(channels * rows * columns * len(layout.copies) <= MAX_ENTRIES, "a tensor has too many entries")
     used = {place.ciphertext for place in layout.channels}
-    _require(used == set(range(len(used))), "ciphertexts are numbered one after another")
-    _require(all(place.part in (0, 1) for place in layout.channels), "a slot has two parts")
+    require(used == set(range(len(used))), "ciphertexts are numbered one after another")
+    require(all(place.part in (0, 1) for place in layout.channels), "a slot has two parts")
     slots = (*layout.rows, *layout.columns, *layout.copies, *(place.slot for place in layout.channels))
-    _require(all(0 <= slot < slot_count for slot in slots), "a slot is out of range")
-    _require(layout.copies[0] == 0, "the first copy is the entries themselves")
-    _require(layout.is_valid(slot_count), "two entries share a place")
+    require(all(0 <= slot < slot_count for slot in slots), "a slot is out of range")
+    require(layout.copies[0] == 0, "the first copy is the entries themselves")
+    require(layout.is_valid(slot_count), "two entries share a place")
 
 
 def _layout_fields(layout: Layout) -> dict[str, list[int]]:
@@ -279,11 +289,6 @@ def _key(fields: Fields) -> SwitchingKey:
     key = SwitchingKey(fields.integer("element", 0, 1 << 16), fields.integer("primes", 1, MAX_PRIMES))
     fields.finish()
     return key
-
-
-def _double(fields: Fields, name: str) -> float:
-    (value,) = struct.unpack(">d", fields.octets(name, 8))
-    return float(value)
 
 
 def _report(fields: Fields) -> LayerReport:

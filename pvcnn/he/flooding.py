@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvcnn.he.encryption_plan import EncryptionPlan
+from pvcnn.he.plans import FramePlan
 
 
 def uniform_noise(octets: bytes) -> NDArray[np.float64]:
@@ -29,17 +30,26 @@ def uniform_noise(octets: bytes) -> NDArray[np.float64]:
     return (words >> 10).astype(np.float64) / 2**53
 
 
-def flooding_octets(plan: EncryptionPlan) -> int:
+def flooding_octets(plan: FramePlan) -> int:
     """How many octets the noise of one answer takes: eight for each real and each imaginary part."""
     return 16 * plan.slot_count
 
 
 def flooding_noise(plan: EncryptionPlan, octets: bytes) -> NDArray[np.complex128]:
     """(slots,) noise to be added to an answer, from `flooding_octets` uniform ones."""
+    outputs, layout = np.zeros((2, plan.slot_count), np.bool_), plan.output_layout
+    for place, slots in zip(layout.channels, layout.slots(plan.slot_count), strict=True):
+        outputs[place.part, slots] = True
+    return noise_around(plan, outputs, octets)
+
+
+def noise_around(plan: FramePlan, outputs: NDArray[np.bool_], octets: bytes) -> NDArray[np.complex128]:
+    """(slots,) noise from `flooding_octets` uniform octets: little at outputs, much everywhere else.
+
+    outputs: (2, slots), where real and imaginary parts hold outputs.
+    """
     outer = plan.outer_flooding_amplitude
     noise = outer * uniform_noise(octets).reshape(2, plan.slot_count)
-    ratio, layout = plan.flooding_amplitude / outer, plan.output_layout
-    for place, slots in zip(layout.channels, layout.slots(plan.slot_count), strict=True):
-        noise[place.part, slots] *= ratio
+    noise[outputs] *= plan.flooding_amplitude / outer
     spread: NDArray[np.complex128] = noise[0] + 1j * noise[1]
     return spread

@@ -22,6 +22,7 @@ import tenseal.sealapi as seal
 from numpy.typing import NDArray
 
 from pvcnn.errors import VerificationError
+from pvcnn.he.context import parms_ids
 from pvcnn.he.keyed_plan import KeyedPlan
 from pvcnn.he.keys import EvaluationKeys, PublicKey, SecretKey
 from pvcnn.he.primes import MAX_PRIME_BITS, transform_primes
@@ -106,11 +107,7 @@ class _Chain:
         parameters.set_coeff_modulus([seal.Modulus(modulus) for modulus in chain])
         self._context = seal.SEALContext(parameters, True, seal.SEC_LEVEL_TYPE.NONE)
         self._encoder = seal.CKKSEncoder(self._context)
-        self._parms_ids: dict[int, list[int]] = {}
-        data = self._context.first_context_data()
-        for primes in range(len(moduli), 0, -1):
-            self._parms_ids[primes] = data.parms_id()
-            data = data.next_context_data()
+        self._parms_ids = parms_ids(self._context, len(moduli))
         exponents = np.array([pow(3, k, 2 * plan.degree) for k in range(plan.degree // 2)])
         self._roots = exponents, 2 * plan.degree - exponents
 

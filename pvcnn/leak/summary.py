@@ -142,10 +142,6 @@ class LeakSummary:
             return None
         return tuple(LAYER_KINDS[word] for word in words if word != _MEAN)
 
-    def matches(self, input_shape: tuple[int, ...], feature_shape: tuple[int, ...]) -> bool:
-        """Whether `mismatch` finds nothing."""
-        return not self.mismatch(input_shape, feature_shape)
-
     def warnings(self) -> list[str]:
         """What the figures do not allow to be passed over, and what no figures can promise."""
         found = ["privacy against the cluster: not proved; these attacks were tried, stronger ones exist"]

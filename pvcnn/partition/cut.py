@@ -23,8 +23,6 @@ from pvcnn.partition.float_graph.graph import (
     type_name,
 )
 from pvcnn.program import private
-from pvcnn.program.layers import Shape
-from pvcnn.program.private_rules import broken_rules
 from pvcnn.program.windows import Windows
 
 
@@ -194,11 +192,6 @@ def _unsupported(layer: FloatLayer, found: str) -> UnsupportedLayer:
         "one behind the other Conv2d, Linear, BatchNorm2d, AvgPool2d, Square (x * x) and Polynomial: replace "
         "the layer (`replace_activations` of pvcnn.partition.polynomials does it) or cut before it"
     )
-
-
-def check_rules(layers: tuple[private.PrivateLayer, ...], input_shape: Shape, output_shape: Shape) -> None:
-    """Raises CutRefused, naming the rule, for a private part that would hide nothing."""
-    refuse_broken(broken_rules(layers, input_shape, output_shape))
 
 
 def refuse_broken(rules: Mapping[str, str]) -> None:

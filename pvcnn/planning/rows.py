@@ -53,11 +53,6 @@ class EncryptedCost:
     memory: int
     measured: MeasuredFrame | None = None
 
-    @property
-    def best_seconds(self) -> float:
-        """Measured if it was, else predicted."""
-        return self.seconds if self.measured is None else self.measured.evaluate_seconds
-
 
 @dataclass(frozen=True)
 class PublicCost:

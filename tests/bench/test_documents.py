@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pvcnn.bench.documents import END, mark, replace_measured
+from pvcnn.bench.documents import END, mark, markdown_table, replace_measured
 
 SCRIPT = "benchmarks/one.py"
 
@@ -26,3 +26,9 @@ def test_a_document_without_its_marks_is_left_alone(tmp_path: Path, text: str) -
     with pytest.raises(ValueError, match=r"page\.md lacks the marks"):
         replace_measured(document, SCRIPT, "new")
     assert document.read_text() == text
+
+
+def test_a_table_has_words_to_the_left_and_numbers_to_the_right() -> None:
+    table = markdown_table(("name", "kind", "count"), [("a", "b", "1"), ("c", "d", "22")], left=2)
+    lines = ("| name | kind | count |", "| --- | --- | ---: |", "| a | b | 1 |", "| c | d | 22 |")
+    assert table == "\n".join(lines)

@@ -81,7 +81,7 @@ def test_the_report_is_json_and_fits_its_summary(of_identity: LeakReport) -> Non
     assert json.loads(json.dumps(report)) == report
     summary = of_identity.summary()
     assert LeakSummary.from_bytes(summary.to_bytes()) == summary
-    assert summary.matches(SHAPE, SHAPE)
+    assert not summary.mismatch(SHAPE, SHAPE)
     assert summary.frames_by_best == 1000
     assert report["warnings"] == summary.warnings()
 

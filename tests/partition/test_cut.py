@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from pvcnn.errors import CutRefused, UnsupportedLayer
 from pvcnn.models.deepfake import OneBlockDetector
 from pvcnn.models.layers import Polynomial
-from pvcnn.partition.cut import CutGraph, check_rules, cut_graph, outputs_are_nonnegative, private_layers
+from pvcnn.partition.cut import CutGraph, cut_graph, outputs_are_nonnegative, private_layers, refuse_broken
 from pvcnn.partition.float_graph.fold import activations_first, fold_batch_norms
 from pvcnn.partition.float_graph.graph import FRAMES as WHOLE_FRAMES
 from pvcnn.partition.float_graph.graph import FloatGraph
 from pvcnn.partition.torch_import.trace import trace
 from pvcnn.program.private import PrivatePart, private_evaluate
+from pvcnn.program.private_rules import broken_rules
 from tests.partition.networks import Square, chain, smooth_frames, stem
 
 FRAMES = smooth_frames(4)
@@ -45,7 +46,7 @@ def private_part(network: nn.Module, cut: int | str = 1, frames: Tensor = FRAMES
     graph = prepared(network, frames)
     found = cut_graph(graph, cut)
     layers = private_layers(found.private)
-    check_rules(layers, graph.input_shape, found.public.input_shape)
+    refuse_broken(broken_rules(layers, graph.input_shape, found.public.input_shape))
     return PrivatePart(graph.input_shape, 1.0, layers, 1.0, found.public.input_shape)
 
 

@@ -22,10 +22,13 @@ from pvcnn.algebra.transcript import digest
 from pvcnn.encoding import Fields, decode, encode
 from pvcnn.errors import DecodeError, ParameterError
 from pvcnn.he.encryption_plan import (
-    FLOODING_FRACTION,
     MAX_FEATURE_LIMIT,
+    MAX_PRIMES,
+    MAX_SCALE_BITS,
     OUTPUT_HEADROOM_BITS,
+    RingProperties,
     SwitchingKey,
+    require,
 )
 from pvcnn.he.frame_slots.tiling import Tiling
 from pvcnn.he.primes import check_moduli
@@ -36,8 +39,6 @@ MAX_BYTES = 1 << 16
 MAX_BLOCKS = 32
 MAX_SIDE = 1 << 10
 MAX_CIPHERTEXTS_PER_ROW = 1 << 13
-MAX_PRIMES = 32
-MAX_SCALE_BITS = 50
 MAX_WEIGHT_BITS = 24
 #: Log 2 of the largest scale of an answer.
 _MAX_ANSWER_SCALE_BITS = 56
@@ -63,7 +64,7 @@ class BlockReport:
 
 
 @dataclass(frozen=True)
-class FrameSlotsPlan:
+class FrameSlotsPlan(RingProperties):
     """Ring, modulus chain and scales for one private part on batches of frames.
 
     moduli          the data primes q_0 .. q_depth, then the key-switching prime
@@ -93,42 +94,21 @@ class FrameSlotsPlan:
             check_moduli(self.degree, self.moduli)
         except ValueError as error:
             raise ParameterError(str(error)) from error
-        _require(2 <= len(self.moduli) <= MAX_PRIMES, "a chain has two primes or more")
-        _require(1 <= self.scale_bits <= MAX_SCALE_BITS, "the scale is out of range")
+        require(2 <= len(self.moduli) <= MAX_PRIMES, "a chain has two primes or more")
+        require(1 <= self.scale_bits <= MAX_SCALE_BITS, "the scale is out of range")
         for value in (self.pixel_bound, self.feature_step, self.answer_scale):
-            _require(math.isfinite(value) and value > 0, "bounds, steps and scales are positive numbers")
+            require(math.isfinite(value) and value > 0, "bounds, steps and scales are positive numbers")
         _check_shapes(self.input_shape, self.output_shape, self.tiling, self.slot_count)
-        _require(self.feature_limit >= 1, "features have a positive limit")
-        _require(self.answer_scale <= 2.0**_MAX_ANSWER_SCALE_BITS, "the answer's scale is out of range")
+        require(self.feature_limit >= 1, "features have a positive limit")
+        require(self.answer_scale <= 2.0**_MAX_ANSWER_SCALE_BITS, "the answer's scale is out of range")
         reach = self.feature_limit * self.feature_step * self.answer_scale
         fits = reach * 2**OUTPUT_HEADROOM_BITS <= 2 ** self.moduli[0].bit_length()
-        _require(fits, "the features exceed the first prime")
-
-    @property
-    def slot_count(self) -> int:
-        """How many frames a batch may have."""
-        return self.degree // 2
-
-    @property
-    def data_moduli(self) -> tuple[int, ...]:
-        return self.moduli[:-1]
+        require(fits, "the features exceed the first prime")
 
     @property
     def keys(self) -> tuple[SwitchingKey, ...]:
         """That of relinearisation, and none for rotations."""
         return (SwitchingKey(0, len(self.data_moduli)),)
-
-    def key_moduli(self, key: SwitchingKey) -> tuple[int, ...]:
-        """The primes modulo which a key is given."""
-        return (*self.moduli[: key.primes], self.moduli[-1])
-
-    @property
-    def scale(self) -> float:
-        return 2.0**self.scale_bits
-
-    @property
-    def chain_bits(self) -> tuple[int, ...]:
-        return tuple(modulus.bit_length() for modulus in self.moduli)
 
     @property
     def layer_kinds(self) -> tuple[str, ...]:
@@ -137,11 +117,6 @@ class FrameSlotsPlan:
         for block in self.blocks:
             kinds += ["convolution"] * (block.weight_bits > 0) + ["square"] * block.squares
         return tuple(kinds)
-
-    @property
-    def flooding_amplitude(self) -> float:
-        """Largest noise added to an output, in units of the output."""
-        return self.feature_step * FLOODING_FRACTION
 
     @property
     def outer_flooding_amplitude(self) -> float:
@@ -187,12 +162,12 @@ class FrameSlotsPlan:
                 degree=degree,
                 moduli=tuple(fields.integer_sequence("moduli", MAX_PRIMES, 2, 1 << 60)),
                 scale_bits=fields.integer("scale_bits", 1, MAX_SCALE_BITS + 1),
-                answer_scale=_double(fields, "answer_scale"),
+                answer_scale=fields.double("answer_scale"),
                 input_shape=_shape(fields, "input_shape"),
-                pixel_bound=_double(fields, "pixel_bound"),
+                pixel_bound=fields.double("pixel_bound"),
                 output_shape=_shape(fields, "output_shape"),
                 tiling=_tiling(fields),
-                feature_step=_double(fields, "feature_step"),
+                feature_step=fields.double("feature_step"),
                 feature_limit=fields.integer("feature_limit", 1, MAX_FEATURE_LIMIT),
                 flooding_bits=fields.integer("flooding_bits", 0, 64),
                 blocks=tuple(_report(item) for item in fields.mappings("blocks", MAX_BLOCKS)),
@@ -203,28 +178,23 @@ class FrameSlotsPlan:
         return plan
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ParameterError(message)
-
-
 def _check_shapes(
     frame: tuple[int, int, int], features: tuple[int, int, int], tiling: Tiling, slot_count: int
 ) -> None:
     for shape in (frame, features, tiling.input_shape, tiling.output_shape):
-        _require(len(shape) == 3 and min(shape) >= 1, "shapes have three positive sides")
-        _require(max(shape) <= MAX_SIDE, "a side is too long")
-        _require(shape[0] * shape[2] <= MAX_CIPHERTEXTS_PER_ROW, "a row has too many ciphertexts")
+        require(len(shape) == 3 and min(shape) >= 1, "shapes have three positive sides")
+        require(max(shape) <= MAX_SIDE, "a side is too long")
+        require(shape[0] * shape[2] <= MAX_CIPHERTEXTS_PER_ROW, "a row has too many ciphertexts")
     counts = tiling.frames, tiling.rows, tiling.columns
-    _require(min(counts) >= 1 and tiling.slots <= slot_count, "the batch exceeds the slots")
+    require(min(counts) >= 1 and tiling.slots <= slot_count, "the batch exceeds the slots")
     channels, height, width = tiling.output_shape
     joined = channels, height * tiling.rows, width * tiling.columns
-    _require(joined == features, "the tiles' outputs are not the frame's")
-    _require(tiling.input_shape[0] == frame[0], "the tiles have other channels than the frame")
+    require(joined == features, "the tiles' outputs are not the frame's")
+    require(tiling.input_shape[0] == frame[0], "the tiles have other channels than the frame")
     for axis in (0, 1):
         own = tiling.input_shape[1 + axis] - 2 * tiling.margin
         count = (tiling.rows, tiling.columns)[axis]
-        _require(own == tiling.pitch[axis] and own * count <= frame[1 + axis], "the tiles exceed the frame")
+        require(own == tiling.pitch[axis] and own * count <= frame[1 + axis], "the tiles exceed the frame")
 
 
 def _tiling(fields: Fields) -> Tiling:
@@ -243,11 +213,6 @@ def _shape(fields: Fields, name: str) -> tuple[int, int, int]:
     if len(sides) != 3:
         raise DecodeError(f"{FORMAT}: field {name!r} must have three sides")
     return sides[0], sides[1], sides[2]
-
-
-def _double(fields: Fields, name: str) -> float:
-    (value,) = struct.unpack(">d", fields.octets(name, 8))
-    return float(value)
 
 
 def _report(fields: Fields) -> BlockReport:

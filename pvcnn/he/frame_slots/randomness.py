@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pvcnn.algebra.transcript import digest
 from pvcnn.he.answer_randomness import SEED_BYTES, EncryptionsOfZero, flooding_stream
-from pvcnn.he.flooding import uniform_noise
+from pvcnn.he.flooding import flooding_octets, noise_around
 from pvcnn.he.frame_slots.plan import FrameSlotsPlan
 
 
@@ -28,13 +28,13 @@ class BatchRandomness:
         self._plan = plan
         self._zeros = zeros
         self._seed = seed
-        self._used = used
+        self._outputs = np.stack([used, np.zeros_like(used)])  # imaginary parts hold nothing
 
     def expand(self, row: int, number: int) -> tuple[seal.Ciphertext, NDArray[np.complex128]]:
         """An encryption of zero and (slots,) noise for ciphertext `number` of a row, both from 0."""
         seed = ciphertext_seed(self._seed, row, number)
-        octets = flooding_stream(seed, 16 * self._plan.slot_count)
-        return self._zeros.expand(seed), flooding_noise(self._plan, self._used, octets)
+        octets = flooding_stream(seed, flooding_octets(self._plan))
+        return self._zeros.expand(seed), noise_around(self._plan, self._outputs, octets)
 
 
 def ciphertext_seed(seed: bytes, row: int, number: int) -> bytes:
@@ -42,13 +42,3 @@ def ciphertext_seed(seed: bytes, row: int, number: int) -> bytes:
     return digest(
         "pvcnn/slots-ciphertext-seed", seed, row.to_bytes(8, "little"), number.to_bytes(8, "little")
     )
-
-
-def flooding_noise(plan: FrameSlotsPlan, used: NDArray[np.bool_], octets: bytes) -> NDArray[np.complex128]:
-    """(slots,) noise to be added to an answer, from 16 uniform octets a slot: little in the real parts of
-    used slots, much everywhere else (`pvcnn.he.flooding` says how much, and why)."""
-    outer = plan.outer_flooding_amplitude
-    real, imaginary = outer * uniform_noise(octets).reshape(2, plan.slot_count)
-    real[used] *= plan.flooding_amplitude / outer
-    noise: NDArray[np.complex128] = real + 1j * imaginary
-    return noise
